@@ -1,0 +1,27 @@
+"""What the fused functions share: plain arithmetic backward, Chainer's own graph where double backprop is wanted."""
+import chainer
+
+
+class Fused(chainer.FunctionNode):
+    """A function whose backward works on arrays and so builds no graph of its own.
+
+    A subclass gives `forward`, `backward_arrays` and `reference`, the same function written with Chainer's. The latter is
+    differentiated where the caller asked for double backprop. The subclass retains its inputs.
+    """
+
+    def backward(self, indexes, grad_outputs):
+        if chainer.config.enable_backprop:
+            inputs = self.get_retained_inputs()
+            output = self.reference(*inputs)
+            return chainer.grad([output], [inputs[i] for i in indexes], grad_outputs, enable_double_backprop=True)
+        inputs = [node.data for node in self.inputs]
+        gradients = self.backward_arrays(indexes, inputs, grad_outputs[0].array)
+        return tuple(None if g is None else chainer.Variable(g, requires_grad=False) for g in gradients)
+
+    def backward_arrays(self, indexes, inputs, gy):
+        """The gradients, as arrays, of the inputs at `indexes`; `inputs` are all input arrays, `gy` the output's gradient."""
+        raise NotImplementedError
+
+    def reference(self, *inputs):
+        """The same function of the same Variables, by Chainer's own functions."""
+        raise NotImplementedError

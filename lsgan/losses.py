@@ -1,0 +1,56 @@
+"""The losses: each gives D's from D's outputs on real and generated data, and G's from D's outputs on generated data.
+
+D's outputs are those of a last linear unit without activation, of any shape with the batch first; every expectation is a mean
+over the batch.
+"""
+import chainer.functions as F
+
+from lsgan import functions
+
+
+class LeastSquares:
+    """The least squares GAN (Mao et al. 2017, equation 2), means over the batch.
+
+    D minimises 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2], G minimises 1/2 E[(D(G(z)) - c)^2].
+
+    Args:
+        a (float): what D should give generated data.
+        b (float): what D should give real data.
+        c (float): what G wants D to give generated data.
+    """
+
+    SCHEMES = {'binary': (0.0, 1.0, 1.0), 'pearson': (-1.0, 1.0, 0.0)}   # equations 9 and 8 of the paper
+
+    def __init__(self, a=0.0, b=1.0, c=1.0):
+        self.a, self.b, self.c = a, b, c
+
+    def discriminator(self, real, fake):
+        return functions.half_squared_error((real, fake), (self.b, self.a))
+
+    def generator(self, fake):
+        return functions.half_squared_error((fake,), (self.c,))
+
+    @property
+    def is_pearson(self):
+        """Whether G minimises the Pearson chi-square divergence of p_d + p_g and 2 p_g: b - c = 1 and b - a = 2 (section 3.2)."""
+        return self.b - self.c == 1 and self.b - self.a == 2
+
+
+class Wasserstein:
+    """The Wasserstein GAN's (Arjovsky et al. 2017): the critic maximises E[D(x)] - E[D(G(z))], its weights kept in a box."""
+
+    def discriminator(self, real, fake):
+        return F.mean(fake) - F.mean(real)
+
+    def generator(self, fake):
+        return -F.mean(fake)
+
+
+class NonSaturating:
+    """The standard GAN's (Goodfellow et al. 2014), G by the log trick: it maximises E[log sigmoid(D(G(z)))]."""
+
+    def discriminator(self, real, fake):
+        return functions.mean_softplus((real, fake), (-1, 1))
+
+    def generator(self, fake):
+        return functions.mean_softplus((fake,), (-1,))

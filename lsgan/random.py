@@ -1,0 +1,75 @@
+"""Streams of random numbers that a run is determined by, each named, seeded and saved on its own."""
+import json
+import zlib
+
+import chainer
+import numpy
+
+
+class Stream:
+    """Random arrays on one device, determined by a seed and a name.
+
+    Streams of different names are independent, so a hook that draws from its own cannot change what training draws.
+    On the CPU the generator is NumPy's default one. On a GPU, whose generators cannot be saved, every draw is seeded by its
+    number, so that the state is one integer there.
+
+    Args:
+        seed (int): the run's seed, not negative.
+        name (str): what the stream is for.
+        device (chainer.backend.Device): where the arrays are made.
+    """
+
+    def __init__(self, seed, name, device):
+        self.device = device
+        self._seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
+        self._draws = 0
+        if device.xp is numpy:
+            self._generator = numpy.random.default_rng(self._seeds)
+
+    def normal(self, shape):
+        """Standard normal numbers, float32, of the given shape."""
+        if self.device.xp is numpy:
+            return self._generator.standard_normal(shape, dtype=numpy.float32)
+        return self._on_gpu().standard_normal(shape, dtype=numpy.float32)
+
+    def uniform(self, shape):
+        """Numbers uniform in [-1, 1), float32, of the given shape."""
+        if self.device.xp is numpy:
+            return 2 * self._generator.random(shape, dtype=numpy.float32) - 1
+        return 2 * self._on_gpu().random_sample(shape, dtype=numpy.float32) - 1
+
+    def integers(self, high, shape):
+        """Integers uniform in [0, high), of the given shape."""
+        if self.device.xp is numpy:
+            return self._generator.integers(high, size=shape)
+        return self._on_gpu().randint(high, size=shape)
+
+    def _on_gpu(self):
+        self._draws += 1
+        seed = numpy.random.SeedSequence(self._seeds.entropy + [self._draws]).generate_state(1, numpy.uint64)[0]
+        return self.device.xp.random.RandomState(int(seed))
+
+    def serialize(self, serializer):
+        self._draws = int(serializer('draws', self._draws))
+        if self.device.xp is numpy:
+            bits = self._generator.bit_generator
+            saved = str(serializer('state', json.dumps(bits.state)))
+            if not isinstance(serializer, chainer.Serializer):
+                bits.state = json.loads(saved)
+
+
+class Latent:
+    """Latents for a generator, float32 arrays of shape (B, size).
+
+    Args:
+        size (int): numbers in a latent.
+        distribution (str): normal (mean 0, variance 1) or uniform (in [-1, 1)).
+        stream (Stream): where they come from.
+    """
+
+    def __init__(self, size, distribution, stream):
+        self.size, self.stream = size, stream
+        self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
+
+    def __call__(self, n):
+        return self._draw((n, self.size))

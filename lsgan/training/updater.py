@@ -1,0 +1,143 @@
+"""One step of adversarial training."""
+import contextlib
+import time
+
+import chainer
+from chainer import training
+
+
+@contextlib.contextmanager
+def frozen(link):
+    """Inside, no gradients are computed for the parameters of `link`; those of its inputs are."""
+    parameters = list(link.params())
+    for p in parameters:
+        p._requires_grad = p.node._requires_grad = False
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p._requires_grad = p.node._requires_grad = True
+
+
+class ClipWeights:
+    """Optimizer hook that keeps every weight within [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1)."""
+
+    name = 'ClipWeights'
+    timing = 'post'
+
+    def __init__(self, bound):
+        self.bound = bound
+
+    def __call__(self, optimizer):
+        for p in optimizer.target.params():
+            xp = p.device.xp
+            xp.clip(p.array, -self.bound, self.bound, out=p.array)
+
+
+class Average:
+    """An exponential moving average of a link's weights, held in a copy of the link.
+
+    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten.
+
+    Args:
+        link (chainer.Link): what is averaged.
+        decay (float): weight of the past at each update, 0 to 1; 0 makes the copy follow the link.
+    """
+
+    def __init__(self, link, decay):
+        self.link, self.decay = link, decay
+        self.averaged = link.copy(mode='copy')
+        self._pairs = list(zip(link.params(), self.averaged.params()))
+        self.updates = 0
+
+    def update(self):
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for source, average in self._pairs:
+            average.array += (1 - keep) * (source.array - average.array)
+
+    def serialize(self, serializer):
+        self.updates = int(serializer('updates', self.updates))
+        self.averaged.serialize(serializer['averaged'])
+
+
+class InstanceNoise:
+    """Adds Gaussian noise to the real and the generated points that D sees (Sonderby et al. 2017).
+
+    Args:
+        sigma (float): standard deviation now; a schedule may change it, and at 0 nothing is added.
+        stream (lsgan.random.Stream): where the noise comes from.
+    """
+
+    def __init__(self, sigma, stream):
+        self.sigma, self.stream = sigma, stream
+
+    def __call__(self, x):
+        return x + self.sigma * self.stream.normal(x.shape) if self.sigma else x
+
+
+class GANUpdater(training.updaters.StandardUpdater):
+    """One iteration: D takes `n_critic` steps, each on a new batch, then G takes one.
+
+    Reports `gen/loss` and `dis/loss` (that of D's last step), left on the device.
+
+    Args:
+        iterator (chainer.dataset.Iterator): its batches are arrays on the device.
+        optimizers (dict): `generator` and `discriminator`, each set up with its link.
+        loss: has the methods `discriminator(real, fake)` and `generator(fake)`; see `lsgan.losses`.
+        latent (lsgan.random.Latent): what the generator maps to data.
+        n_critic (int): steps of D for one of G.
+        noise (InstanceNoise): what is added to all that D sees, or None.
+        average (Average): of the generator's weights, or None.
+    """
+
+    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None):
+        super().__init__(iterator, optimizers)
+        self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
+        self.seconds = 0.0      # spent in updates, without evaluation and drawing
+
+    @property
+    def generator(self):
+        return self.get_optimizer('generator').target
+
+    @property
+    def discriminator(self):
+        return self.get_optimizer('discriminator').target
+
+    @property
+    def sampler(self):
+        """The generator whose samples count: the averaged one where there is one."""
+        return self.average.averaged if self.average else self.generator
+
+    def update(self):
+        start = time.perf_counter()
+        super().update()
+        self.seconds += time.perf_counter() - start
+
+    def update_core(self):
+        generator, discriminator = self.generator, self.discriminator
+        see = self.noise or (lambda x: x)
+        for _ in range(self.n_critic):
+            real = self.get_iterator('main').next()
+            with chainer.no_backprop_mode():
+                fake = generator(self.latent(len(real))).array
+            dis_loss = self.loss.discriminator(discriminator(see(real)), discriminator(see(fake)))
+            discriminator.cleargrads()
+            dis_loss.backward()
+            self.get_optimizer('discriminator').update()
+        with frozen(discriminator):
+            gen_loss = self.loss.generator(discriminator(see(generator(self.latent(len(real))))))
+            generator.cleargrads()
+            gen_loss.backward()
+        self.get_optimizer('generator').update()
+        if self.average:
+            self.average.update()
+        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss.array})
+
+    def serialize(self, serializer):
+        super().serialize(serializer)
+        self.latent.stream.serialize(serializer['latent'])
+        if self.noise:
+            self.noise.stream.serialize(serializer['noise'])
+        if self.average:
+            self.average.serialize(serializer['average'])
