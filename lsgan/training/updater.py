@@ -3,6 +3,7 @@ import contextlib
 import time
 
 import chainer
+import numpy
 from chainer import training
 
 
@@ -94,7 +95,8 @@ class GANUpdater(training.updaters.StandardUpdater):
     def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
-        self.seconds = 0.0      # spent in updates, without evaluation and drawing
+        self._warm = False
+        self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
 
     @property
     def generator(self):
@@ -112,7 +114,17 @@ class GANUpdater(training.updaters.StandardUpdater):
     def update(self):
         start = time.perf_counter()
         super().update()
-        self.seconds += time.perf_counter() - start
+        if self._warm:
+            self.timed += 1
+            self.seconds += time.perf_counter() - start
+        self._warm = True   # the first update of a process compiles and allocates
+
+    def finish(self):
+        """Waits for what the device still has to do, as a part of the updates' time."""
+        if self.generator.xp is not numpy:
+            start = time.perf_counter()
+            self.generator.xp.cuda.get_current_stream().synchronize()
+            self.seconds += time.perf_counter() - start
 
     def update_core(self):
         generator, discriminator = self.generator, self.discriminator

@@ -1,0 +1,184 @@
+"""What watches a run: metrics, pictures, progress, snapshots. None of it draws from the streams that training uses."""
+import math
+import shutil
+import signal
+import sys
+import time
+
+import chainer
+from chainer import serializers, training
+
+from lsgan.training import snapshot
+
+
+class Diverged(Exception):
+    """The losses or the weights are not finite; the message says when."""
+
+
+class Metrics(training.Extension):
+    """Reports the metrics and the rate of the updates since the last report, and writes `metrics.json`.
+
+    Args:
+        evaluate (callable): takes nothing, returns a dict of numbers.
+        examples (int): real examples that an update looks at.
+    """
+
+    priority = training.PRIORITY_WRITER
+    name = 'metrics'
+
+    def __init__(self, evaluate, examples):
+        self.evaluate, self.examples = evaluate, examples
+        self._last, self._rate = (0, 0.0), 0.0
+
+    def __call__(self, trainer):
+        chainer.report(self.measure(trainer))
+
+    def measure(self, trainer):
+        """The metrics as they are now, a dict, also written."""
+        updater = trainer.updater
+        updater.finish()
+        updates, seconds = updater.timed - self._last[0], updater.seconds - self._last[1]
+        if updates:
+            self._last = updater.timed, updater.seconds
+            self._rate = updates * self.examples / seconds
+        metrics = {**self.evaluate(), 'images_per_second': self._rate}
+        snapshot.write_json(f'{trainer.out}/metrics.json', {'iteration': updater.iteration, **metrics})
+        return metrics
+
+
+class Pictures(training.Extension):
+    """Writes `samples/iter_N.png`, samples of the same latents each time.
+
+    Args:
+        draw (callable): takes a path and a title, writes the picture.
+    """
+
+    name = 'pictures'
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def __call__(self, trainer):
+        iteration = trainer.updater.iteration
+        with snapshot.replacing(f'{trainer.out}/samples/iter_{iteration:08}.png') as f:
+            self.draw(f, f'{iteration:,} updates')
+
+
+class Snapshots(training.Extension):
+    """Writes `snapshot_iter_N` and `generator_iter_N.npz` and removes the oldest.
+
+    Args:
+        settings (dict): kept in each snapshot.
+        keep (int): how many of the newest stay.
+    """
+
+    priority = -100     # after all that has a state
+    name = 'snapshots'
+
+    def __init__(self, settings, keep):
+        self.settings, self.keep = settings, keep
+
+    def __call__(self, trainer):
+        updater = trainer.updater
+        for link in (updater.generator, updater.discriminator):
+            for name, p in link.namedparams():
+                if not p.device.xp.isfinite(p.array).all():
+                    raise Diverged(f'the weights are not finite at update {updater.iteration:,} '
+                                   f'({type(link).__name__}{name})')
+        snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
+        with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
+            serializers.save_npz(f, updater.sampler)
+        for pattern in ('snapshot_iter_{}', 'generator_iter_{}.npz'):
+            for old in snapshot.numbered(trainer.out, pattern)[self.keep:]:
+                old.unlink()
+
+
+def require_finite(entry):
+    """A log entry's check: raises `Diverged` where a loss is not finite."""
+    bad = {key: entry[key] for key in ('gen/loss', 'dis/loss') if key in entry and not math.isfinite(entry[key])}
+    if bad:
+        raise Diverged(f'the losses are not finite at update {entry["iteration"]:,} '
+                       f'({", ".join(f"{key} {value}" for key, value in bad.items())})')
+
+
+class Progress(training.Extension):
+    """A live bar on a terminal, a line for each log entry elsewhere.
+
+    Args:
+        log (chainer.training.extensions.LogReport): where the numbers come from.
+        total (int): updates at which the run will stop.
+        show (sequence of str): names of the metrics to show.
+        stream: a text file.
+    """
+
+    priority = training.PRIORITY_READER - 10    # after the log
+    trigger = 1, 'iteration'
+    name = 'progress'
+
+    def __init__(self, log, total, show, stream=None):
+        self.log, self.total, self.show = log, total, show
+        self.stream = stream or sys.stdout
+        self._bar, self._entries = None, 0
+
+    def initialize(self, trainer):
+        self._start = time.monotonic(), trainer.updater.iteration
+        self._entries = len(self.log.log)
+        if self.stream.isatty():
+            import tqdm
+            self._bar = tqdm.tqdm(total=self.total, initial=trainer.updater.iteration, file=self.stream, unit='update',
+                                  dynamic_ncols=True, smoothing=0.05, mininterval=0.2)
+
+    def __call__(self, trainer):
+        if self._bar is not None:
+            self._bar.update(trainer.updater.iteration - self._bar.n)
+        if len(self.log.log) == self._entries:
+            return
+        self._entries = len(self.log.log)
+        entry = self.log.log[-1]
+        numbers = '  '.join(f'{name} {entry[name]:.4g}' for name in self.show if name in entry)
+        if self._bar is not None:
+            self._bar.set_postfix_str(numbers, refresh=False)
+            return
+        seconds, done = time.monotonic() - self._start[0], trainer.updater.iteration
+        left = (self.total - done) * seconds / max(1, done - self._start[1])
+        print(f'{done:>8,}/{self.total:,} updates  {numbers}  {done - self._start[1]:,} in {seconds:.0f} s, {left:.0f} s left',
+              file=self.stream, flush=True)
+
+    def finalize(self):
+        if self._bar is not None:
+            self._bar.close()
+
+
+class StopRequest:
+    """A stop trigger: at a number of updates, or after the update during which SIGINT or SIGTERM came.
+
+    A second signal ends the program at once. Used as a context manager, it puts the old handlers back.
+    """
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+        self.signal = None
+
+    def __call__(self, trainer):
+        return self.signal is not None or trainer.updater.iteration >= self.iterations
+
+    def __enter__(self):
+        self._old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number, frame):
+        self.signal = number
+        signal.signal(number, signal.SIG_DFL)
+
+
+def clear_leftovers(folder):
+    """Removes what a killed run was writing: Chainer's log in a folder of its own, and files not yet renamed."""
+    for path in list(folder.rglob('.*.writing')):
+        path.unlink()
+    for path in folder.glob('log?*'):
+        if path.is_dir():
+            shutil.rmtree(path)

@@ -1,0 +1,275 @@
+"""From a script's flags to a finished run folder."""
+import dataclasses
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import chainer
+import numpy
+from chainer.training import extensions as chainer_extensions
+
+import lsgan
+from lsgan import functions, losses
+from lsgan.errors import InputError
+from lsgan.random import Latent, Stream
+from lsgan.training import extensions, flags, snapshot
+from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
+
+
+@dataclasses.dataclass
+class Experiment:
+    """What a script adds to the training that all share.
+
+    Attributes:
+        generator, discriminator (chainer.Link): on the CPU, initialized.
+        latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
+        batches (callable): given a `Stream`, returns the iterator of training batches on the stream's device.
+        samples (int): how many samples the metrics and pictures are made of.
+        evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
+        draw (callable): takes such samples, a path or file, and a title; writes a PNG.
+        show (sequence of str): the metrics that progress lines show.
+        report (callable): takes the run folder's path, draws what belongs to a finished run, returns the paths.
+    """
+
+    generator: chainer.Link
+    discriminator: chainer.Link
+    latent_size: int
+    latent_distribution: str
+    batches: Callable
+    samples: int
+    evaluate: Callable
+    draw: Callable
+    show: tuple
+    report: Callable
+
+
+def main(experiment, parser, build, argv=None):
+    """Runs a training script.
+
+    Args:
+        experiment (str): its name.
+        parser (lsgan.training.flags.Parser): with all flags.
+        build (callable): from the settings to an `Experiment`; draws initial weights from NumPy's global stream.
+        argv (list of str): the flags; the command line's by default.
+
+    Returns:
+        int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
+    """
+    try:
+        given = vars(parser.parse_args(argv))
+        return _train(experiment, parser, build, given)
+    except InputError as error:
+        message, status = str(error), 2
+    except extensions.Diverged as error:
+        message, status = str(error), 1
+    except OSError as error:
+        where = f'{error.filename}: ' if error.filename else ''
+        message, status = f'{where}{error.strerror or error}; nothing written before is lost: make room and add --resume', 2
+    print(f'{parser.prog}: {message}', file=sys.stderr)
+    return status
+
+
+def _train(experiment, parser, build, given):
+    state, settings, out = _start(experiment, parser, given)
+    device = select_device(settings['device'])
+    made, trainer = _assemble(settings, out, device, build)
+    if state:
+        state.restore(trainer)
+    updater, stop = trainer.updater, trainer.stop_trigger
+    done = updater.iteration
+    _describe(settings, out, device, done, stop.iterations)
+    try:
+        with stop:
+            if done < stop.iterations:
+                trainer.run(show_loop_exception_msg=False)
+    except extensions.Diverged as error:
+        raise extensions.Diverged(
+            f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
+            f'--lr-d {settings["lr_d"]}: try smaller learning rates in a new run; snapshots in {out} are from before') from None
+    # after an early stop, too: a run that goes on from here is the run that never stopped
+    if updater.iteration > done and updater.iteration % settings['snapshot_interval']:
+        trainer.get_extension('snapshots')(trainer)
+    if stop.signal is not None:
+        print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; to go on: '
+              f'{parser.prog} --resume -o {out}', flush=True)
+        return 128 + stop.signal
+    if updater.iteration > done:
+        trainer.get_extension('metrics').measure(trainer)
+    print(f'\nafter {updater.iteration:,} updates:')
+    for name, value in snapshot.read_json(out / 'metrics.json').items():
+        print(f'  {name:<28} {value:.4g}')
+    for path in made.report(out):
+        print(f'drawn: {path}')
+    if updater.iteration < settings['epoch'] * settings['epoch_size']:
+        print(f'stopped early; to go on: {parser.prog} --resume -o {out}')
+    return 0
+
+
+def _start(experiment, parser, given):
+    """Where the run begins: (Snapshot or None, settings, the run folder, made and holding config.json)."""
+    def complain(message):
+        print(f'{parser.prog}: {message}', file=sys.stderr)
+
+    resume = given.pop('resume', None)
+    out = given.pop('out', None)
+    state = saved = None
+    if resume:
+        path = pathlib.Path(resume)
+        if path.is_dir():
+            out, resume = out or resume, ''
+        else:
+            state = snapshot.Snapshot(path)
+            if out and pathlib.Path(out).resolve() != path.parent.resolve():
+                resume = None       # the run goes on in another folder, which must be a new one
+            out = out or path.parent
+    out = pathlib.Path(out or f'result/{experiment}')
+    config = out / 'config.json'
+    if resume == '' and config.exists():
+        state = snapshot.newest(out, complain)
+        if state is None:
+            saved = snapshot.read_json(config)['settings']
+            print(f'{out} holds no good snapshot: the run starts again')
+    elif resume == '':
+        print(f'{out} holds no run yet: a new one starts')
+    elif resume is None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f'{out} exists already; go on with that run by --resume, or choose another folder with --out')
+    if state:
+        saved = state.settings
+    settings = flags.resolve(experiment, given, parser.presets, saved)
+    if saved is None or not config.exists():
+        (out / 'samples').mkdir(parents=True, exist_ok=True)
+        snapshot.write_json(config, {'settings': settings, 'command': [parser.prog, *sys.argv[1:]], **surroundings()})
+    extensions.clear_leftovers(out)
+    return state, settings, out
+
+
+def select_device(name):
+    """The Chainer device of that name, made current.
+
+    Raises:
+        InputError: where there is no such device.
+    """
+    try:
+        device = chainer.get_device(name)
+        device.use()
+    except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
+        reason = str(error).strip().splitlines()
+        raise InputError(f'--device {name}: {reason[0] if reason else type(error).__name__}; '
+                         'the CPU is -1, a GPU 0 or @cupy:0') from None
+    return device
+
+
+def generate(generator, latent, n):
+    """`n` samples of a generator in test mode as a NumPy array; `latent` is a `lsgan.random.Latent`."""
+    with chainer.no_backprop_mode(), chainer.using_config('train', False):
+        return chainer.get_device('@numpy').send(generator(latent(n)).array)
+
+
+def sample(experiment, generator, seed, device):
+    """The samples that the metrics and the pictures are made of, of the same latents for the same seed: a NumPy array."""
+    stream = Stream(seed, 'samples', device)
+    latent = Latent(experiment.latent_size, experiment.latent_distribution, stream)
+    return generate(generator, latent, experiment.samples)
+
+
+def make_loss(settings):
+    """The loss that the settings name."""
+    if settings['loss'] == 'lsgan':
+        return losses.LeastSquares(*settings['abc'])
+    return {'wgan': losses.Wasserstein, 'gan': losses.NonSaturating}[settings['loss']]()
+
+
+def _assemble(settings, out, device, build):
+    seed = settings['seed']
+    numpy.random.seed(seed)     # Chainer's initializers and dropout draw from it; nothing that only watches does
+    made = build(settings)
+    optimizers = {}
+    for name, link in (('generator', made.generator), ('discriminator', made.discriminator)):
+        link.to_device(device)
+        rate = settings['lr_' + name[0]]
+        optimizers[name] = (functions.Adam(rate, settings['beta1']) if settings['optimizer'] == 'adam'
+                            else functions.RMSprop(rate)).setup(link)
+    if settings['loss'] == 'wgan':
+        optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
+    updater = GANUpdater(
+        made.batches(settings['batchsize'], settings['epoch_size'] * settings['n_critic'], Stream(seed, 'data', device)),
+        optimizers, make_loss(settings),
+        Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
+        settings['n_critic'],
+        InstanceNoise(settings['noise'], Stream(seed, 'noise', device)) if settings['noise'] else None,
+        Average(made.generator, settings['average']) if settings['average'] else None)
+
+    length = settings['epoch'] * settings['epoch_size']
+    stop = extensions.StopRequest(min(settings.get('iterations', length), length))
+    trainer = chainer.training.Trainer(updater, out=str(out))
+    trainer.stop_trigger = stop
+    _add_schedules(trainer, settings, length)
+
+    def samples():
+        return sample(made, updater.sampler, seed, device)
+
+    every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'sample', 'snapshot')}
+    log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
+    trainer.extend(extensions.Metrics(lambda: made.evaluate(samples()), settings['batchsize'] * settings['n_critic']),
+                   trigger=every['log'])
+    trainer.extend(log)
+    trainer.extend(extensions.Progress(log, stop.iterations, ('gen/loss', 'dis/loss', *made.show)))
+    trainer.extend(extensions.Pictures(lambda file, title: made.draw(samples(), file, title)), trigger=every['sample'],
+                   call_before_training=True)
+    trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
+    return made, trainer
+
+
+def _add_schedules(trainer, settings, length):
+    updater = trainer.updater
+    if settings['lr_decay']:
+        attribute = 'alpha' if settings['optimizer'] == 'adam' else 'lr'
+        for name, optimizer in updater.get_all_optimizers().items():
+            span = round((1 - settings['lr_decay']) * length), length
+            trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
+                           name='lr_' + name)
+    if settings['noise']:
+        fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * length))
+        trainer.extend(chainer_extensions.ExponentialShift('sigma', fall, settings['noise'], settings['noise_end'],
+                                                           updater.noise), name='noise', trigger=(1, 'iteration'))
+
+
+def _describe(settings, out, device, done, total):
+    loss = settings['loss']
+    if loss == 'lsgan':
+        targets = losses.LeastSquares(*settings['abc'])
+        loss += f' a={targets.a:g} b={targets.b:g} c={targets.c:g}'
+        if targets.a == targets.b:
+            print('warning: a == b asks D to give real and generated data the same value, so it learns nothing')
+    print(f'{settings["experiment"]}: {loss}, preset {settings["preset"]}, seed {settings["seed"]}, {device}')
+    if settings['loss'] == 'lsgan':
+        holds = 'hold' if targets.is_pearson else 'do not both hold'
+        what = 'G minimises a Pearson chi-square divergence' if targets.is_pearson else 'no Pearson chi-square divergence'
+        print(f'b - c = 1 and b - a = 2 {holds}: {what}')
+    print(f'updates {done:,} to {total:,}; run folder {out}', flush=True)
+
+
+def surroundings():
+    """What a run's numbers depend on beside its settings: versions, processor, threads, git commit."""
+    versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
+                'numpy': numpy.__version__}
+    if chainer.backends.cuda.available:
+        versions['cupy'] = chainer.backends.cuda.cupy.__version__
+    return {'versions': versions, 'platform': platform.platform(), 'machine': platform.machine(),
+            'cores': os.cpu_count(), 'git_commit': git_commit()}
+
+
+def git_commit():
+    """The commit of the checkout that the package is in, with -dirty where tracked files were changed; None outside of one."""
+    here = pathlib.Path(lsgan.__file__).resolve().parent
+    if not (here.parent / '.git').exists():
+        return None
+    try:
+        return subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=here,
+                              capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

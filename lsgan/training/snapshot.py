@@ -1,0 +1,123 @@
+"""Files that hold the whole state of a run, written so that a kill at any moment leaves good ones only."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+
+import numpy
+from chainer import serializers
+from chainer.serializers import npz
+
+from lsgan.errors import InputError
+
+_SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a binary file that takes the place of `path` at the end, synced; after an error `path` is as it was.
+
+    Raises:
+        OSError: where the disk is full or the folder cannot be written.
+    """
+    path = pathlib.Path(path)
+    aside = path.with_name(f'.{path.name}.writing')
+    try:
+        with open(aside, 'wb') as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path, value):
+    """Writes a value as JSON, whole or not at all."""
+    with replacing(path) as f:
+        f.write((json.dumps(value, indent=1, sort_keys=True) + '\n').encode())
+
+
+def read_json(path):
+    """What `write_json` wrote.
+
+    Raises:
+        InputError: where the file is missing or damaged.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except ValueError:
+        raise InputError(f'{path}: damaged, no JSON') from None
+
+
+def save(path, trainer, settings):
+    """Writes the state of a `chainer.training.Trainer` and the run's settings, whole or not at all."""
+    serializer = serializers.DictionarySerializer()
+    serializer.save(trainer)
+    arrays = {key: value for key, value in serializer.target.items() if value.dtype != object}
+    # Chainer writes None as an object array, which only unpickling reads again; so its keys are listed instead
+    arrays[_NONE] = numpy.array(json.dumps(sorted(serializer.target.keys() - arrays.keys())))
+    arrays[_SETTINGS] = numpy.array(json.dumps(settings))
+    with replacing(path) as f:
+        numpy.savez(f, **arrays)
+
+
+class Snapshot:
+    """A snapshot read into memory and checked; nothing is unpickled.
+
+    Args:
+        path: file written by `save`.
+
+    Raises:
+        InputError: where the file is missing, truncated, damaged or no snapshot of lsgan's.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            with numpy.load(path, allow_pickle=False) as f:
+                self._arrays = {key: f[key] for key in f.files}     # zip checks each one's CRC
+            self.settings = json.loads(str(self._arrays.pop(_SETTINGS)))
+            nones = json.loads(str(self._arrays.pop(_NONE)))
+        except FileNotFoundError:
+            raise InputError(f'{path}: no such snapshot') from None
+        except OSError as error:
+            raise InputError(f'{path}: {error.strerror or "cannot be read"}') from None
+        except Exception as error:      # zipfile, zlib, NumPy and json each have their own for a damaged file
+            raise InputError(f'{path}: truncated, damaged or no snapshot ({type(error).__name__})') from None
+        self._arrays.update(dict.fromkeys(nones, numpy.asarray(None)))
+
+    def restore(self, trainer):
+        """Puts the saved state into a trainer made with the same settings.
+
+        Raises:
+            InputError: where the state is another kind of trainer's; the trainer is then as it was.
+        """
+        fresh = npz.serialize(trainer)
+        for key, value in fresh.items():
+            saved = self._arrays.get(key)
+            # what a fresh trainer does not know yet (None) has no shape to compare
+            if saved is None or (saved.dtype != object != value.dtype and saved.shape != value.shape):
+                raise InputError(f'{self.path}: a snapshot of something else ({key} differs)')
+        serializers.NpzDeserializer(self._arrays).load(trainer)
+
+
+def numbered(folder, pattern):
+    """The files in `folder` whose name is `pattern` with its one `{}` a number: list of paths, the newest first."""
+    shape = re.compile(re.escape(pattern).replace(r'\{\}', r'(\d+)') + '$')
+    found = [(int(match[1]), path) for path in pathlib.Path(folder).iterdir() if (match := shape.match(path.name))]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def newest(folder, complain):
+    """The newest good `Snapshot` of a run folder, or None; each bad one is named to `complain` and passed over."""
+    for path in numbered(folder, 'snapshot_iter_{}'):
+        try:
+            return Snapshot(path)
+        except InputError as error:
+            complain(f'{error}; trying the one before')
+    return None

@@ -1,0 +1,104 @@
+#!/usr/bin/env python
+"""Trains a GAN on a mixture of Gaussians in the plane and counts the modes that it finds.
+
+    train_gaussian.py                                   least squares GAN, our tuned settings
+    train_gaussian.py --preset blog -o result/blog      the blog post's settings
+    train_gaussian.py --loss wgan -o result/wgan        the same data with another loss
+    train_gaussian.py --resume                          go on after Ctrl-C or a crash
+    visualize.py all result/gaussian                    every picture of a run
+
+Pictures, log, snapshots and metrics go to the run folder, result/gaussian.
+"""
+import sys
+
+import lsgan  # noqa: F401, before chainer
+from chainer import initializers
+
+from lsgan.datasets import mixture
+from lsgan.figures import points
+from lsgan.metrics.modes import mode_statistics
+from lsgan.metrics.swd import sliced_wasserstein
+from lsgan.networks.gaussian import Perceptron
+from lsgan.random import Stream
+from lsgan.training import flags, run
+
+INITIALIZERS = {
+    'he': lambda scale: initializers.HeNormal(scale),
+    'orthogonal': lambda scale: initializers.Orthogonal(scale),
+    'normal': lambda scale: initializers.Normal(scale),
+}
+
+PRESETS = {
+    # ours, tuned for the blog's ring
+    'default': {
+        'data': 'ring', 'modes': 8, 'radius': 2.0, 'sigma': 0.04,
+        'latent': 256, 'hidden_g': [128, 128], 'hidden_d': [128, 128], 'activation_g': 'relu', 'activation_d': 'leaky_relu',
+        'init': 'he', 'init_scale': 1.0,
+        'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01,
+        'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.5, 'lr_decay': 0.5,
+        'noise': 1.0, 'noise_end': 0.02, 'noise_share': 1.0, 'average': 0.999,
+        'batchsize': 100, 'epoch': 40, 'epoch_size': 1000,
+        'log_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
+    },
+    # the blog post of 2017
+    'blog': {
+        'init': 'normal', 'init_scale': 0.01, 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
+        'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
+        'wgan': {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5},
+    },
+    # the paper's section 4.2, with the settings of its code
+    'paper': {
+        'radius': 1.0, 'sigma': 0.01, 'activation_g': 'tanh', 'activation_d': 'tanh', 'init': 'orthogonal', 'init_scale': 1.4,
+        'lr_g': 1e-3, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
+        'batchsize': 512, 'epoch': 35,
+        'wgan': {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5},
+    },
+}
+
+
+def make_parser():
+    parser = flags.Parser(__doc__, PRESETS)
+    flags.add_common(parser)
+    data = parser.add_argument_group('data')
+    parser.setting('--data', choices=list(mixture.LAYOUTS), group=data, help='how the modes lie')
+    parser.setting('--modes', type=flags.positive, group=data, metavar='N', help='modes on each ring, or on a side of the grid')
+    parser.setting('--radius', type=flags.above_zero, group=data, help='radius of the ring, or half the side of the grid')
+    parser.setting('--sigma', type=flags.above_zero, group=data, help='standard deviation of a mode along each axis')
+    nets = parser.add_argument_group('networks')
+    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent, each normal')
+    for net, name in ('g', 'G'), ('d', 'D'):
+        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
+                       help=f"units of {name}'s hidden layers")
+        parser.setting(f'--activation-{net}', choices=['relu', 'leaky_relu', 'tanh'], group=nets, help=f'after each of them, in {name}')
+    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
+    parser.setting('--init-scale', type=flags.above_zero, group=nets, metavar='S',
+                   help='its scale: of He\'s or orthogonal weights the gain, of normal ones the standard deviation')
+    return parser
+
+
+def build(settings):
+    """The experiment that the settings describe, a `lsgan.training.run.Experiment`."""
+    gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
+                                        settings['sigma'])
+    weights = INITIALIZERS[settings['init']](settings['init_scale'])
+    cpu = run.select_device('-1')
+    real, other = (gaussians.sample(2500, Stream(settings['seed'], name, cpu)) for name in ('real', 'other real'))
+    floor = sliced_wasserstein(real, other)
+
+    def evaluate(samples):
+        return {**mode_statistics(samples, gaussians.centers, gaussians.sigma),
+                'sliced_wasserstein': sliced_wasserstein(samples, real), 'sliced_wasserstein_floor': floor}
+
+    return run.Experiment(
+        generator=Perceptron([settings['latent'], *settings['hidden_g'], 2], settings['activation_g'], weights),
+        discriminator=Perceptron([2, *settings['hidden_d'], 1], settings['activation_d'], weights),
+        latent_size=settings['latent'], latent_distribution='normal',
+        batches=lambda size, epoch_size, stream: mixture.MixtureIterator(gaussians, size, stream, epoch_size),
+        samples=2500, evaluate=evaluate,
+        draw=lambda samples, file, title: points.scatter(file, samples, gaussians.centers, gaussians.sigma, title),
+        show=('modes_captured', 'high_quality', 'sliced_wasserstein'),
+        report=lambda out: [])
+
+
+if __name__ == '__main__':
+    sys.exit(run.main('gaussian', make_parser(), build))
