@@ -9,7 +9,6 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
-import warnings
 
 CHAINER_VERSION = '7.8.1'
 
@@ -120,5 +119,3 @@ def install():
     if late:
         raise ImportError('import lsgan before chainer: ' + ', '.join(late) + ' already loaded unpatched')
     sys.meta_path.insert(0, _Finder)
-    # Python 3.12 and later print one line for each of some sixty old escapes in Chainer's docstrings when compiling them
-    warnings.filterwarnings('ignore', category=SyntaxWarning, module=r'.*[/\\]chainer(mn|x)?[/\\]')

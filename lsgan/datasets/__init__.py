@@ -1,0 +1,1 @@
+"""Training data as arrays on the training device."""

@@ -1,0 +1,1 @@
+"""The training that all experiments share: flags, one GAN step, what watches it, the run folder."""

@@ -1,0 +1,28 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+
+setup(
+    version=re.search(r"__version__ = '(.+)'", (here / 'lsgan' / '__init__.py').read_text())[1],
+    description='Least Squares GANs in Chainer, on the machines of today',
+    long_description=(here / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='MIT',
+    packages=find_packages(include=['lsgan', 'lsgan.*']),
+    scripts=['train_gaussian.py', 'visualize.py'],
+    install_requires=[
+        'chainer==7.8.1',
+        'numpy>=2',
+        'matplotlib>=3.9',
+        'pillow>=10',
+        'tqdm>=4.60',
+    ],
+    extras_require={
+        'cuda12': ['cupy-cuda12x[ctk]>=14'],     # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14
+        'cuda13': ['cupy-cuda13x[ctk]>=14'],
+        'test': ['pytest>=8', 'ruff>=0.6'],
+    },
+)
