@@ -19,6 +19,7 @@ setup(
         'matplotlib>=3.9',
         'pillow>=10',
         'tqdm>=4.60',
+        'threadpoolctl>=3',
     ],
     extras_require={
         'cuda12': ['cupy-cuda12x[ctk]>=14'],     # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14

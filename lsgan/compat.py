@@ -61,7 +61,7 @@ class pkg_resources:
 
     class WorkingSet:
         def require(self, *requirements):
-            from packaging.requirements import Requirement   # comes with pytest
+            from packaging.requirements import Requirement  # comes with pytest
             for requirement in map(Requirement, requirements):
                 try:
                     version = importlib.metadata.version(requirement.name)

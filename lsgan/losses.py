@@ -32,7 +32,7 @@ class LeastSquares:
 
     @property
     def is_pearson(self):
-        """Whether G minimises the Pearson chi-square divergence of p_d + p_g and 2 p_g: b - c = 1 and b - a = 2 (section 3.2)."""
+        """Whether b - c = 1 and b - a = 2: G minimises the Pearson divergence of p_d + p_g and 2 p_g (section 3.2)."""
         return self.b - self.c == 1 and self.b - self.a == 2
 
 

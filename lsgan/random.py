@@ -73,3 +73,12 @@ class Latent:
 
     def __call__(self, n):
         return self._draw((n, self.size))
+
+
+def serialize_global(serializer):
+    """Saves or restores NumPy's global random state."""
+    name, keys, *rest = numpy.random.get_state()
+    keys = serializer('keys', keys.copy())
+    rest = json.loads(str(serializer('rest', json.dumps(rest))))
+    if not isinstance(serializer, chainer.Serializer):
+        numpy.random.set_state((name, keys, *rest))

@@ -1,8 +1,8 @@
 """Chainer's optimizers, stepping all parameters at once.
 
-Adam and RMSprop treat every number alike, so one call of Chainer's update rule on all parameters end to end does what a call for
-each does, without the overhead that dominates in small networks. States stay visible under each parameter, so snapshots are
-those of Chainer's own optimizers.
+Adam and RMSprop treat every number alike, so one call of Chainer's update rule on all parameters end to end does what a call
+for each does, without the overhead that dominates in small networks. States stay visible under each parameter, so snapshots
+are those of Chainer's own optimizers.
 """
 import chainer
 from chainer import optimizers

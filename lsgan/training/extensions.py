@@ -6,6 +6,7 @@ import sys
 import time
 
 import chainer
+import numpy
 from chainer import serializers, training
 
 from lsgan.training import snapshot
@@ -19,29 +20,37 @@ class Metrics(training.Extension):
     """Reports the metrics and the rate of the updates since the last report, and writes `metrics.json`.
 
     Args:
-        evaluate (callable): takes nothing, returns a dict of numbers.
+        sample (callable): takes nothing, returns samples, a NumPy array (N, ...).
+        evaluate (callable): takes such samples, returns a dict of numbers.
         examples (int): real examples that an update looks at.
     """
 
     priority = training.PRIORITY_WRITER
     name = 'metrics'
 
-    def __init__(self, evaluate, examples):
-        self.evaluate, self.examples = evaluate, examples
+    def __init__(self, sample, evaluate, examples):
+        self.sample, self.evaluate, self.examples = sample, evaluate, examples
         self._last, self._rate = (0, 0.0), 0.0
 
     def __call__(self, trainer):
         chainer.report(self.measure(trainer))
 
     def measure(self, trainer):
-        """The metrics as they are now, a dict, also written."""
+        """The metrics as they are now, a dict, also written.
+
+        Raises:
+            Diverged: where samples are not finite.
+        """
         updater = trainer.updater
+        samples = self.sample()
+        if not numpy.isfinite(samples).all():
+            raise Diverged(f'the samples are not finite at update {updater.iteration:,}')
         updater.finish()
         updates, seconds = updater.timed - self._last[0], updater.seconds - self._last[1]
         if updates:
             self._last = updater.timed, updater.seconds
             self._rate = updates * self.examples / seconds
-        metrics = {**self.evaluate(), 'images_per_second': self._rate}
+        metrics = {**self.evaluate(samples), 'images_per_second': self._rate}
         snapshot.write_json(f'{trainer.out}/metrics.json', {'iteration': updater.iteration, **metrics})
         return metrics
 
@@ -50,18 +59,19 @@ class Pictures(training.Extension):
     """Writes `samples/iter_N.png`, samples of the same latents each time.
 
     Args:
-        draw (callable): takes a path and a title, writes the picture.
+        sample (callable): takes nothing, returns samples, a NumPy array (N, ...).
+        draw (callable): takes such samples, a file and a title, writes the picture.
     """
 
     name = 'pictures'
 
-    def __init__(self, draw):
-        self.draw = draw
+    def __init__(self, sample, draw):
+        self.sample, self.draw = sample, draw
 
     def __call__(self, trainer):
         iteration = trainer.updater.iteration
         with snapshot.replacing(f'{trainer.out}/samples/iter_{iteration:08}.png') as f:
-            self.draw(f, f'{iteration:,} updates')
+            self.draw(self.sample(), f, f'{iteration:,} updates')
 
 
 class Snapshots(training.Extension):

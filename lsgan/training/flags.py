@@ -5,7 +5,7 @@ from lsgan.errors import InputError
 from lsgan.losses import LeastSquares
 
 # settings that may differ when a run goes on: none of them changes what is computed
-FREE = {'iterations', 'snapshot_interval', 'keep'}
+FREE = {'snapshot_interval', 'keep'}
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,9 +39,9 @@ def add_common(parser):
     add('--preset', choices=list(parser.presets), help='set of defaults that the flags below override (default: default)')
     add('-o', '--out', metavar='DIR', help='run folder; must not hold a run yet (default: result/<experiment>)')
     add('-r', '--resume', nargs='?', const='', metavar='FILE',
-        help='continue from a snapshot; without FILE from the newest good one of the run folder. Settings are those of the run')
+        help='continue from a snapshot, without FILE the newest good one of the run folder, with the settings of the run')
     add('--iterations', type=positive, metavar='N',
-        help='stop early, after N generator updates in all; schedules keep the length that --epoch gives (default: the whole run)')
+        help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
     add('-d', '--device', help='-1 for the CPU, 0 or @cupy:0 for a GPU (default: -1)')
     add('-g', '--gpu', dest='device', help=argparse.SUPPRESS)
     add('--seed', type=natural, help='number that determines the run (default: 0)')
@@ -75,7 +75,8 @@ def add_common(parser):
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
-    setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA', help='instance noise at the end, reached geometrically')
+    setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
+            help='instance noise at the end, reached geometrically')
     setting('--noise-share', type=share, group=optimizer, metavar='SHARE',
             help='share of the run over which the instance noise falls to its end')
     setting('--average', type=fraction, group=optimizer, metavar='DECAY',

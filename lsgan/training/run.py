@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import chainer
 import numpy
+import threadpoolctl
 from chainer.training import extensions as chainer_extensions
 
 import lsgan
@@ -33,6 +34,7 @@ class Experiment:
         draw (callable): takes such samples, a path or file, and a title; writes a PNG.
         show (sequence of str): the metrics that progress lines show.
         report (callable): takes the run folder's path, draws what belongs to a finished run, returns the paths.
+        blas_threads (int): threads for matrix products, or None for as many as there are.
     """
 
     generator: chainer.Link
@@ -45,6 +47,7 @@ class Experiment:
     draw: Callable
     show: tuple
     report: Callable
+    blas_threads: int | None = None
 
 
 def main(experiment, parser, build, argv=None):
@@ -66,6 +69,8 @@ def main(experiment, parser, build, argv=None):
         message, status = str(error), 2
     except extensions.Diverged as error:
         message, status = str(error), 1
+    except KeyboardInterrupt:       # before the first update or after the last; in between the run stops in order
+        message, status = 'interrupted', 130
     except OSError as error:
         where = f'{error.filename}: ' if error.filename else ''
         message, status = f'{where}{error.strerror or error}; nothing written before is lost: make room and add --resume', 2
@@ -74,38 +79,44 @@ def main(experiment, parser, build, argv=None):
 
 
 def _train(experiment, parser, build, given):
+    iterations = given.pop('iterations', None)
     state, settings, out = _start(experiment, parser, given)
+    length = settings['epoch'] * settings['epoch_size']
     device = select_device(settings['device'])
-    made, trainer = _assemble(settings, out, device, build)
-    if state:
-        state.restore(trainer)
-    updater, stop = trainer.updater, trainer.stop_trigger
-    done = updater.iteration
-    _describe(settings, out, device, done, stop.iterations)
-    try:
-        with stop:
-            if done < stop.iterations:
-                trainer.run(show_loop_exception_msg=False)
-    except extensions.Diverged as error:
-        raise extensions.Diverged(
-            f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
-            f'--lr-d {settings["lr_d"]}: try smaller learning rates in a new run; snapshots in {out} are from before') from None
-    # after an early stop, too: a run that goes on from here is the run that never stopped
-    if updater.iteration > done and updater.iteration % settings['snapshot_interval']:
-        trainer.get_extension('snapshots')(trainer)
+    numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
+    made = build(settings)
+    with extensions.StopRequest(min(iterations or length, length)) as stop:
+        trainer = _assemble(made, settings, out, device, length, stop)
+        if state:
+            state.restore(trainer)
+        updater = trainer.updater
+        start = updater.iteration
+        _describe(settings, out, device, start, stop.iterations)
+        try:
+            if start < stop.iterations:
+                with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'):
+                    trainer.run(show_loop_exception_msg=False)
+            # after an early stop, too: a run that goes on from here is the run that never stopped
+            if updater.iteration > start and updater.iteration % settings['snapshot_interval']:
+                trainer.get_extension('snapshots')(trainer)
+        except extensions.Diverged as error:
+            raise extensions.Diverged(
+                f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
+                f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
+                f'the snapshots in {out} are from before') from None
+    go_on = f'to go on: {parser.prog} --resume -o {out}'
     if stop.signal is not None:
-        print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; to go on: '
-              f'{parser.prog} --resume -o {out}', flush=True)
+        print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
-    if updater.iteration > done:
+    if updater.iteration > start:
         trainer.get_extension('metrics').measure(trainer)
     print(f'\nafter {updater.iteration:,} updates:')
     for name, value in snapshot.read_json(out / 'metrics.json').items():
         print(f'  {name:<28} {value:.4g}')
     for path in made.report(out):
         print(f'drawn: {path}')
-    if updater.iteration < settings['epoch'] * settings['epoch_size']:
-        print(f'stopped early; to go on: {parser.prog} --resume -o {out}')
+    if updater.iteration < length:
+        print(f'stopped early; {go_on}')
     return 0
 
 
@@ -131,7 +142,7 @@ def _start(experiment, parser, given):
     if resume == '' and config.exists():
         state = snapshot.newest(out, complain)
         if state is None:
-            saved = snapshot.read_json(config)['settings']
+            saved = snapshot.read_json(config).get('settings')
             print(f'{out} holds no good snapshot: the run starts again')
     elif resume == '':
         print(f'{out} holds no run yet: a new one starts')
@@ -183,10 +194,9 @@ def make_loss(settings):
     return {'wgan': losses.Wasserstein, 'gan': losses.NonSaturating}[settings['loss']]()
 
 
-def _assemble(settings, out, device, build):
+def _assemble(made, settings, out, device, length, stop):
+    """The trainer: updater, schedules, and what watches."""
     seed = settings['seed']
-    numpy.random.seed(seed)     # Chainer's initializers and dropout draw from it; nothing that only watches does
-    made = build(settings)
     optimizers = {}
     for name, link in (('generator', made.generator), ('discriminator', made.discriminator)):
         link.to_device(device)
@@ -203,25 +213,22 @@ def _assemble(settings, out, device, build):
         InstanceNoise(settings['noise'], Stream(seed, 'noise', device)) if settings['noise'] else None,
         Average(made.generator, settings['average']) if settings['average'] else None)
 
-    length = settings['epoch'] * settings['epoch_size']
-    stop = extensions.StopRequest(min(settings.get('iterations', length), length))
     trainer = chainer.training.Trainer(updater, out=str(out))
     trainer.stop_trigger = stop
     _add_schedules(trainer, settings, length)
+    every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'sample', 'snapshot')}
+    log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
 
     def samples():
         return sample(made, updater.sampler, seed, device)
 
-    every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'sample', 'snapshot')}
-    log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
-    trainer.extend(extensions.Metrics(lambda: made.evaluate(samples()), settings['batchsize'] * settings['n_critic']),
+    trainer.extend(extensions.Metrics(samples, made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['log'])
     trainer.extend(log)
     trainer.extend(extensions.Progress(log, stop.iterations, ('gen/loss', 'dis/loss', *made.show)))
-    trainer.extend(extensions.Pictures(lambda file, title: made.draw(samples(), file, title)), trigger=every['sample'],
-                   call_before_training=True)
+    trainer.extend(extensions.Pictures(samples, made.draw), trigger=every['sample'], call_before_training=True)
     trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
-    return made, trainer
+    return trainer
 
 
 def _add_schedules(trainer, settings, length):

@@ -7,7 +7,6 @@ import re
 
 import numpy
 from chainer import serializers
-from chainer.serializers import npz
 
 from lsgan.errors import InputError
 
@@ -97,8 +96,9 @@ class Snapshot:
         Raises:
             InputError: where the state is another kind of trainer's; the trainer is then as it was.
         """
-        fresh = npz.serialize(trainer)
-        for key, value in fresh.items():
+        fresh = serializers.DictionarySerializer()
+        trainer.updater.serialize(fresh['updater'])
+        for key, value in fresh.target.items():
             saved = self._arrays.get(key)
             # what a fresh trainer does not know yet (None) has no shape to compare
             if saved is None or (saved.dtype != object != value.dtype and saved.shape != value.shape):

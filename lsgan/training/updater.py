@@ -6,6 +6,8 @@ import chainer
 import numpy
 from chainer import training
 
+from lsgan import random
+
 
 @contextlib.contextmanager
 def frozen(link):
@@ -153,3 +155,4 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.noise.stream.serialize(serializer['noise'])
         if self.average:
             self.average.serialize(serializer['average'])
+        random.serialize_global(serializer['numpy'])    # dropout draws from it
