@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -223,6 +224,7 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     assert_one_line(train(*SHORT, '-o', whole[0]), str(whole[0]), '--resume', '--out')
     (tmp_path / 'file').touch()
     assert_one_line(train(*SHORT, '-o', tmp_path / 'file'), 'file')
+    assert_one_line(train(*SHORT, '--resume', '-o', tmp_path), str(tmp_path), 'no run folder')
     assert_one_line(train('-o', tmp_path / 'new' / 'run', '--resume', tmp_path / 'nothing'), 'nothing')
     assert not (tmp_path / 'new').exists()
 
@@ -288,6 +290,7 @@ def test_the_run_says_what_its_targets_mean(tmp_path):
 
 def test_a_terminal_gets_a_live_bar(tmp_path):
     master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, 120))
     process = subprocess.Popen([sys.executable, str(SCRIPT), *SHORT, '-o', str(tmp_path / 'run')], stdout=slave, stderr=slave)
     os.close(slave)
     seen, deadline = b'', time.monotonic() + 60
@@ -315,7 +318,8 @@ def test_presets_run_with_every_loss(preset, loss, tmp_path):
     assert train('--preset', preset, '--loss', loss, '--iterations', 2, '-o', tmp_path / 'run').returncode == 0
     settings = json.loads((tmp_path / 'run' / 'config.json').read_text())['settings']
     assert settings['n_critic'] == (5 if loss == 'wgan' else 1)
-    assert settings['epoch'] * settings['epoch_size'] == {'blog': 100_000, 'paper': 35_000}[preset]
+    # equal real examples for every loss
+    assert settings['epoch'] * settings['epoch_size'] * settings['n_critic'] == {'blog': 100_000, 'paper': 35_000}[preset]
     assert settings['batchsize'] == {'blog': 100, 'paper': 512}[preset]
 
 

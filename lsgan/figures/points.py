@@ -1,4 +1,118 @@
-def scatter(file, samples, centers, sigma, title):
-    import matplotlib; matplotlib.use('Agg')
-    from matplotlib.figure import Figure
-    f=Figure(figsize=(4,4),dpi=100); ax=f.subplots(); ax.scatter(*samples.T,s=2); ax.set_title(title); f.savefig(file,format='png')
+"""Pictures of points of the plane and of the modes that they should hold."""
+import numpy
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from lsgan.figures import palette
+from lsgan.metrics.modes import mode_statistics
+
+_SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95     # of panels and what is around them, in inches
+_BINS, _BLUR = 200, 2.0     # of a density: pixels along a side, standard deviation of the smoothing in pixels
+
+
+def scatter(file, samples, centers, sigma, title, real=None):
+    """Writes a PNG of points, with a circle around each mode that holds one within 3 sigma, and a cross on each other mode.
+
+    What is in view depends on the modes only, so that the pictures of a run can be flipped through.
+
+    Args:
+        file (path or binary file): where it is written.
+        samples: float array of shape (N, 2), generated; points that are not finite or out of view are counted in the picture.
+        centers: the modes, shape (K, 2).
+        sigma (float): the standard deviation of each mode along each axis.
+        title (str): one line.
+        real: float array of shape (M, 2), real points, drawn left of the generated ones.
+    """
+    figure, panels = _panels(title, samples, centers, sigma, real)
+    for ax, points, color in panels:
+        ax.plot(*points[_seen(ax, points)].T, 'o', color=color, alpha=0.3, markersize=3, markeredgewidth=0)
+        _mark(ax, points, centers, sigma, palette.BLACK)
+    figure.savefig(file, format='png')
+
+
+def density(file, samples, centers, sigma, title, real=None):
+    """Writes a PNG of the smoothed density of points, the modes marked as in `scatter`.
+
+    All pictures of a mixture share one scale, on which the mixture itself, smoothed alike, has the value 1 at its modes.
+    Colours go with the square root, which shows thin bridges between modes, and end at 1.
+
+    Args:
+        file, samples, centers, sigma, title, real: see `scatter`.
+    """
+    figure, panels = _panels(title, samples, centers, sigma, real, 'white', _BAR)
+    for ax, points, _ in panels:
+        values = _density(points, _view(centers, sigma), len(centers), sigma)
+        image = ax.imshow(values, 'viridis', PowerNorm(0.5, 0, 1), extent=_view(centers, sigma), origin='lower')
+        _mark(ax, points, centers, sigma, 'white')
+    place = ax.get_position()
+    side = figure.add_axes((place.x1 + 0.02, place.y0, 0.02, place.height))
+    bar = figure.colorbar(image, side, ticks=(0, 0.1, 0.5, 1), format='%g')
+    bar.set_label('density / real peak', fontsize=palette.LABEL)
+    side.tick_params(labelsize=palette.TICK)
+    figure.savefig(file, format='png')
+
+
+def _view(centers, sigma):
+    """What is in view, a square around the modes: x from, x to, y from, y to."""
+    low, high = numpy.min(centers, axis=0), numpy.max(centers, axis=0)
+    x, y = (low + high) / 2
+    reach = 0.6 * (high - low).max() + 6 * sigma
+    return x - reach, x + reach, y - reach, y + reach
+
+
+def _panels(title, samples, centers, sigma, real, color=None, bar=0.0):
+    """A figure, with room for a colour bar, and each panel's axes, points and their colour; `color` is for its name."""
+    shown = [('', samples, palette.BLUE)]
+    if real is not None:
+        shown = [('real', real, palette.GREEN), ('generated', samples, palette.BLUE)]
+    width, height = _LEFT + len(shown) * (_SIDE + _GAP) + bar, _TOP + _SIDE + _BOTTOM
+    figure = Figure((width, height), dpi=100)
+    size = palette.TITLE * min(1, 28 * len(shown) / max(1, len(title)))     # a long title still fits
+    figure.text((_LEFT + width - bar - _GAP) / 2 / width, 1 - _TOP / 2 / height, title,
+                fontsize=size, fontweight='bold', ha='center', va='center')
+    panels = []
+    for i, (name, points, own) in enumerate(shown):
+        ax = figure.add_axes(((_LEFT + i * (_SIDE + _GAP)) / width, _BOTTOM / height, _SIDE / width, _SIDE / height))
+        ax.axis(_view(centers, sigma))
+        ax.locator_params(nbins=4, steps=(1, 2, 5, 10))
+        ax.tick_params(labelsize=palette.TICK, labelleft=i == 0)
+        _write_inside(ax, name, color or own, x=0.02, y=0.985, ha='left', va='top')
+        panels.append((ax, numpy.asarray(points, numpy.float64), own))
+    return figure, panels
+
+
+def _seen(ax, points):
+    """Which points are in view."""
+    low, high = numpy.transpose([ax.get_xlim(), ax.get_ylim()])
+    return ((low <= points) & (points <= high)).all(axis=1)
+
+
+def _mark(ax, points, centers, sigma, color):
+    """Marks the modes, says below the axes how good the points are, and in them how many points are out of view."""
+    centers = numpy.asarray(centers)
+    found = (numpy.linalg.norm(points[:, None] - centers, axis=2) <= 3 * sigma).any(axis=0)
+    circle = 6 * sigma / numpy.ptp(ax.get_xlim()) * _SIDE * 72      # its diameter in points
+    ax.plot(*centers[found].T, 'o', color=color, markerfacecolor='none', markersize=circle, markeredgewidth=1.2)
+    ax.plot(*centers[~found].T, 'x', color=palette.VERMILLION, markersize=16, markeredgewidth=4.5)
+    numbers = mode_statistics(points, centers, sigma)
+    ax.set_xlabel(f'{numbers["modes_captured"]} of {len(centers)} modes, {numbers["high_quality"]:.0%} high quality',
+                  fontsize=palette.LABEL)
+    unseen = numpy.count_nonzero(~_seen(ax, points))
+    if unseen:
+        _write_inside(ax, f'{unseen:,} out of view', color, x=0.98, y=0.015, ha='right', va='bottom')
+
+
+def _write_inside(ax, text, color, **place):
+    ax.text(s=text, color=color, transform=ax.transAxes, fontsize=palette.LABEL, fontweight='bold', **place)
+
+
+def _density(points, view, modes, sigma):
+    """Shape (_BINS, _BINS), rows from the bottom up; 1 is the density of the mixture at its modes."""
+    x_low, x_high, y_low, y_high = view
+    pixel = (x_high - x_low) / _BINS
+    finite = points[numpy.isfinite(points).all(axis=1)]
+    counts, _, _ = numpy.histogram2d(finite[:, 1], finite[:, 0], _BINS, ((y_low, y_high), (x_low, x_high)))
+    offsets = numpy.arange(_BINS)[:, None] - numpy.arange(_BINS)
+    blur = numpy.exp(-offsets ** 2 / (2 * _BLUR ** 2)) / (numpy.sqrt(2 * numpy.pi) * _BLUR)
+    peak = 1 / (modes * 2 * numpy.pi * (sigma ** 2 + (_BLUR * pixel) ** 2))
+    return blur @ counts @ blur.T / (len(points) * pixel ** 2 * peak)

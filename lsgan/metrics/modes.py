@@ -5,8 +5,8 @@ import numpy
 def mode_statistics(samples, centers, sigma):
     """Counts modes by the field's protocol (Srivastava et al. 2017; Lin et al. 2018) and by stricter rules.
 
-    A sample belongs to the nearest mode and is of high quality within 3 sigma of it. A perfect sampler in two dimensions scores
-    1 - exp(-4.5) = 0.989 of high quality; a sampler that puts everything on one point of one mode scores 1.
+    A sample belongs to the nearest mode and is of high quality within 3 sigma of it. A perfect sampler in two dimensions has
+    1 - exp(-4.5) = 0.989 of high quality; a sampler that puts everything on one point of one mode has 1.
 
     Args:
         samples: float array of shape (N, 2); points that are not finite belong to no mode.

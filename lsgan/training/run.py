@@ -17,7 +17,7 @@ import lsgan
 from lsgan import functions, losses
 from lsgan.errors import InputError
 from lsgan.random import Latent, Stream
-from lsgan.training import extensions, flags, snapshot
+from lsgan.training import extensions, flags, report, snapshot
 from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
 
 
@@ -33,7 +33,7 @@ class Experiment:
         evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
         draw (callable): takes such samples, a path or file, and a title; writes a PNG.
         show (sequence of str): the metrics that progress lines show.
-        report (callable): takes the run folder's path, draws what belongs to a finished run, returns the paths.
+        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
         blas_threads (int): threads for matrix products, or None for as many as there are.
     """
 
@@ -46,7 +46,7 @@ class Experiment:
     evaluate: Callable
     draw: Callable
     show: tuple
-    report: Callable
+    figures: dict
     blas_threads: int | None = None
 
 
@@ -91,10 +91,12 @@ def _train(experiment, parser, build, given):
             state.restore(trainer)
         updater = trainer.updater
         start = updater.iteration
+        _open(out, settings, [parser.prog, *sys.argv[1:]])
         _describe(settings, out, device, start, stop.iterations)
         try:
             if start < stop.iterations:
-                with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'):
+                # what is not finite is reported by the next log entry, not by NumPy
+                with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'), numpy.errstate(all='ignore'):
                     trainer.run(show_loop_exception_msg=False)
             # after an early stop, too: a run that goes on from here is the run that never stopped
             if updater.iteration > start and updater.iteration % settings['snapshot_interval']:
@@ -113,15 +115,16 @@ def _train(experiment, parser, build, given):
     print(f'\nafter {updater.iteration:,} updates:')
     for name, value in snapshot.read_json(out / 'metrics.json').items():
         print(f'  {name:<28} {value:.4g}')
-    for path in made.report(out):
-        print(f'drawn: {path}')
+    final = sample(made, updater.sampler, settings['seed'], device), updater.iteration
+    for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
+        print(line)
     if updater.iteration < length:
         print(f'stopped early; {go_on}')
     return 0
 
 
 def _start(experiment, parser, given):
-    """Where the run begins: (Snapshot or None, settings, the run folder, made and holding config.json)."""
+    """Where the run begins: (Snapshot or None, settings, path of the run folder)."""
     def complain(message):
         print(f'{parser.prog}: {message}', file=sys.stderr)
 
@@ -144,18 +147,24 @@ def _start(experiment, parser, given):
         if state is None:
             saved = snapshot.read_json(config).get('settings')
             print(f'{out} holds no good snapshot: the run starts again')
-    elif resume == '':
+    elif out.exists() and (not out.is_dir() or any(resume is None or path.suffix != '.writing' and path.name != 'samples'
+                                                   for path in out.iterdir())):
+        raise InputError(f'{out} exists already{"" if config.exists() else " and is no run folder"}; '
+                         f'{"go on with that run by --resume, or " * config.exists()}choose another folder with --out')
+    elif resume == '':      # all that a run killed in its first moments may leave
         print(f'{out} holds no run yet: a new one starts')
-    elif resume is None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f'{out} exists already; go on with that run by --resume, or choose another folder with --out')
     if state:
         saved = state.settings
     settings = flags.resolve(experiment, given, parser.presets, saved)
-    if saved is None or not config.exists():
-        (out / 'samples').mkdir(parents=True, exist_ok=True)
-        snapshot.write_json(config, {'settings': settings, 'command': [parser.prog, *sys.argv[1:]], **surroundings()})
-    extensions.clear_leftovers(out)
     return state, settings, out
+
+
+def _open(out, settings, command):
+    """Makes the run folder and its config.json, and removes what a killed run left half written."""
+    (out / 'samples').mkdir(parents=True, exist_ok=True)
+    extensions.clear_leftovers(out)
+    if not (out / 'config.json').exists():
+        snapshot.write_json(out / 'config.json', {'settings': settings, 'command': command, **surroundings()})
 
 
 def select_device(name):

@@ -28,8 +28,11 @@ def replacing(path):
             f.flush()
             os.fsync(f.fileno())
         os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)      # a failed write does not say of which file
         raise
 
 

@@ -3,6 +3,7 @@ import contextlib
 import time
 
 import chainer
+import chainer.functions as F
 import numpy
 from chainer import training
 
@@ -135,7 +136,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             real = self.get_iterator('main').next()
             with chainer.no_backprop_mode():
                 fake = generator(self.latent(len(real))).array
-            dis_loss = self.loss.discriminator(discriminator(see(real)), discriminator(see(fake)))
+            dis_loss = self.loss.discriminator(*self._discriminate(see(real), see(fake)))
             discriminator.cleargrads()
             dis_loss.backward()
             self.get_optimizer('discriminator').update()
@@ -147,6 +148,13 @@ class GANUpdater(training.updaters.StandardUpdater):
         if self.average:
             self.average.update()
         chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss.array})
+
+    def _discriminate(self, real, fake):
+        """D's outputs for both batches: in one pass, unless D's layers look across a batch."""
+        if any(isinstance(link, chainer.links.BatchNormalization) for link in self.discriminator.links()):
+            return self.discriminator(real), self.discriminator(fake)
+        both = self.generator.xp.concatenate([real, fake])
+        return F.split_axis(self.discriminator(both), [len(real)], axis=0)
 
     def serialize(self, serializer):
         super().serialize(serializer)

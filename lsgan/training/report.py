@@ -1,0 +1,108 @@
+"""What is read back from a run folder, and the pictures drawn of it, each written whole or not at all."""
+import functools
+import io
+
+import numpy
+from chainer import serializers
+
+from lsgan.errors import InputError
+from lsgan.figures.curves import curves
+from lsgan.training import snapshot
+
+
+def title(settings, iteration):
+    """What a picture of a run says above it."""
+    return f'{settings["loss"].upper()}, {iteration:,} updates'
+
+
+def load_weights(path, link):
+    """Puts the weights in a generator_iter_N.npz into a link; nothing is unpickled.
+
+    Raises:
+        InputError: where the file is damaged, or of another link; this one is then as it was.
+    """
+    try:
+        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
+            saved = {key: f[key] for key in f.files}
+    except Exception as error:      # zipfile, zlib and NumPy each have their own for a damaged file
+        raise InputError(f'{path}: truncated, damaged or no weights ({type(error).__name__})') from None
+    fresh = serializers.DictionarySerializer()
+    fresh.save(link)
+    saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))
+    if saved_kinds != kinds:
+        raise InputError(f'{path}: weights of another network than config.json describes')
+    serializers.NpzDeserializer(saved).load(link)
+
+
+def read_log(folder):
+    """The entries of a run's log, a list of dicts, at least one.
+
+    Raises:
+        InputError: where there is none, or the file is no log.
+    """
+    path = folder / 'log'
+    log = snapshot.read_json(path)
+    if not (isinstance(log, list)
+            and all(isinstance(entry, dict) and isinstance(entry.get('iteration'), int) for entry in log)):
+        raise InputError(f'{path}: no log of a run')
+    if not log:
+        raise InputError(f'{path}: no entry yet')
+    return log
+
+
+def draw(path, picture):
+    """Writes a picture and makes the folder around it; returns the line that says so.
+
+    Args:
+        path (pathlib.Path): where it is written.
+        picture (callable): takes a binary file.
+
+    Raises:
+        InputError: the picture's own, where something is missing for it.
+        OSError: where it cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f'{path}: a folder; give the name of a picture')
+    drawn = io.BytesIO()    # nothing is made on the disk for what cannot be drawn
+    picture(drawn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with snapshot.replacing(path) as f:
+        f.write(drawn.getbuffer())
+    return f'drawn: {path}'
+
+
+def draw_each(folder, pictures):
+    """Writes those pictures that can be drawn into a folder; yields a line for each of them, and one for each left out.
+
+    Args:
+        folder (pathlib.Path): is made where there is none.
+        pictures (dict): file name, and callable that takes a binary file.
+    """
+    for name, picture in pictures.items():
+        try:
+            yield draw(folder / name, picture)
+        except InputError as error:
+            yield f'left out: {name} ({error})'
+
+
+def draw_log(file, folder, settings):
+    """Writes the PNG of a run's curves."""
+    log = read_log(folder)
+    curves(file, {'': log}, title(settings, log[-1]['iteration']))
+
+
+def main_pictures(folder, settings, figures, sample):
+    """The pictures that end a training run, for `draw_each`.
+
+    Args:
+        folder (pathlib.Path): of the run.
+        settings (dict): of the run.
+        figures (dict): see `lsgan.training.run.Experiment`.
+        sample (callable): returns samples, and the number of updates that they were drawn after.
+    """
+    def draw_samples(figure, file):
+        samples, iteration = sample()
+        figure(samples, file, title(settings, iteration))
+
+    pictures = {f'{name}.png': functools.partial(draw_samples, figure) for name, figure in figures.items()}
+    return {**pictures, 'curves.png': functools.partial(draw_log, folder=folder, settings=settings)}

@@ -1,0 +1,50 @@
+import io
+import warnings
+
+from lsgan.random import Stream  # lsgan goes before chainer
+
+# isort: split
+import chainer
+import chainer.functions as F
+import pytest
+from chainer import serializers
+
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore', pytest.PytestUnknownMarkWarning)    # those of Chainer's own tests
+    import chainer.gradient_check
+
+
+@pytest.fixture
+def make_stream():
+    """A stream of random numbers on the CPU, from a seed and a name."""
+    return lambda seed=0, name='test': Stream(seed, name, chainer.get_device('@numpy'))
+
+
+@pytest.fixture
+def transfer():
+    """Saves the state of one object as npz and loads it into another."""
+    def transfer(source, target):
+        file = io.BytesIO()
+        serializers.save_npz(file, source)
+        file.seek(0)
+        serializers.load_npz(file, target)
+    return transfer
+
+
+@pytest.fixture
+def arrays_of():
+    """Copies of all parameters of a link, by name."""
+    return lambda link: {name: p.array.copy() for name, p in link.namedparams()}
+
+
+@pytest.fixture
+def stock_perceptron():
+    """What `lsgan.functions.perceptron` computes, by Chainer's own functions."""
+    activations = {'relu': F.relu, 'leaky_relu': lambda h: F.leaky_relu(h, 0.2), 'tanh': F.tanh}
+
+    def stock_perceptron(x, parameters, activation):
+        h = F.linear(x, parameters[0], parameters[1])
+        for W, b in zip(parameters[2::2], parameters[3::2]):
+            h = F.linear(activations[activation](h), W, b)
+        return h
+    return stock_perceptron

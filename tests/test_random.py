@@ -1,0 +1,113 @@
+import numpy
+import pytest
+from chainer import serializers
+
+from lsgan.random import Latent, serialize_global
+
+
+def draws(stream):
+    return [stream.normal((3, 4)), stream.uniform((2, 5)), stream.integers(7, 20)]
+
+
+def same(first, second):
+    return all(numpy.array_equal(a, b) for a, b in zip(first, second))
+
+
+def test_same_seed_and_name_give_the_same_numbers(make_stream):
+    assert same(draws(make_stream(5, 'data')), draws(make_stream(5, 'data')))
+
+
+@pytest.mark.parametrize('seed, name', [(6, 'data'), (5, 'latent'), (0, 'data'), (5, '')])
+def test_another_seed_or_name_gives_other_numbers(make_stream, seed, name):
+    other = draws(make_stream(seed, name))
+    assert not any(numpy.array_equal(a, b) for a, b in zip(draws(make_stream(5, 'data')), other))
+
+
+def test_streams_of_different_names_are_uncorrelated(make_stream):
+    data, latent = (make_stream(5, name).normal(10_000) for name in ('data', 'latent'))
+    assert abs(numpy.corrcoef(data, latent)[0, 1]) < 0.05     # five standard errors
+
+
+def test_drawing_from_one_stream_changes_no_other_and_not_the_global_one(make_stream):
+    expected = draws(make_stream(5, 'data'))
+    watched, other = make_stream(5, 'data'), make_stream(5, 'pictures')
+    before = numpy.random.get_state()[1].copy()
+    draws(other)
+    assert same(draws(watched), expected)
+    assert numpy.array_equal(numpy.random.get_state()[1], before)
+
+
+def test_normal_numbers_are_standard_and_float32(make_stream):
+    x = make_stream().normal((200, 500))
+    assert x.shape == (200, 500)
+    assert x.dtype == numpy.float32
+    assert abs(x.mean()) < 0.02
+    assert abs(x.std() - 1) < 0.01
+    assert abs((numpy.abs(x) < 1).mean() - 0.6827) < 0.01
+
+
+def test_uniform_numbers_fill_minus_one_to_one_and_are_float32(make_stream):
+    x = make_stream().uniform((200, 500))
+    assert x.shape == (200, 500)
+    assert x.dtype == numpy.float32
+    assert -1 <= x.min() < -0.999
+    assert 0.999 < x.max() < 1
+    assert abs(x.mean()) < 0.02
+    assert abs(x.var() - 1 / 3) < 0.01
+
+
+def test_integers_are_equally_likely_below_the_bound(make_stream):
+    x = make_stream().integers(5, 100_000)
+    assert x.shape == (100_000,)
+    assert x.dtype.kind == 'i'
+    counts = numpy.bincount(x)
+    assert len(counts) == 5
+    assert (abs(counts - 20_000) < 5 * 127).all()     # five standard deviations of a share
+
+
+def test_a_loaded_stream_continues_exactly(make_stream, transfer):
+    stream = make_stream(5, 'data')
+    draws(stream)
+    loaded = make_stream(8, 'other')
+    draws(loaded)
+    transfer(stream, loaded)
+    expected = draws(stream)
+    assert same(draws(loaded), expected)
+
+
+def test_saving_a_stream_does_not_change_it(make_stream, transfer):
+    stream, untouched = make_stream(5), make_stream(5)
+    transfer(stream, make_stream(6))
+    assert same(draws(stream), draws(untouched))
+
+
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+def test_latents_come_from_the_stream(make_stream, distribution):
+    z = Latent(16, distribution, make_stream(3))(5)
+    assert z.shape == (5, 16)
+    assert z.dtype == numpy.float32
+    assert numpy.array_equal(z, getattr(make_stream(3), distribution)((5, 16)))
+
+
+def test_an_unknown_latent_distribution_is_refused(make_stream):
+    with pytest.raises(KeyError):
+        Latent(16, 'cauchy', make_stream())
+
+
+def test_numpys_global_state_is_saved_and_restored():
+    numpy.random.seed(0)
+    numpy.random.standard_normal(3)     # an odd number leaves one cached
+    serializer = serializers.DictionarySerializer()
+    serialize_global(serializer)
+    expected = numpy.random.standard_normal(1000), numpy.random.rand(5)
+    numpy.random.seed(1)
+    serialize_global(serializers.NpzDeserializer(serializer.target))
+    assert same((numpy.random.standard_normal(1000), numpy.random.rand(5)), expected)
+
+
+def test_saving_numpys_global_state_does_not_change_it():
+    numpy.random.seed(0)
+    expected = numpy.random.rand(5)
+    numpy.random.seed(0)
+    serialize_global(serializers.DictionarySerializer())
+    assert numpy.array_equal(numpy.random.rand(5), expected)
