@@ -3,8 +3,8 @@
     python benchmarks/gaussian.py                       a table of medians; PyTorch's row needs `pip install torch`
     python benchmarks/gaussian.py --rounds 15
 
-Each side does the same work: draws a batch of the ring and latents twice, steps D on real and generated points, steps G through
-D with D's weights frozen, both by Adam. PyTorch runs with one thread and with all, and so does stock Chainer.
+Each side does the same work: draws a batch of the ring and latents twice, steps D on real and generated points, steps G
+through D with D's weights frozen, both by Adam. PyTorch runs with one thread and with all, and so does stock Chainer.
 """
 import argparse
 import contextlib

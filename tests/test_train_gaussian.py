@@ -94,7 +94,8 @@ def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(whole):
 
 def test_only_the_newest_snapshots_stay(whole, tmp_path):
     folder, _ = whole
-    assert sorted(p.name for p in folder.glob('snapshot_iter_*')) == ['snapshot_iter_100', 'snapshot_iter_150', 'snapshot_iter_180']
+    names = sorted(p.name for p in folder.glob('snapshot_iter_*'))
+    assert names == ['snapshot_iter_100', 'snapshot_iter_150', 'snapshot_iter_180']
     train(*SHORT, '--keep', 1, '-o', tmp_path / 'run')
     assert [p.name for p in (tmp_path / 'run').glob('snapshot_iter_*')] == ['snapshot_iter_180']
 
@@ -119,7 +120,8 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(whole, tmp_pa
 def test_every_stage_of_a_run_resumes_exactly(whole, tmp_path):
     folder = tmp_path / 'run'
     for iterations in 10, 50, 75:
-        assert train(*(SHORT if iterations == 10 else []), '--iterations', iterations, '-o', folder, '--resume').returncode == 0
+        new = SHORT if iterations == 10 else []
+        assert train(*new, '--iterations', iterations, '-o', folder, '--resume').returncode == 0
     assert train('--resume', folder).returncode == 0
     assert_same_run(whole[0], folder)
 
@@ -208,7 +210,8 @@ def test_a_bad_snapshot_is_named_and_the_one_before_used(whole, tmp_path, damage
     assert 'snapshot_iter_180' in result.stderr and len(result.stderr.splitlines()) == 1
     assert 'updates 150 to 180' in result.stdout
     assert_same_run(whole[0], tmp_path / 'run')
-    assert_one_line(train('--resume', shutil.copy(tmp_path / 'run' / 'config.json', tmp_path / 'file')), str(tmp_path / 'file'))
+    shutil.copy(tmp_path / 'run' / 'config.json', tmp_path / 'file')
+    assert_one_line(train('--resume', tmp_path / 'file'), str(tmp_path / 'file'))
 
 
 def test_contradicting_settings_are_named(whole, tmp_path):
@@ -239,6 +242,7 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     (['--scheme', 'pearson', '--abc', '0', '1', '1'], ['--abc', '--scheme']),
     (['--device', '7'], ['--device', '7']),
     (['--device', 'tpu'], ['--device', 'tpu']),
+    (['--noise', '0.01'], ['--noise 0.01', '--noise-end 0.02']),
     (['--no-such-flag'], ['--no-such-flag', '--help']),
 ])
 def test_wrong_flags_are_one_line(flags, words, tmp_path):

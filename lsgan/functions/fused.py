@@ -1,5 +1,6 @@
 """What the fused functions share: plain arithmetic backward, Chainer's own graph where double backprop is wanted."""
 import chainer
+import chainer.functions as F
 
 
 class Fused(chainer.FunctionNode):
@@ -11,7 +12,8 @@ class Fused(chainer.FunctionNode):
 
     def backward(self, indexes, grad_outputs):
         if chainer.config.enable_backprop:
-            inputs = self.get_retained_inputs()
+            # identities, so that one input that depends on another, or stands twice, is differentiated for itself
+            inputs = [F.identity(x) for x in self.get_retained_inputs()]
             output = self.reference(*inputs)
             return chainer.grad([output], [inputs[i] for i in indexes], grad_outputs, enable_double_backprop=True)
         inputs = [node.data for node in self.inputs]

@@ -1,6 +1,7 @@
 """Means over a batch of what the losses apply to each of D's outputs, the whole loss as one node of the graph."""
 import chainer.functions as F
 from chainer import backend
+from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused
 
@@ -14,6 +15,11 @@ class _SumOfMeans(Fused):
 
     def __init__(self, constants):
         self.constants = [float(c) for c in constants]
+
+    def check_type_forward(self, in_types):
+        type_check.expect(in_types.size() == len(self.constants))
+        for x in in_types:
+            type_check.expect(x.dtype.kind == 'f', x.dtype == in_types[0].dtype)
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))

@@ -4,65 +4,70 @@ Adam and RMSprop treat every number alike, so one call of Chainer's update rule 
 for each does, without the overhead that dominates in small networks. States stay visible under each parameter, so snapshots
 are those of Chainer's own optimizers.
 """
+import copy
+
 import chainer
 from chainer import optimizers
 
 
 class _AtOnce:
-    """Mixed into a `GradientMethod` whose rule is elementwise; falls back to it where parameters have rules of their own."""
+    """Mixed into a `GradientMethod` whose rule is elementwise; where one rule cannot serve all parameters, it does as that."""
 
     _flat = None
 
-    def setup(self, link):
-        self._flat = None
-        return super().setup(link)
-
     def update(self, lossfun=None, *args, **kwds):
-        if lossfun is not None:
+        parameters = list(self.target.params())
+        if lossfun is not None or not self._one_rule_serves(parameters):
             return super().update(lossfun, *args, **kwds)
-        if not self._is_laid_out() and not self._lay_out():
-            return super().update()
+        if not self._is_laid_out(parameters):
+            self._lay_out(parameters)
         self.reallocate_cleared_grads()
         self.check_nan_in_grads()
         self.call_hooks('pre')
         self.t += 1
         if self.is_safe_to_update():
-            for parameter, gradient in zip(self._parameters, self._gradients):
+            for parameter, gradient in zip(parameters, self._gradients):
                 gradient[...] = parameter.grad
-            self._flat.update_rule.t = self.t - 1
+            self._flat.update_rule.t = parameters[0].update_rule.t
             self._flat.update()
-            for rule in self._rules:
-                rule.t += 1
+            for parameter in parameters:
+                parameter.update_rule.t += 1
         self.call_hooks('post')
         self.update_loss_scale()
 
-    def _is_laid_out(self):
-        # arrays move when a link goes to another device, states when they are loaded
-        return (self._flat is not None
-                and all(p.array is view for p, view in zip(self._parameters, self._views))
-                and all(r.state[key] is view for r, views in zip(self._rules, self._state_views)
+    def _one_rule_serves(self, parameters):
+        """Whether all parameters have arrays of one kind, and rules that do the same without anything of their own."""
+        if not parameters or len({id(p) for p in parameters}) < len(parameters):
+            return False
+        first = parameters[0]
+        for p in parameters:
+            rule = p.update_rule
+            if (p.array is None or p.dtype != first.dtype or p.device != first.device or p._loss_scale is not None
+                    or rule is None or type(rule) is not type(first.update_rule) or rule.t != first.update_rule.t
+                    or not rule.enabled or rule._use_fp32_update
+                    or rule._hookable._pre_update_hooks or rule._hookable._post_update_hooks
+                    or rule.hyperparam.parent is not self.hyperparam or len(vars(rule.hyperparam)) > 1):
+                return False
+        return True
+
+    def _is_laid_out(self, parameters):
+        # arrays move when a link goes to another device, states when they are loaded, and both when all is deep-copied
+        return (self._flat is not None and len(parameters) == len(self._views) and self._views[0].base is self._flat.array
+                and all(p.array is view for p, view in zip(parameters, self._views))
+                and all(p.update_rule.state[key] is view for p, views in zip(parameters, self._state_views)
                         for key, view in views.items()))
 
-    def _lay_out(self):
-        """Moves all parameters and their states into shared arrays; False where one rule cannot serve them all."""
-        parameters = [p for p in self.target.params() if p.array is not None]
+    def _lay_out(self, parameters):
+        """Moves all parameters and their states into shared arrays, of which they keep views."""
         rules = [p.update_rule for p in parameters]
-        plain = all(r is not None and r.enabled and r.t == self.t and not r._use_fp32_update
-                    and not r._hookable._pre_update_hooks and not r._hookable._post_update_hooks for r in rules)
-        if not parameters or not plain or len({(p.dtype, p.device) for p in parameters}) > 1:
-            self._flat = None
-            return False
         for rule, parameter in zip(rules, parameters):
-            if rule.state is None:
-                rule._state = {}
-                rule.init_state(parameter)
-        self._parameters, self._rules = parameters, rules
-        flat, self._views = _join([p.array for p in parameters])
+            rule._init_states(parameter)
+        joined, self._views = _join([p.array for p in parameters])
         for parameter, view in zip(parameters, self._views):
             parameter.array = view
-        self._flat = chainer.Parameter(flat)
+        self._flat = chainer.Parameter(joined)
         self._flat.grad, self._gradients = _join([self._flat.xp.zeros_like(view) for view in self._views])
-        self._flat.update_rule = self.create_update_rule()
+        self._flat.update_rule = copy.copy(rules[0])
         self._flat.update_rule._state = {}
         self._state_views = [{} for _ in rules]
         for key in rules[0].state:
@@ -70,7 +75,6 @@ class _AtOnce:
             self._flat.update_rule._state[key] = joined
             for rule, own, view in zip(rules, self._state_views, views):
                 rule.state[key] = own[key] = view
-        return True
 
 
 def _join(arrays):

@@ -30,11 +30,11 @@ class _Perceptron(Fused):
 
     def check_type_forward(self, in_types):
         x = in_types[0]
-        type_check.expect(x.dtype.kind == 'f', x.ndim == 2)
+        type_check.expect(in_types.size() % 2 == 1, x.dtype.kind == 'f', x.ndim == 2)
         units = x.shape[1]
         for W, b in zip(in_types[1::2], in_types[2::2]):
-            type_check.expect(W.dtype == x.dtype, W.ndim == 2, W.shape[1] == units,
-                              b.dtype == x.dtype, b.ndim == 1, b.shape[0] == W.shape[0])
+            type_check.expect(W.dtype == x.dtype, W.ndim == 2, b.dtype == x.dtype, b.ndim == 1)
+            type_check.expect(W.shape[1] == units, b.shape[0] == W.shape[0])
             units = W.shape[0]
 
     def forward(self, inputs):

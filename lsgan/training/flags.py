@@ -70,16 +70,16 @@ def add_common(parser):
     setting('--optimizer', choices=['adam', 'rmsprop'], group=optimizer, help='of both networks')
     setting('--lr-g', type=above_zero, group=optimizer, help="G's learning rate")
     setting('--lr-d', type=above_zero, group=optimizer, help="D's learning rate")
-    setting('--beta1', type=fraction, group=optimizer, help="Adam's decay of the mean gradient")
+    setting('--beta1', type=decay, group=optimizer, help="Adam's decay of the mean gradient")
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
-            help='instance noise at the end, reached geometrically')
+            help='to which the instance noise falls geometrically, and there ends')
     setting('--noise-share', type=share, group=optimizer, metavar='SHARE',
-            help='share of the run over which the instance noise falls to its end')
-    setting('--average', type=fraction, group=optimizer, metavar='DECAY',
+            help='share of the run over which the instance noise falls')
+    setting('--average', type=decay, group=optimizer, metavar='DECAY',
             help="decay of the moving average of G's weights that samples are drawn from; 0 samples from the weights themselves")
 
 
@@ -115,6 +115,9 @@ def resolve(experiment, given, presets, saved=None):
     loss = given.get('loss', chosen['loss'])
     for_losses = {name: chosen.pop(name, {}) for name in ('lsgan', 'wgan', 'gan')}
     settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': '-1', **chosen, **for_losses[loss], **given}
+    if 0 < settings['noise'] <= settings['noise_end']:
+        raise InputError(f'--noise {settings["noise"]} cannot fall to --noise-end {settings["noise_end"]}: '
+                         'give a smaller end, or --noise 0 for none')
     if settings['loss'] != 'lsgan' and ('abc' in given or 'scheme' in given):
         raise InputError(f'--abc and --scheme belong to --loss lsgan, not to {settings["loss"]}')
     if 'abc' in given and 'scheme' in given:
@@ -148,4 +151,5 @@ number = _kind(float, lambda v: abs(v) < float('inf'), 'a number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number from 0')
 above_zero = _kind(float, lambda v: 0 < v < float('inf'), 'a number above 0')
 share = _kind(float, lambda v: 0 < v <= 1, 'a number above 0, at most 1')
+decay = _kind(float, lambda v: 0 <= v < 1, 'a number from 0 to below 1')
 fraction = _kind(float, lambda v: 0 <= v <= 1, 'a number from 0 to 1')

@@ -2,7 +2,6 @@
 import functools
 import io
 
-import numpy
 from chainer import serializers
 
 from lsgan.errors import InputError
@@ -21,11 +20,7 @@ def load_weights(path, link):
     Raises:
         InputError: where the file is damaged, or of another link; this one is then as it was.
     """
-    try:
-        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
-            saved = {key: f[key] for key in f.files}
-    except Exception as error:      # zipfile, zlib and NumPy each have their own for a damaged file
-        raise InputError(f'{path}: truncated, damaged or no weights ({type(error).__name__})') from None
+    saved = snapshot.read_arrays(path)
     fresh = serializers.DictionarySerializer()
     fresh.save(link)
     saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))

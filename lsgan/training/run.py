@@ -219,7 +219,7 @@ def _assemble(made, settings, out, device, length, stop):
         optimizers, make_loss(settings),
         Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
         settings['n_critic'],
-        InstanceNoise(settings['noise'], Stream(seed, 'noise', device)) if settings['noise'] else None,
+        InstanceNoise(settings['noise'], settings['noise_end'], Stream(seed, 'noise', device)) if settings['noise'] else None,
         Average(made.generator, settings['average']) if settings['average'] else None)
 
     trainer = chainer.training.Trainer(updater, out=str(out))

@@ -56,6 +56,22 @@ def read_json(path):
         raise InputError(f'{path}: damaged, no JSON') from None
 
 
+def read_arrays(path):
+    """The arrays in an npz file by name; nothing is unpickled.
+
+    Raises:
+        InputError: where the file is missing, truncated, damaged or holds something else.
+    """
+    try:
+        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
+            return {key: f[key] for key in f.files}     # zip checks each one's CRC
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:      # the system, zipfile, zlib and NumPy each have their own for what they cannot read
+        reason = getattr(error, 'strerror', None) or f'truncated, damaged or no npz file ({type(error).__name__})'
+        raise InputError(f'{path}: {reason}') from None
+
+
 def save(path, trainer, settings):
     """Writes the state of a `chainer.training.Trainer` and the run's settings, whole or not at all."""
     serializer = serializers.DictionarySerializer()
@@ -80,17 +96,12 @@ class Snapshot:
 
     def __init__(self, path):
         self.path = path
+        self._arrays = read_arrays(path)
         try:
-            with numpy.load(path, allow_pickle=False) as f:
-                self._arrays = {key: f[key] for key in f.files}     # zip checks each one's CRC
             self.settings = json.loads(str(self._arrays.pop(_SETTINGS)))
             nones = json.loads(str(self._arrays.pop(_NONE)))
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such snapshot') from None
-        except OSError as error:
-            raise InputError(f'{path}: {error.strerror or "cannot be read"}') from None
-        except Exception as error:      # zipfile, zlib, NumPy and json each have their own for a damaged file
-            raise InputError(f'{path}: truncated, damaged or no snapshot ({type(error).__name__})') from None
+        except (KeyError, ValueError):
+            raise InputError(f'{path}: no snapshot of lsgan') from None
         self._arrays.update(dict.fromkeys(nones, numpy.asarray(None)))
 
     def restore(self, trainer):

@@ -13,7 +13,7 @@ from lsgan import random
 @contextlib.contextmanager
 def frozen(link):
     """Inside, no gradients are computed for the parameters of `link`; those of its inputs are."""
-    parameters = list(link.params())
+    parameters = [p for p in link.params() if p.requires_grad]
     for p in parameters:
         p._requires_grad = p.node._requires_grad = False
     try:
@@ -41,7 +41,8 @@ class ClipWeights:
 class Average:
     """An exponential moving average of a link's weights, held in a copy of the link.
 
-    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten.
+    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten. What a
+    link keeps beside its weights, such as the statistics of batch normalisation, is copied as it is.
 
     Args:
         link (chainer.Link): what is averaged.
@@ -51,14 +52,20 @@ class Average:
     def __init__(self, link, decay):
         self.link, self.decay = link, decay
         self.averaged = link.copy(mode='copy')
-        self._pairs = list(zip(link.params(), self.averaged.params()))
+        self._weights = list(zip(link.params(), self.averaged.params()))
+        self._persistents = [(own, copy, name) for own, copy in zip(link.links(), self.averaged.links())
+                             for name in own._persistent]
         self.updates = 0
 
     def update(self):
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for source, average in self._pairs:
-            average.array += (1 - keep) * (source.array - average.array)
+        for own, average in self._weights:
+            average.array *= keep
+            average.array += (1 - keep) * own.array
+        for own, copy, name in self._persistents:
+            value = getattr(own, name)
+            setattr(copy, name, value.copy() if hasattr(value, 'copy') else value)
 
     def serialize(self, serializer):
         self.updates = int(serializer('updates', self.updates))
@@ -69,15 +76,16 @@ class InstanceNoise:
     """Adds Gaussian noise to the real and the generated points that D sees (Sonderby et al. 2017).
 
     Args:
-        sigma (float): standard deviation now; a schedule may change it, and at 0 nothing is added.
+        sigma (float): standard deviation now; a schedule lowers it.
+        end (float): at or below this nothing is added.
         stream (lsgan.random.Stream): where the noise comes from.
     """
 
-    def __init__(self, sigma, stream):
-        self.sigma, self.stream = sigma, stream
+    def __init__(self, sigma, end, stream):
+        self.sigma, self.end, self.stream = sigma, end, stream
 
     def __call__(self, x):
-        return x + self.sigma * self.stream.normal(x.shape) if self.sigma else x
+        return x + self.sigma * self.stream.normal(x.shape) if self.sigma > self.end else x
 
 
 class GANUpdater(training.updaters.StandardUpdater):
@@ -150,8 +158,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss.array})
 
     def _discriminate(self, real, fake):
-        """D's outputs for both batches: in one pass, unless D's layers look across a batch."""
-        if any(isinstance(link, chainer.links.BatchNormalization) for link in self.discriminator.links()):
+        """D's outputs for both batches: in one pass, unless D normalises over a batch."""
+        if any(hasattr(link, 'avg_mean') for link in self.discriminator.links()):
             return self.discriminator(real), self.discriminator(fake)
         both = self.generator.xp.concatenate([real, fake])
         return F.split_axis(self.discriminator(both), [len(real)], axis=0)

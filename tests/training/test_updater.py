@@ -35,7 +35,7 @@ def make_updater(make_stream):
         return GANUpdater(
             MixtureIterator(mixture, BATCH, make_stream(seed, 'data'), epoch_size=2),
             both, loss, Latent(3, 'normal', make_stream(seed, 'latent')), n_critic,
-            InstanceNoise(noise, make_stream(seed, 'noise')) if noise else None,
+            InstanceNoise(noise, 0.0, make_stream(seed, 'noise')) if noise else None,
             Average(generator, average) if average is not None else None)
     return make_updater
 
@@ -288,7 +288,7 @@ def test_sampler_is_the_average_where_there_is_one(make_updater, arrays_of):
 
 
 def test_noise_has_the_standard_deviation_asked_for(make_stream):
-    noise = InstanceNoise(0.3, make_stream())
+    noise = InstanceNoise(0.3, 0.0, make_stream())
     x = numpy.full((5000, 2), 7, numpy.float32)
     y = noise(x)
     assert y.dtype == numpy.float32
@@ -299,12 +299,12 @@ def test_noise_has_the_standard_deviation_asked_for(make_stream):
 
 def test_noise_leaves_the_gradient_of_what_it_is_added_to(make_stream):
     x = chainer.Variable(numpy.zeros((5, 2), numpy.float32))
-    F.sum(InstanceNoise(0.3, make_stream())(x)).backward()
+    F.sum(InstanceNoise(0.3, 0.0, make_stream())(x)).backward()
     numpy.testing.assert_array_equal(x.grad, 1)
 
 
 def test_noise_without_spread_adds_and_draws_nothing(make_stream):
-    noise, untouched = InstanceNoise(0.0, make_stream()), make_stream()
+    noise, untouched = InstanceNoise(0.02, 0.02, make_stream()), make_stream()
     x = numpy.ones((5, 2), numpy.float32)
     numpy.testing.assert_array_equal(noise(x), x)
     numpy.testing.assert_array_equal(noise.stream.normal(9), untouched.normal(9))
