@@ -80,7 +80,7 @@ def add_common(parser):
     setting('--noise-share', type=share, group=optimizer, metavar='SHARE',
             help='share of the run over which the instance noise falls')
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
-            help="decay of the moving average of G's weights that samples are drawn from; 0 samples from the weights themselves")
+            help="decay of the moving average of G's weights, which is sampled from; 0 samples from the weights themselves")
 
 
 def resolve(experiment, given, presets, saved=None):
