@@ -94,7 +94,7 @@ class GANUpdater(training.updaters.StandardUpdater):
     Reports `gen/loss` and `dis/loss` (that of D's last step), left on the device.
 
     Args:
-        iterator (chainer.dataset.Iterator): its batches are arrays on the device.
+        iterator (chainer.dataset.Iterator): its batches are arrays on the device, or lists of examples.
         optimizers (dict): `generator` and `discriminator`, each set up with its link.
         loss: has the methods `discriminator(real, fake)` and `generator(fake)`; see `lsgan.losses`.
         latent (lsgan.random.Latent): what the generator maps to data.
@@ -142,6 +142,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         see = self.noise or (lambda x: x)
         for _ in range(self.n_critic):
             real = self.get_iterator('main').next()
+            if isinstance(real, list):      # of examples, as Chainer's own iterators yield
+                real = self.converter(real, generator.device)
             with chainer.no_backprop_mode():
                 fake = generator(self.latent(len(real))).array
             dis_loss = self.loss.discriminator(*self._discriminate(see(real), see(fake)))
