@@ -33,16 +33,16 @@ PRESETS = {
         'init': 'he', 'init_scale': 1.0,
         'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0, 'lr_decay': 0.5,
-        'noise': 1.0, 'noise_end': 0.02, 'noise_share': 0.6, 'average': 0.999,
-        'batchsize': 100, 'epoch': 30, 'epoch_size': 1000,
+        'noise': 2.0, 'noise_end': 0.02, 'noise_share': 0.7, 'average': 0.999,
+        'batchsize': 200, 'epoch': 25, 'epoch_size': 1000,
         'log_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
-        'wgan': {**WGAN, 'epoch': 6},
+        'wgan': {**WGAN, 'epoch': 5},
     },
     # the blog post of 2017
     'blog': {
         'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'beta1': 0.5,
         'init': 'normal', 'init_scale': 0.01, 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
-        'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
+        'batchsize': 100, 'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
         'wgan': {**WGAN, 'epoch': 40},
     },
     # the paper's section 4.2, with the settings of its code
