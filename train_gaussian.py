@@ -36,7 +36,7 @@ PRESETS = {
         'noise': 2.0, 'noise_end': 0.02, 'noise_share': 0.7, 'average': 0.999,
         'batchsize': 200, 'epoch': 25, 'epoch_size': 1000,
         'log_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
-        'wgan': {**WGAN, 'epoch': 5},
+        'wgan': {**WGAN, 'epoch': 5}, 'grid': {'modes': 5},
     },
     # the blog post of 2017
     'blog': {
@@ -62,7 +62,7 @@ def make_parser():
     data = parser.add_argument_group('data')
     parser.setting('--data', choices=list(mixture.LAYOUTS), group=data, help='how the modes lie')
     parser.setting('--modes', type=flags.positive, group=data, metavar='N',
-                   help='modes on each ring, or on a side of the grid')
+                   help='modes on each ring, or on a side of a grid, which has 5 by default')
     parser.setting('--radius', type=flags.above_zero, group=data, help='radius of the ring, or half the side of the grid')
     parser.setting('--sigma', type=flags.above_zero, group=data, help='standard deviation of a mode along each axis')
     nets = parser.add_argument_group('networks')

@@ -286,7 +286,8 @@ def test_it_runs_from_any_folder_into_the_default_one(tmp_path):
 
 def test_the_run_says_what_its_targets_mean(tmp_path):
     binary = train(*SHORT, '--iterations', 1, '-o', tmp_path / 'binary').stdout
-    pearson = train(*SHORT, '--iterations', 1, '--scheme', 'pearson', '-o', tmp_path / 'pearson').stdout
+    pearson = train(*SHORT, '--iterations', 1, '--abc', -1, 1, 0, '-o', tmp_path / 'pearson').stdout
+    assert json.loads((tmp_path / 'pearson' / 'config.json').read_text())['settings']['scheme'] == 'pearson'
     equal = train(*SHORT, '--iterations', 1, '--abc', 1, 1, 1, '-o', tmp_path / 'equal').stdout
     assert 'do not both hold' in binary and 'G minimises a Pearson' in pearson
     assert 'warning: a == b' in equal and 'warning' not in binary
@@ -310,9 +311,10 @@ def test_a_terminal_gets_a_live_bar(tmp_path):
     assert b'\r' in seen and b'180/180' in seen and b'high_quality' in seen and b'update' in seen
 
 
-@pytest.mark.parametrize('data, modes, total', [('double-ring', 4, 8), ('grid', 5, 25), ('ring', 12, 12)])
-def test_other_data(data, modes, total, tmp_path):
-    assert train(*SHORT, '--data', data, '--modes', modes, '--iterations', 5, '-o', tmp_path / 'run').returncode == 0
+@pytest.mark.parametrize('flags, total', [(['--data', 'double-ring', '--modes', 4], 8), (['--data', 'grid'], 25),
+                                          (['--data', 'grid', '--modes', 3], 9), (['--modes', 12], 12)])
+def test_other_data(flags, total, tmp_path):
+    assert train(*SHORT, *flags, '--iterations', 5, '-o', tmp_path / 'run').returncode == 0
     assert json.loads((tmp_path / 'run' / 'metrics.json').read_text())['modes_total'] == total
 
 

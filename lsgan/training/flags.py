@@ -89,7 +89,8 @@ def resolve(experiment, given, presets, saved=None):
     Args:
         experiment (str): the experiment's name.
         given (dict): what the user gave.
-        presets (dict): see `Parser`; a preset may hold, under a loss's name, what differs with that loss.
+        presets (dict): see `Parser`; what a preset does not name is as in `default`. A dict in it, under the value that some
+            setting may have, such as wgan, holds what differs where it has.
         saved (dict): the settings of the run that is resumed, or None.
 
     Returns:
@@ -108,13 +109,12 @@ def resolve(experiment, given, presets, saved=None):
             raise InputError('cannot resume: ' + ', '.join(clash) + '; leave these flags out, or start a new run with --out')
         return {**saved, **{name: value for name, value in given.items() if name in FREE}}
     preset = given.pop('preset', 'default')
-    chosen = {**presets['default'], **({} if preset == 'default' else presets[preset])}
-    if preset != 'default':
-        # a preset that says nothing of a loss leaves the loss's own customs, not those tuned for the default networks
-        chosen.update({loss: presets[preset].get(loss, {}) for loss in ('lsgan', 'wgan', 'gan')})
-    loss = given.get('loss', chosen['loss'])
-    for_losses = {name: chosen.pop(name, {}) for name in ('lsgan', 'wgan', 'gan')}
-    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': '-1', **chosen, **for_losses[loss], **given}
+    chosen = {**presets['default'], **presets[preset]}
+    variants = {name: chosen.pop(name) for name, value in list(chosen.items()) if isinstance(value, dict)}
+    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': '-1', **chosen, **given}
+    for name, variant in variants.items():
+        if name in (value for value in settings.values() if isinstance(value, str)):
+            settings.update({**variant, **given})
     if 0 < settings['noise'] <= settings['noise_end']:
         raise InputError(f'--noise {settings["noise"]} cannot fall to --noise-end {settings["noise_end"]}: '
                          'give a smaller end, or --noise 0 for none')
@@ -122,10 +122,8 @@ def resolve(experiment, given, presets, saved=None):
         raise InputError(f'--abc and --scheme belong to --loss lsgan, not to {settings["loss"]}')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both give the targets: leave one of them out')
-    if 'abc' not in given:
-        settings['abc'] = list(LeastSquares.SCHEMES[settings['scheme']])
-    elif tuple(given['abc']) not in LeastSquares.SCHEMES.values():
-        settings['scheme'] = 'given by --abc'
+    settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
+    settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     return settings
 
 

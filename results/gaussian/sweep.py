@@ -88,6 +88,7 @@ def main():
     there = {(row['name'], int(row['seed'])) for row in rows(HERE / 'runs.csv')}
     missing = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds
                if (name, seed) not in there and (not args.only or name in args.only)]
+    missing.sort(key=lambda run: (run[0] != 'default', run[2]))     # all of the default, then one seed of each, and so on
     print(f'{len(there)} runs done, {len(missing)} missing')
     if args.list:
         print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
