@@ -22,49 +22,49 @@ from lsgan.networks.gaussian import INITIALIZERS, Perceptron
 from lsgan.random import Stream
 from lsgan.training import flags, run
 
-# of Arjovsky et al. 2017, algorithm 1; presets shorten its runs so that every loss sees as many real examples
+# Arjovsky et al. 2017, algorithm 1; presets shorten its runs so that every loss sees as many real examples
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
 
 PRESETS = {
-    # ours, tuned for the blog's ring
     'default': {
+        'about': 'our own, tuned for the ring of 8',
         'data': 'ring', 'modes': 8, 'radius': 2.0, 'sigma': 0.04,
         'latent': 256, 'hidden_g': [128] * 4, 'hidden_d': [128] * 3, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'init': 'he', 'init_scale': 1.0,
         'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01,
-        'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0, 'lr_decay': 0.5,
+        'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0, 'beta2': 0.99, 'lr_decay': 0.5,
         'noise': 2.0, 'noise_end': 0.02, 'noise_share': 0.7, 'average': 0.999,
         'batchsize': 200, 'epoch': 25, 'epoch_size': 1000,
         'log_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
-        'wgan': {**WGAN, 'epoch': 5}, 'grid': {'modes': 5},
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 5}, ('data', 'grid'): {'modes': 5}},
     },
-    # the blog post of 2017
     'blog': {
-        'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'beta1': 0.5,
-        'init': 'normal', 'init_scale': 0.01, 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
+        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
+        'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'init': 'normal', 'init_scale': 0.01,
+        'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 100, 'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
-        'wgan': {**WGAN, 'epoch': 40},
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 40}},
     },
-    # the paper's section 4.2, with the settings of its code
     'paper': {
-        'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'beta1': 0.5,
-        'radius': 1.0, 'sigma': 0.01, 'activation_g': 'tanh', 'activation_d': 'tanh', 'init': 'orthogonal', 'init_scale': 1.4,
-        'lr_g': 1e-3, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
+        'about': 'of the mixture in arXiv:1611.04076 and the code of its authors',
+        'radius': 1.0, 'sigma': 0.01, 'hidden_g': [128] * 2, 'hidden_d': [128] * 2,
+        'activation_g': 'tanh', 'activation_d': 'tanh', 'init': 'orthogonal', 'init_scale': 1.4,
+        'lr_g': 1e-3, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 512, 'epoch': 35,
-        'wgan': {**WGAN, 'epoch': 7},
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 7}},
     },
 }
 
 
 def make_parser():
-    parser = flags.Parser(__doc__, PRESETS)
+    parser = flags.Parser('gaussian', __doc__, PRESETS)
     flags.add_common(parser)
     data = parser.add_argument_group('data')
     parser.setting('--data', choices=list(mixture.LAYOUTS), group=data, help='how the modes lie')
     parser.setting('--modes', type=flags.positive, group=data, metavar='N',
                    help='modes on each ring, or on a side of a grid, which has 5 by default')
-    parser.setting('--radius', type=flags.above_zero, group=data, help='radius of the ring, or half the side of the grid')
-    parser.setting('--sigma', type=flags.above_zero, group=data, help='standard deviation of a mode along each axis')
+    parser.setting('--radius', type=flags.length, group=data, help='radius of the ring, or half the side of the grid')
+    parser.setting('--sigma', type=flags.length, group=data, help='standard deviation of a mode along each axis')
     nets = parser.add_argument_group('networks')
     parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent, each normal')
     for net, name in ('g', 'G'), ('d', 'D'):
@@ -102,9 +102,9 @@ def build(settings):
         samples=2500, evaluate=evaluate,
         draw=picture(points.scatter),
         figures={'scatter': picture(points.scatter, real), 'density': picture(points.density, real)},
-        show=('modes_captured', 'high_quality', 'sliced_wasserstein'),
+        show={'modes_captured': 'modes', 'high_quality': 'quality'},
         blas_threads=1)     # so small that two threads gain nothing, and beside other work they lose much
 
 
 if __name__ == '__main__':
-    sys.exit(run.main('gaussian', make_parser(), build))
+    sys.exit(run.main(make_parser(), build))

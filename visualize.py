@@ -49,11 +49,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise InputError(f'{path}: no such run folder')
         self._config = self.path / 'config.json'
-        config = snapshot.read_json(self._config)
-        self.settings = config.get('settings') if isinstance(config, dict) else None
-        if not (isinstance(self.settings, dict)
-                and all(isinstance(self.settings.get(name), str) for name in ('experiment', 'preset', 'loss'))):
-            raise InputError(f'{self._config}: not the settings of a run')
+        self.settings = snapshot.read_settings(path)
 
     @functools.cached_property
     def experiment(self):
@@ -161,13 +157,6 @@ def labels(folders, given):
     return next((labels for labels in (losses, presets, names) if len(set(labels)) == len(labels)), paths)
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that complains in one line."""
-
-    def error(self, message):
-        raise InputError(f'{message}; see {self.prog} --help')
-
-
 def make_parser():
     one, several, sampling = (argparse.ArgumentParser(add_help=False) for _ in range(3))
     one.add_argument('runs', nargs=1, metavar='RUN', help='run folder')
@@ -176,11 +165,11 @@ def make_parser():
                          help='what to call the runs (default: loss, preset or folder, whichever tells them apart)')
     sampling.add_argument('-n', '--samples', type=flags.positive, metavar='N',
                           help="how many samples to draw (default: as many as the run's metrics are made of)")
-    sampling.add_argument('--seed', type=flags.natural, metavar='N',
+    sampling.add_argument('--seed', type=flags.seed, metavar='N',
                           help="number that determines the latents (default: the run's own, so that the picture shows what "
                                'those made during training show)')
 
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND', required=True)
 
     def command(name, draw, parents, what, out):
@@ -204,20 +193,16 @@ def make_parser():
     return parser
 
 
-def main(argv=None):
-    """Draws; returns the exit status: 0, or 2 after wrong input, damaged files or where nothing can be written."""
+def main():
+    """Draws what the command line asks for; returns the exit status, see `lsgan.training.run.guarded`."""
     parser = make_parser()
-    try:
-        args = parser.parse_args(argv)
+
+    def draw():
+        args = parser.parse_args()
         for line in args.draw(args):
             print(line)
         return 0
-    except InputError as error:
-        message = error
-    except OSError as error:
-        message = f'{error.filename}: {error.strerror}' if error.filename else error
-    print(f'{parser.prog}: {message}', file=sys.stderr)
-    return 2
+    return run.guarded(parser.prog, draw)
 
 
 if __name__ == '__main__':

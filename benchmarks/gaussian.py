@@ -3,8 +3,8 @@
     python benchmarks/gaussian.py                       a table of medians; PyTorch's row needs `pip install torch`
     python benchmarks/gaussian.py --rounds 15
 
-Each side does the same work: draws a batch of the ring and latents twice, steps D on real and generated points, steps G
-through D with D's weights frozen, both by Adam. PyTorch runs with one thread and with all, and so does stock Chainer.
+Each side does the same work: draws a batch of the ring and latents twice, steps D on real and generated points in one pass,
+steps G through D with D's weights frozen, both by Adam. PyTorch runs with one thread and with all, and so does stock Chainer.
 """
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ from lsgan.datasets.mixture import GaussianMixture, MixtureIterator, ring
 from lsgan.networks.gaussian import Perceptron
 from lsgan.random import Latent, Stream
 from lsgan.training import run
-from lsgan.training.updater import GANUpdater
+from lsgan.training.updater import GANUpdater, frozen
 
 BATCH, LATENT, G, D = 100, 256, (256, 128, 128, 2), (2, 128, 128, 1)
 
@@ -63,13 +63,15 @@ def stock_side():
         real = centers[np.random.randint(8, size=BATCH)] + 0.04 * np.random.standard_normal((BATCH, 2)).astype('f')
         with chainer.no_backprop_mode():
             fake = g(latents())
-        loss = 0.5 * F.mean((d(real) - 1) ** 2) + 0.5 * F.mean(d(fake) ** 2)
+        on_real, on_fake = F.split_axis(d(np.concatenate([real, fake.array])), 2, axis=0)
+        loss = 0.5 * F.mean((on_real - 1) ** 2) + 0.5 * F.mean(on_fake ** 2)
         d.cleargrads()
         loss.backward()
         opt_d.update()
-        loss = 0.5 * F.mean((d(g(latents())) - 1) ** 2)
-        g.cleargrads()
-        loss.backward()
+        with frozen(d):
+            loss = 0.5 * F.mean((d(g(latents())) - 1) ** 2)
+            g.cleargrads()
+            loss.backward()
         opt_g.update()
     return update
 
@@ -90,7 +92,8 @@ def torch_side():
         real = centers[torch.randint(8, (BATCH,))] + 0.04 * torch.randn(BATCH, 2)
         with torch.no_grad():
             fake = g(torch.randn(BATCH, LATENT))
-        loss = 0.5 * ((d(real) - 1) ** 2).mean() + 0.5 * (d(fake) ** 2).mean()
+        on_real, on_fake = d(torch.cat([real, fake])).chunk(2)
+        loss = 0.5 * ((on_real - 1) ** 2).mean() + 0.5 * (on_fake ** 2).mean()
         opt_d.zero_grad()
         loss.backward()
         opt_d.step()

@@ -3,6 +3,8 @@
 D's outputs are those of a last linear unit without activation, of any shape with the batch first; every expectation is a mean
 over the batch.
 """
+import math
+
 import chainer.functions as F
 
 from lsgan import functions
@@ -25,24 +27,28 @@ class LeastSquares:
         self.a, self.b, self.c = a, b, c
 
     def discriminator(self, real, fake):
+        """D's loss, a scalar Variable, from D's outputs on real and generated data."""
         return functions.half_squared_error((real, fake), (self.b, self.a))
 
     def generator(self, fake):
+        """G's loss, a scalar Variable, from D's outputs on generated data."""
         return functions.half_squared_error((fake,), (self.c,))
 
     @property
     def is_pearson(self):
         """Whether b - c = 1 and b - a = 2: G minimises the Pearson divergence of p_d + p_g and 2 p_g (section 3.2)."""
-        return self.b - self.c == 1 and self.b - self.a == 2
+        return math.isclose(self.b - self.c, 1) and math.isclose(self.b - self.a, 2)
 
 
 class Wasserstein:
     """The Wasserstein GAN's (Arjovsky et al. 2017): the critic maximises E[D(x)] - E[D(G(z))], its weights kept in a box."""
 
     def discriminator(self, real, fake):
+        """D's loss, as in `LeastSquares.discriminator`."""
         return F.mean(fake) - F.mean(real)
 
     def generator(self, fake):
+        """G's loss, as in `LeastSquares.generator`."""
         return -F.mean(fake)
 
 
@@ -50,7 +56,12 @@ class NonSaturating:
     """The standard GAN's (Goodfellow et al. 2014), G by the log trick: it maximises E[log sigmoid(D(G(z)))]."""
 
     def discriminator(self, real, fake):
+        """D's loss, as in `LeastSquares.discriminator`."""
         return functions.mean_softplus((real, fake), (-1, 1))
 
     def generator(self, fake):
+        """G's loss, as in `LeastSquares.generator`."""
         return functions.mean_softplus((fake,), (-1,))
+
+
+LOSSES = {'lsgan': LeastSquares, 'wgan': Wasserstein, 'gan': NonSaturating}

@@ -23,8 +23,8 @@ class Stream:
         self.device = device
         self._seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
         self._draws = 0
-        if device.xp is numpy:
-            self._generator = numpy.random.default_rng(self._seeds)
+        self._generator = (numpy.random.default_rng(self._seeds) if device.xp is numpy
+                           else device.xp.random.RandomState(0))
 
     def normal(self, shape):
         """Standard normal numbers, float32, of the given shape."""
@@ -47,7 +47,8 @@ class Stream:
     def _on_gpu(self):
         self._draws += 1
         seed = numpy.random.SeedSequence(self._seeds.entropy + [self._draws]).generate_state(1, numpy.uint64)[0]
-        return self.device.xp.random.RandomState(int(seed))
+        self._generator.seed(int(seed))
+        return self._generator
 
     def serialize(self, serializer):
         self._draws = int(serializer('draws', self._draws))

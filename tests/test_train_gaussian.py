@@ -131,6 +131,37 @@ def test_resuming_from_a_named_snapshot(whole, tmp_path):
     result = train('--resume', tmp_path / 'run' / 'snapshot_iter_100')
     assert result.returncode == 0 and 'updates 100 to 180' in result.stdout
     assert_same_run(whole[0], tmp_path / 'run')
+    elsewhere = tmp_path / 'elsewhere'
+    assert train('--resume', whole[0] / 'snapshot_iter_100', '-o', elsewhere).returncode == 0
+    assert same_arrays(whole[0] / 'generator_iter_180.npz', elsewhere / 'generator_iter_180.npz')
+    assert timeless_log(whole[0]) == timeless_log(elsewhere)
+    assert_one_line(train('--resume', whole[0] / 'snapshot_iter_100', '-o', elsewhere), 'elsewhere', 'exists')
+
+
+def test_resuming_another_folder_continues_its_newest_snapshot(whole, tmp_path):
+    result = train('--resume', whole[0], '-o', tmp_path / 'run')
+    assert result.returncode == 0 and 'updates 180 to 180' in result.stdout
+    assert json.loads((tmp_path / 'run' / 'metrics.json').read_text())['iteration'] == 180
+    assert (tmp_path / 'run' / 'figures' / 'scatter.png').exists()
+
+
+def test_what_belongs_to_the_user_stays(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / 'run')
+    (tmp_path / 'run' / 'logs-mine').mkdir()
+    (tmp_path / 'run' / 'logs-mine' / 'note').touch()
+    (tmp_path / 'run' / 'logabcd_123').mkdir()
+    (tmp_path / 'run' / 'logabcd_123' / 'log.json').touch()
+    assert train('--resume', tmp_path / 'run').returncode == 0
+    assert (tmp_path / 'run' / 'logs-mine' / 'note').exists() and not (tmp_path / 'run' / 'logabcd_123').exists()
+
+
+def test_what_changes_nothing_computed_may_change_on_resuming(whole, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, '--iterations', 60, '-o', folder).returncode == 0
+    assert train('--resume', folder, '--keep', 1, '--snapshot-interval', 40).returncode == 0
+    assert [p.name for p in folder.glob('snapshot_iter_*')] == ['snapshot_iter_180']
+    assert json.loads((folder / 'config.json').read_text())['settings']['keep'] == 1
+    assert_same_run(whole[0], folder)
 
 
 @pytest.mark.parametrize('loss', [['--loss', 'wgan', '--n-critic', 2, '--optimizer', 'rmsprop'], ['--loss', 'gan'],
@@ -157,7 +188,7 @@ def test_a_signal_saves_and_says_how_to_go_on(whole, tmp_path, number, status):
     folder = tmp_path / 'run'
     process = start(*SHORT, '-o', folder)
     for line in process.stdout:
-        if '20/180' in line:
+        if ' 20 of 180 updates' in line:
             process.send_signal(number)
             break
     out, err = process.communicate(timeout=60)
@@ -192,12 +223,15 @@ def test_killed_at_random_moments_it_always_resumes(whole, tmp_path):
     assert not [p for p in folder.rglob('*') if p.name.startswith('.') or p.is_dir() and p.name.startswith('log')]
 
 
-@pytest.mark.parametrize('damage', ['truncated', 'emptied', 'foreign', 'pickled'])
+@pytest.mark.parametrize('damage', ['truncated', 'emptied', 'foreign', 'pickled', 'another run'])
 def test_a_bad_snapshot_is_named_and_the_one_before_used(whole, tmp_path, damage):
     shutil.copytree(whole[0], tmp_path / 'run')
     bad = tmp_path / 'run' / 'snapshot_iter_180'
     content = bad.read_bytes()
-    if damage == 'foreign':
+    if damage == 'another run':
+        assert train(*SHORT, '--loss', 'gan', '-o', tmp_path / 'gan').returncode == 0
+        shutil.copy(tmp_path / 'gan' / 'snapshot_iter_180', bad)
+    elif damage == 'foreign':
         with open(bad, 'wb') as f:
             np.savez(f, weights=np.zeros(3))
     elif damage == 'pickled':
@@ -243,6 +277,11 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     (['--device', '7'], ['--device', '7']),
     (['--device', 'tpu'], ['--device', 'tpu']),
     (['--noise', '0.01'], ['--noise 0.01', '--noise-end 0.02']),
+    (['--loss', 'wgan', '--beta1', '0.9'], ['--beta1', 'adam']),
+    (['--clip', '0.1'], ['--clip', 'wgan']),
+    (['--noise', '0', '--noise-end', '0.1'], ['--noise-end']),
+    (['--seed', '4294967296'], ['--seed']),
+    (['--radius', '1e200'], ['--radius']),
     (['--no-such-flag'], ['--no-such-flag', '--help']),
 ])
 def test_wrong_flags_are_one_line(flags, words, tmp_path):
@@ -295,7 +334,7 @@ def test_the_run_says_what_its_targets_mean(tmp_path):
 
 def test_a_terminal_gets_a_live_bar(tmp_path):
     master, slave = os.openpty()
-    termios.tcsetwinsize(slave, (24, 120))
+    termios.tcsetwinsize(slave, (24, 80))
     process = subprocess.Popen([sys.executable, str(SCRIPT), *SHORT, '-o', str(tmp_path / 'run')], stdout=slave, stderr=slave)
     os.close(slave)
     seen, deadline = b'', time.monotonic() + 60
@@ -308,7 +347,7 @@ def test_a_terminal_gets_a_live_bar(tmp_path):
             break
         seen += piece
     assert process.wait() == 0
-    assert b'\r' in seen and b'180/180' in seen and b'high_quality' in seen and b'update' in seen
+    assert b'\r' in seen and b'180/180' in seen and b'quality' in seen and b' left' in seen
 
 
 @pytest.mark.parametrize('flags, total', [(['--data', 'double-ring', '--modes', 4], 8), (['--data', 'grid'], 25),
@@ -327,6 +366,14 @@ def test_presets_run_with_every_loss(preset, loss, tmp_path):
     # equal real examples for every loss
     assert settings['epoch'] * settings['epoch_size'] * settings['n_critic'] == {'blog': 100_000, 'paper': 35_000}[preset]
     assert settings['batchsize'] == {'blog': 100, 'paper': 512}[preset]
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+    process = start(*SHORT, '-o', tmp_path / 'run')
+    process.stdout.readline()
+    process.stdout.close()
+    assert 'Traceback' not in process.stderr.read()
+    process.wait()
 
 
 def test_help_teaches():

@@ -4,7 +4,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lsgan.figures import palette
-from lsgan.metrics.modes import mode_statistics
+from lsgan.metrics.modes import held_by_modes, mode_statistics
 
 _SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95     # of panels and what is around them, in inches
 _BINS, _BLUR = 200, 2.0     # of a density: pixels along a side, standard deviation of the smoothing in pixels
@@ -90,7 +90,7 @@ def _seen(ax, points):
 def _mark(ax, points, centers, sigma, color):
     """Marks the modes, says below the axes how good the points are, and in them how many points are out of view."""
     centers = numpy.asarray(centers)
-    found = (numpy.linalg.norm(points[:, None] - centers, axis=2) <= 3 * sigma).any(axis=0)
+    found = numpy.array([len(held) > 0 for held in held_by_modes(points, centers, sigma)])
     circle = 6 * sigma / numpy.ptp(ax.get_xlim()) * _SIDE * 72      # its diameter in points
     ax.plot(*centers[found].T, 'o', color=color, markerfacecolor='none', markersize=circle, markeredgewidth=1.2)
     ax.plot(*centers[~found].T, 'x', color=palette.VERMILLION, markersize=16, markeredgewidth=4.5)

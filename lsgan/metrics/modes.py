@@ -2,6 +2,20 @@
 import numpy
 
 
+def held_by_modes(samples, centers, sigma):
+    """The samples within 3 sigma of each mode, each with its nearest mode only: a list of K float arrays of shape (n_k, 2).
+
+    Args:
+        samples, centers, sigma: see `mode_statistics`.
+    """
+    samples = numpy.asarray(samples, numpy.float64)
+    centers = numpy.asarray(centers, numpy.float64)
+    finite = samples[numpy.isfinite(samples).all(axis=1)]
+    distance = numpy.linalg.norm(finite[:, None] - centers, axis=2)
+    nearest = numpy.where(distance.min(axis=1) <= 3 * sigma, distance.argmin(axis=1), -1)
+    return [finite[nearest == k] for k in range(len(centers))]
+
+
 def mode_statistics(samples, centers, sigma):
     """Counts modes by the field's protocol (Srivastava et al. 2017; Lin et al. 2018) and by stricter rules.
 
@@ -19,13 +33,7 @@ def mode_statistics(samples, centers, sigma):
         `spread_min` and `spread_max`, over the modes that hold two or more, the standard deviation of those samples around
         their own mean over sigma, corrected for the cut at 3 sigma (1 is right; 0 where no mode holds two).
     """
-    samples = numpy.asarray(samples, numpy.float64)
-    centers = numpy.asarray(centers, numpy.float64)
-    finite = samples[numpy.isfinite(samples).all(axis=1)]
-    distance = numpy.linalg.norm(finite[:, None] - centers, axis=2)
-    nearest = distance.argmin(axis=1)
-    good = distance.min(axis=1) <= 3 * sigma
-    held = [finite[good & (nearest == k)] for k in range(len(centers))]
+    held = held_by_modes(samples, centers, sigma)
     counts = numpy.array([len(points) for points in held])
     # the variance along an axis of a Gaussian in the plane cut at radius 3 sigma, over sigma^2
     cut = 1 - 4.5 / numpy.expm1(4.5)
@@ -34,7 +42,7 @@ def mode_statistics(samples, centers, sigma):
         'modes_total': len(centers),
         'modes_captured': int((counts > 0).sum()),
         'modes_fair': int((counts >= 0.5 * len(samples) / len(centers)).sum()),
-        'high_quality': float(good.sum() / len(samples)),
+        'high_quality': float(counts.sum() / len(samples)),
         'spread_min': float(min(spreads, default=0.0)),
         'spread_max': float(max(spreads, default=0.0)),
     }

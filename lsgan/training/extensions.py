@@ -1,6 +1,5 @@
 """What watches a run: metrics, pictures, progress, snapshots. None of it draws from the streams that training uses."""
 import math
-import shutil
 import signal
 import sys
 import time
@@ -42,15 +41,17 @@ class Metrics(training.Extension):
             Diverged: where samples are not finite.
         """
         updater = trainer.updater
+        updater.finish()
         samples = self.sample()
         if not numpy.isfinite(samples).all():
             raise Diverged(f'the samples are not finite at update {updater.iteration:,}')
-        updater.finish()
         updates, seconds = updater.timed - self._last[0], updater.seconds - self._last[1]
+        metrics = self.evaluate(samples)
         if updates:
             self._last = updater.timed, updater.seconds
             self._rate = updates * self.examples / seconds
-        metrics = {**self.evaluate(samples), 'images_per_second': self._rate}
+        if self._rate:
+            metrics['images_per_second'] = self._rate
         snapshot.write_json(f'{trainer.out}/metrics.json', {'iteration': updater.iteration, **metrics})
         return metrics
 
@@ -95,9 +96,10 @@ class Snapshots(training.Extension):
                 if not p.device.xp.isfinite(p.array).all():
                     raise Diverged(f'the weights are not finite at update {updater.iteration:,} '
                                    f'({type(link).__name__}{name})')
-        snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
+        # the snapshot last: a run that goes on from it has the generator's file already
         with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
             serializers.save_npz(f, updater.sampler)
+        snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
         for pattern in ('snapshot_iter_{}', 'generator_iter_{}.npz'):
             for old in snapshot.numbered(trainer.out, pattern)[self.keep:]:
                 old.unlink()
@@ -117,7 +119,7 @@ class Progress(training.Extension):
     Args:
         log (chainer.training.extensions.LogReport): where the numbers come from.
         total (int): updates at which the run will stop.
-        show (sequence of str): names of the metrics to show.
+        show (dict): names of the metrics to show, and what to call them.
         stream: a text file.
     """
 
@@ -135,8 +137,10 @@ class Progress(training.Extension):
         self._entries = len(self.log.log)
         if self.stream.isatty():
             import tqdm
-            self._bar = tqdm.tqdm(total=self.total, initial=trainer.updater.iteration, file=self.stream, unit='update',
-                                  dynamic_ncols=True, smoothing=0.05, mininterval=0.2)
+            self._bar = tqdm.tqdm(total=self.total, initial=trainer.updater.iteration, file=self.stream, dynamic_ncols=True,
+                                  smoothing=0.05, mininterval=0.2, unit='up',
+                                  bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {rate_fmt}, '
+                                             '{remaining} left{postfix}')
 
     def __call__(self, trainer):
         if self._bar is not None:
@@ -145,14 +149,14 @@ class Progress(training.Extension):
             return
         self._entries = len(self.log.log)
         entry = self.log.log[-1]
-        numbers = '  '.join(f'{name} {entry[name]:.4g}' for name in self.show if name in entry)
+        numbers = ', '.join(f'{name} {entry[key]:.3g}' for key, name in self.show.items() if key in entry)
         if self._bar is not None:
             self._bar.set_postfix_str(numbers, refresh=False)
             return
         seconds, done = time.monotonic() - self._start[0], trainer.updater.iteration
         left = (self.total - done) * seconds / max(1, done - self._start[1])
-        print(f'{done:>8,}/{self.total:,} updates  {numbers}  {done - self._start[1]:,} in {seconds:.0f} s, {left:.0f} s left',
-              file=self.stream, flush=True)
+        losses = ', '.join(f'{key} {entry[key]:.4f}' for key in ('gen/loss', 'dis/loss') if key in entry)
+        print(f'{done:>9,} of {self.total:,} updates, {left:.0f} s left: {losses}, {numbers}', file=self.stream, flush=True)
 
     def finalize(self):
         if self._bar is not None:
@@ -183,12 +187,3 @@ class StopRequest:
     def _on_signal(self, number, frame):
         self.signal = number
         signal.signal(number, signal.SIG_DFL)
-
-
-def clear_leftovers(folder):
-    """Removes what a killed run was writing: Chainer's log in a folder of its own, and files not yet renamed."""
-    for path in list(folder.rglob('.*.writing')):
-        path.unlink()
-    for path in folder.glob('log?*'):
-        if path.is_dir():
-            shutil.rmtree(path)

@@ -1,50 +1,82 @@
 """The flags that all scripts share, and how a run's settings follow from presets and flags."""
 import argparse
+import textwrap
 
 from lsgan.errors import InputError
-from lsgan.losses import LeastSquares
+from lsgan.losses import LOSSES, LeastSquares
+from lsgan.training import snapshot
 
-# settings that may differ when a run goes on: none of them changes what is computed
-FREE = {'snapshot_interval', 'keep'}
+# flags that only some settings read: name, what they are for, whether the settings read them
+_READERS = {
+    'scheme': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
+    'abc': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
+    'clip': ('--loss wgan', lambda s: s['loss'] == 'wgan'),
+    'beta1': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
+    'beta2': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
+    'noise_end': ('a --noise above 0', lambda s: s['noise'] > 0),
+    'noise_share': ('a --noise above 0', lambda s: s['noise'] > 0),
+}
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose namespace holds only what was given, and whose help says the default preset's values.
-
-    Args:
-        doc (str): the script's docstring.
-        presets (dict): name and dict of settings; `default` names every setting.
-    """
-
-    def __init__(self, doc, presets):
-        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
-                         argument_default=argparse.SUPPRESS, allow_abbrev=False)
-        self.presets = presets
-
-    def setting(self, *flags, help, group=None, **options):
-        """Adds a flag whose default belongs to the preset."""
-        name = max(flags, key=len).lstrip('-').replace('-', '_')
-        default = self.presets['default'][name]
-        if isinstance(default, list):
-            default = ' '.join(map(str, default))
-        (group or self).add_argument(*flags, help=f'{help} (default: {default})'.replace('%', '%%'), **options)
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser that complains in one line, by `InputError`."""
 
     def error(self, message):
         raise InputError(f'{message}; see {self.prog} --help')
+
+
+class Parser(OneLineParser):
+    """The parser of a training script: its namespace holds only what was given, its help tells the presets.
+
+    Args:
+        experiment (str): the script's, of the same name as its default run folder.
+        doc (str): the script's docstring.
+        presets (dict): of each preset by name a dict with `about`, a line for the help, and settings. `default` has every
+            setting, the others what differs. Under `variants` it may have, for a setting and one value of it, what differs
+            where it has that value; a preset's variants for a setting stand in for all of `default`'s for it.
+    """
+
+    def __init__(self, experiment, doc, presets):
+        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
+                         argument_default=argparse.SUPPRESS, allow_abbrev=False, epilog=_tell(presets).replace('%', '%%'))
+        self.experiment, self.presets = experiment, presets
+
+    def setting(self, *flags, help, group=None, **options):
+        """Adds a flag whose default belongs to the preset."""
+        default = self.presets['default'][max(flags, key=len).lstrip('-').replace('-', '_')]
+        (group or self).add_argument(*flags, help=f'{help} (default: {_show(default)})'.replace('%', '%%'), **options)
+
+
+def _tell(presets):
+    """What each preset is, and the flags that it stands for, for the help."""
+    lines = ['presets; each stands for these flags, and the flags given beside it have the last word:']
+    for name, preset in presets.items():
+        lines.append(f'  {name}: {preset["about"]}')
+        if name != 'default':
+            lines += _as_flags(preset)
+        for (setting, value), variant in preset.get('variants', {}).items():
+            lines += [f'    with {_flag(setting)} {value}:', *_as_flags(variant)]
+    return '\n'.join(lines).replace('\0', ' ')
+
+
+def _as_flags(settings):
+    flags = [f'{_flag(name)} {_show(value)}' for name, value in settings.items() if name not in ('about', 'variants')]
+    return textwrap.wrap(' '.join(flag.replace(' ', '\0') for flag in flags), 100, initial_indent=' ' * 8,
+                         subsequent_indent=' ' * 8, break_on_hyphens=False)
 
 
 def add_common(parser):
     """Adds the flags of every script."""
     add = parser.add_argument
     add('--preset', choices=list(parser.presets), help='set of defaults that the flags below override (default: default)')
-    add('-o', '--out', metavar='DIR', help='run folder; must not hold a run yet (default: result/<experiment>)')
+    add('-o', '--out', metavar='DIR', help=f'run folder; must not hold a run yet (default: result/{parser.experiment})')
     add('-r', '--resume', nargs='?', const='', metavar='FILE',
         help='continue from a snapshot, without FILE the newest good one of the run folder, with the settings of the run')
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
-    add('-d', '--device', help='-1 for the CPU, 0 or @cupy:0 for a GPU (default: -1)')
-    add('-g', '--gpu', dest='device', help=argparse.SUPPRESS)
-    add('--seed', type=natural, help='number that determines the run (default: 0)')
+    add('-d', '--device', type=device, help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: -1)')
+    add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
+    add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
 
     run = parser.add_argument_group('length and reports, in generator updates')
     setting = parser.setting
@@ -57,7 +89,7 @@ def add_common(parser):
     setting('--keep', type=positive, group=run, metavar='N', help='how many of the newest snapshots stay')
 
     loss = parser.add_argument_group('loss')
-    setting('--loss', choices=['lsgan', 'wgan', 'gan'], group=loss,
+    setting('--loss', choices=list(LOSSES), group=loss,
             help='least squares, Wasserstein with weight clipping, or the standard non-saturating GAN')
     setting('--scheme', choices=list(LeastSquares.SCHEMES), group=loss,
             help='targets a b c of the least squares loss: binary is 0 1 1, pearson is -1 1 0')
@@ -71,6 +103,8 @@ def add_common(parser):
     setting('--lr-g', type=above_zero, group=optimizer, help="G's learning rate")
     setting('--lr-d', type=above_zero, group=optimizer, help="D's learning rate")
     setting('--beta1', type=decay, group=optimizer, help="Adam's decay of the mean gradient")
+    setting('--beta2', type=decay, group=optimizer,
+            help="Adam's decay of the mean squared gradient; a smaller one bounds the step after a sudden large gradient")
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
@@ -89,46 +123,68 @@ def resolve(experiment, given, presets, saved=None):
     Args:
         experiment (str): the experiment's name.
         given (dict): what the user gave.
-        presets (dict): see `Parser`; what a preset does not name is as in `default`. A dict in it, under the value that some
-            setting may have, such as wgan, holds what differs where it has.
+        presets (dict): see `Parser`.
         saved (dict): the settings of the run that is resumed, or None.
 
     Returns:
-        dict: of every setting by name, with `experiment`, `preset`, `seed` and `abc`.
+        dict: of every setting by name, with `experiment`, `preset`, `seed`, `device` and `abc`.
 
     Raises:
-        InputError: where a given setting contradicts the saved ones.
+        InputError: where a given setting contradicts the saved ones or is one that nothing reads.
     """
-    given = dict(given)
-    if saved is not None:
-        clash = [f'--{name.replace("_", "-")} is {_show(saved[name])} there and {_show(value)} here'
-                 for name, value in given.items() if name in saved and name not in FREE and saved[name] != value]
-        if saved['experiment'] != experiment:
-            clash = [f'it is a run of train_{saved["experiment"]}.py']
-        if clash:
-            raise InputError('cannot resume: ' + ', '.join(clash) + '; leave these flags out, or start a new run with --out')
-        return {**saved, **{name: value for name, value in given.items() if name in FREE}}
-    preset = given.pop('preset', 'default')
+    preset = given.get('preset', 'default')
     chosen = {**presets['default'], **presets[preset]}
-    variants = {name: chosen.pop(name) for name, value in list(chosen.items()) if isinstance(value, dict)}
-    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': '-1', **chosen, **given}
-    for name, variant in variants.items():
-        if name in (value for value in settings.values() if isinstance(value, str)):
+    own, variants = (presets[name].get('variants', {}) for name in (preset, 'default'))
+    variants = {**own, **{key: variant for key, variant in variants.items() if key[0] not in {setting for setting, _ in own}}}
+    del chosen['about']
+    chosen.pop('variants', None)
+    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': device('-1'), **chosen, **given}
+    for (setting, value), variant in variants.items():
+        if settings[setting] == value:
             settings.update({**variant, **given})
+    settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
+    settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
+    if saved is not None:
+        _require_same_run(settings, given, saved)
+        return {**saved, **{name: value for name, value in given.items() if name in snapshot.FREE}}
+    for name, (reader, reads) in _READERS.items():
+        if name in given and not reads(settings):
+            raise InputError(f'{_flag(name)} is for {reader}; leave it out')
+    if 'abc' in given and 'scheme' in given:
+        raise InputError('--abc and --scheme both give the targets: leave one of them out')
     if 0 < settings['noise'] <= settings['noise_end']:
         raise InputError(f'--noise {settings["noise"]} cannot fall to --noise-end {settings["noise_end"]}: '
                          'give a smaller end, or --noise 0 for none')
-    if settings['loss'] != 'lsgan' and ('abc' in given or 'scheme' in given):
-        raise InputError(f'--abc and --scheme belong to --loss lsgan, not to {settings["loss"]}')
-    if 'abc' in given and 'scheme' in given:
-        raise InputError('--abc and --scheme both give the targets: leave one of them out')
-    settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
-    settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     return settings
+
+
+def _require_same_run(settings, given, saved):
+    if saved['experiment'] != settings['experiment']:
+        raise InputError(f'cannot resume: a run of train_{saved["experiment"]}.py')
+    missing = settings.keys() - saved.keys()
+    if missing:
+        raise InputError(f'cannot resume: made by another version of lsgan ({", ".join(map(_flag, sorted(missing)))} missing)')
+    clash = [f'{_flag(name)} is {_show(saved[name])} there and {_show(given[name])} here'
+             for name in snapshot.contradictions(given, saved)]
+    if clash:
+        raise InputError(f'cannot resume: {", ".join(clash)}; leave these flags out, or start a new run with --out')
+
+
+def _flag(name):
+    return '--' + name.replace('_', '-')
 
 
 def _show(value):
     return ' '.join(map(str, value)) if isinstance(value, list) else value
+
+
+def device(text):
+    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0."""
+    try:
+        number = int(text)
+    except ValueError:
+        return text
+    return '@numpy' if number < 0 else f'@cupy:{number}'
 
 
 def _kind(convert, accept, wanted):
@@ -143,11 +199,12 @@ def _kind(convert, accept, wanted):
     return parse
 
 
-natural = _kind(int, lambda v: v >= 0, 'a whole number from 0')
+seed = _kind(int, lambda v: 0 <= v < 2 ** 32, 'a whole number from 0 to 4294967295')
 positive = _kind(int, lambda v: v > 0, 'a whole number from 1')
 number = _kind(float, lambda v: abs(v) < float('inf'), 'a number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number from 0')
 above_zero = _kind(float, lambda v: 0 < v < float('inf'), 'a number above 0')
+length = _kind(float, lambda v: 1e-6 <= v <= 1e6, 'a number from 1e-6 to 1e6')
 share = _kind(float, lambda v: 0 < v <= 1, 'a number above 0, at most 1')
 decay = _kind(float, lambda v: 0 <= v < 1, 'a number from 0 to below 1')
 fraction = _kind(float, lambda v: 0 <= v <= 1, 'a number from 0 to 1')

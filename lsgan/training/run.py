@@ -1,5 +1,6 @@
 """From a script's flags to a finished run folder."""
 import dataclasses
+import errno
 import os
 import pathlib
 import platform
@@ -28,11 +29,12 @@ class Experiment:
     Attributes:
         generator, discriminator (chainer.Link): on the CPU, initialized.
         latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
-        batches (callable): given a `Stream`, returns the iterator of training batches on the stream's device.
+        batches (callable): given the batch size, the batches in an epoch and a `Stream`, returns the iterator of training
+            batches on the stream's device.
         samples (int): how many samples the metrics and pictures are made of.
         evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
         draw (callable): takes such samples, a path or file, and a title; writes a PNG.
-        show (sequence of str): the metrics that progress lines show.
+        show (dict): the metrics that progress shows, and what it calls them.
         figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
         blas_threads (int): threads for matrix products, or None for as many as there are.
     """
@@ -45,126 +47,144 @@ class Experiment:
     samples: int
     evaluate: Callable
     draw: Callable
-    show: tuple
+    show: dict
     figures: dict
     blas_threads: int | None = None
 
 
-def main(experiment, parser, build, argv=None):
-    """Runs a training script.
+def main(parser, build):
+    """Runs a training script with the flags of the command line.
 
     Args:
-        experiment (str): its name.
         parser (lsgan.training.flags.Parser): with all flags.
         build (callable): from the settings to an `Experiment`; draws initial weights from NumPy's global stream.
-        argv (list of str): the flags; the command line's by default.
 
     Returns:
         int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
     """
+    return guarded(parser.prog, lambda: _train(parser, build, vars(parser.parse_args())))
+
+
+def guarded(prog, action):
+    """Runs an action; what a user or the system can cause becomes one line on stderr and an exit status.
+
+    Args:
+        prog (str): the script's name.
+        action (callable): takes nothing, returns an exit status.
+    """
     try:
-        given = vars(parser.parse_args(argv))
-        return _train(experiment, parser, build, given)
+        return action()
     except InputError as error:
-        message, status = str(error), 2
+        message, status = error, 2
     except extensions.Diverged as error:
-        message, status = str(error), 1
-    except KeyboardInterrupt:       # before the first update or after the last; in between the run stops in order
+        message, status = error, 1
+    except KeyboardInterrupt:       # while training, a run stops in order instead
         message, status = 'interrupted', 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # or Python complains again when it ends
+        message, status = 'nobody reads what is printed here: stopped', 1
     except OSError as error:
-        where = f'{error.filename}: ' if error.filename else ''
-        message, status = f'{where}{error.strerror or error}; nothing written before is lost: make room and add --resume', 2
-    print(f'{parser.prog}: {message}', file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        todo = 'nothing written before is lost: make room and add --resume' if full else 'choose another place with --out'
+        message, status = f'{error.filename}: {error.strerror}; {todo}' if error.filename else error, 2
+    print(f'{prog}: {message}', file=sys.stderr)
     return status
 
 
-def _train(experiment, parser, build, given):
+def _train(parser, build, given):
     iterations = given.pop('iterations', None)
-    state, settings, out = _start(experiment, parser, given)
-    length = settings['epoch'] * settings['epoch_size']
+    state, settings, out = _start(parser, given)
+    total = settings['epoch'] * settings['epoch_size']
     device = select_device(settings['device'])
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)
-    with extensions.StopRequest(min(iterations or length, length)) as stop:
-        trainer = _assemble(made, settings, out, device, length, stop)
+    with extensions.StopRequest(min(iterations or total, total)) as stop:
+        trainer = _assemble(made, settings, out, device, total, stop)
         if state:
             state.restore(trainer)
         updater = trainer.updater
         start = updater.iteration
-        _open(out, settings, [parser.prog, *sys.argv[1:]])
-        _describe(settings, out, device, start, stop.iterations)
+        _open(out, settings)
+        _describe(settings, out, device, start, max(start, stop.iterations))
         try:
-            if start < stop.iterations:
-                # what is not finite is reported by the next log entry, not by NumPy
-                with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'), numpy.errstate(all='ignore'):
-                    trainer.run(show_loop_exception_msg=False)
-            # after an early stop, too: a run that goes on from here is the run that never stopped
-            if updater.iteration > start and updater.iteration % settings['snapshot_interval']:
-                trainer.get_extension('snapshots')(trainer)
+            # what is not finite is reported by the next log entry, not by NumPy
+            with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'), numpy.errstate(all='ignore'):
+                metrics = _run(trainer, start)
         except extensions.Diverged as error:
             raise extensions.Diverged(
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
     go_on = f'to go on: {parser.prog} --resume -o {out}'
-    if stop.signal is not None:
+    if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
-    if updater.iteration > start:
-        trainer.get_extension('metrics').measure(trainer)
     print(f'\nafter {updater.iteration:,} updates:')
-    for name, value in snapshot.read_json(out / 'metrics.json').items():
-        print(f'  {name:<28} {value:.4g}')
+    for name, value in metrics.items():
+        print(f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}'))
     final = sample(made, updater.sampler, settings['seed'], device), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
-    if updater.iteration < length:
+    if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
 
 
-def _start(experiment, parser, given):
-    """Where the run begins: (Snapshot or None, settings, path of the run folder)."""
-    def complain(message):
-        print(f'{parser.prog}: {message}', file=sys.stderr)
+def _run(trainer, start):
+    """Trains to the stop; the final metrics, or None where a signal came before them."""
+    updater, stop = trainer.updater, trainer.stop_trigger
+    snapshots = trainer.get_extension('snapshots')
+    if start < stop.iterations:
+        trainer.run(show_loop_exception_msg=False)
+    # after an early stop, too: a run that goes on from here is the run that never stopped
+    if updater.iteration > start and updater.iteration % snapshots.settings['snapshot_interval']:
+        snapshots(trainer)
+    if stop.signal is not None:
+        return None
+    path = pathlib.Path(trainer.out, 'metrics.json')
+    if not path.exists() or snapshot.read_json(path).get('iteration') != updater.iteration:
+        trainer.get_extension('metrics').measure(trainer)
+    return snapshot.read_json(path)
 
-    resume = given.pop('resume', None)
-    out = given.pop('out', None)
+
+def _start(parser, given):
+    """Where the run begins: (Snapshot or None, settings, path of the run folder)."""
+    resume, out = given.pop('resume', None), given.pop('out', None)
+    default = pathlib.Path(out or f'result/{parser.experiment}')
+    source = None if resume is None else pathlib.Path(resume) if resume else default
     state = saved = None
-    if resume:
-        path = pathlib.Path(resume)
-        if path.is_dir():
-            out, resume = out or resume, ''
-        else:
-            state = snapshot.Snapshot(path)
-            if out and pathlib.Path(out).resolve() != path.parent.resolve():
-                resume = None       # the run goes on in another folder, which must be a new one
-            out = out or path.parent
-    out = pathlib.Path(out or f'result/{experiment}')
-    config = out / 'config.json'
-    if resume == '' and config.exists():
-        state = snapshot.newest(out, complain)
-        if state is None:
-            saved = snapshot.read_json(config).get('settings')
-            print(f'{out} holds no good snapshot: the run starts again')
-    elif out.exists() and (not out.is_dir() or any(resume is None or path.suffix != '.writing' and path.name != 'samples'
-                                                   for path in out.iterdir())):
-        raise InputError(f'{out} exists already{"" if config.exists() else " and is no run folder"}; '
-                         f'{"go on with that run by --resume, or " * config.exists()}choose another folder with --out')
-    elif resume == '':      # all that a run killed in its first moments may leave
-        print(f'{out} holds no run yet: a new one starts')
-    if state:
+    if source is None:
+        folder = None
+    elif resume and not source.is_dir():
+        folder = source.parent
+        state = snapshot.Snapshot(source)
         saved = state.settings
-    settings = flags.resolve(experiment, given, parser.presets, saved)
+    elif resume or (source / 'config.json').exists():
+        folder = source
+        saved = snapshot.read_settings(source)
+        state = snapshot.newest(source, saved, lambda message: print(f'{parser.prog}: {message}', file=sys.stderr))
+        if state is None:
+            print(f'{source} holds no good snapshot: the run starts again')
+    else:       # all that a run killed in its first moments leaves
+        folder = None
+        print(f'{source} holds no run yet: a new one starts')
+    settings = flags.resolve(parser.experiment, given, parser.presets, saved)
+    out = pathlib.Path(out) if out else folder or default
+    if (folder is None or out.resolve() != folder.resolve()) and out.exists() and (
+            not out.is_dir() or any(path.suffix != '.writing' and path.name != 'samples' for path in out.iterdir())):
+        what = 'go on with that run by --resume, or ' if (out / 'config.json').exists() else ''
+        raise InputError(f'{out} exists already; {what}choose another folder with --out')
     return state, settings, out
 
 
-def _open(out, settings, command):
+def _open(out, settings):
     """Makes the run folder and its config.json, and removes what a killed run left half written."""
     (out / 'samples').mkdir(parents=True, exist_ok=True)
-    extensions.clear_leftovers(out)
-    if not (out / 'config.json').exists():
-        snapshot.write_json(out / 'config.json', {'settings': settings, 'command': command, **surroundings()})
+    snapshot.clear_leftovers(out)
+    path = out / 'config.json'
+    config = (snapshot.read_json(path) if path.exists()
+              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings()})
+    snapshot.write_json(path, {**config, 'settings': settings})
 
 
 def select_device(name):
@@ -200,17 +220,17 @@ def make_loss(settings):
     """The loss that the settings name."""
     if settings['loss'] == 'lsgan':
         return losses.LeastSquares(*settings['abc'])
-    return {'wgan': losses.Wasserstein, 'gan': losses.NonSaturating}[settings['loss']]()
+    return losses.LOSSES[settings['loss']]()
 
 
-def _assemble(made, settings, out, device, length, stop):
+def _assemble(made, settings, out, device, total, stop):
     """The trainer: updater, schedules, and what watches."""
     seed = settings['seed']
     optimizers = {}
     for name, link in (('generator', made.generator), ('discriminator', made.discriminator)):
         link.to_device(device)
         rate = settings['lr_' + name[0]]
-        optimizers[name] = (functions.Adam(rate, settings['beta1']) if settings['optimizer'] == 'adam'
+        optimizers[name] = (functions.Adam(rate, settings['beta1'], settings['beta2']) if settings['optimizer'] == 'adam'
                             else functions.RMSprop(rate)).setup(link)
     if settings['loss'] == 'wgan':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
@@ -224,7 +244,7 @@ def _assemble(made, settings, out, device, length, stop):
 
     trainer = chainer.training.Trainer(updater, out=str(out))
     trainer.stop_trigger = stop
-    _add_schedules(trainer, settings, length)
+    _add_schedules(trainer, settings, total)
     every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'sample', 'snapshot')}
     log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
 
@@ -234,22 +254,22 @@ def _assemble(made, settings, out, device, length, stop):
     trainer.extend(extensions.Metrics(samples, made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['log'])
     trainer.extend(log)
-    trainer.extend(extensions.Progress(log, stop.iterations, ('gen/loss', 'dis/loss', *made.show)))
+    trainer.extend(extensions.Progress(log, stop.iterations, made.show))
     trainer.extend(extensions.Pictures(samples, made.draw), trigger=every['sample'], call_before_training=True)
     trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
     return trainer
 
 
-def _add_schedules(trainer, settings, length):
+def _add_schedules(trainer, settings, total):
     updater = trainer.updater
     if settings['lr_decay']:
         attribute = 'alpha' if settings['optimizer'] == 'adam' else 'lr'
         for name, optimizer in updater.get_all_optimizers().items():
-            span = round((1 - settings['lr_decay']) * length), length
+            span = round((1 - settings['lr_decay']) * total), total
             trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
                            name='lr_' + name)
     if settings['noise']:
-        fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * length))
+        fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * total))
         trainer.extend(chainer_extensions.ExponentialShift('sigma', fall, settings['noise'], settings['noise_end'],
                                                            updater.noise), name='noise', trigger=(1, 'iteration'))
 

@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import re
+import shutil
 
 import numpy
 from chainer import serializers
 
 from lsgan.errors import InputError
 
+FREE = {'snapshot_interval', 'keep'}      # settings that do not change what is computed
 _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
 
 
@@ -127,11 +129,43 @@ def numbered(folder, pattern):
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def newest(folder, complain):
-    """The newest good `Snapshot` of a run folder, or None; each bad one is named to `complain` and passed over."""
+def newest(folder, settings, complain):
+    """The newest good `Snapshot` of a run with these settings, or None; each bad one is named to `complain`, a callable."""
     for path in numbered(folder, 'snapshot_iter_{}'):
         try:
-            return Snapshot(path)
+            state = Snapshot(path)
+            if contradictions(settings, state.settings):
+                raise InputError(f'{path}: of a run with other settings than {folder}/config.json')
+            return state
         except InputError as error:
             complain(f'{error}; trying the one before')
     return None
+
+
+def read_settings(folder):
+    """The settings in the config.json of a run folder.
+
+    Raises:
+        InputError: where it is missing, damaged or of something else.
+    """
+    path = pathlib.Path(folder, 'config.json')
+    config = read_json(path)
+    settings = config.get('settings') if isinstance(config, dict) else None
+    if not (isinstance(settings, dict)
+            and all(isinstance(settings.get(name), str) for name in ('experiment', 'preset', 'loss'))):
+        raise InputError(f'{path}: not the settings of a run')
+    return settings
+
+
+def contradictions(settings, saved):
+    """The names of settings that differ between two runs, those apart that change nothing that is computed: list of str."""
+    return [name for name in settings if name not in FREE and settings[name] != saved.get(name)]
+
+
+def clear_leftovers(folder):
+    """Removes what a killed run was writing: files not yet renamed, and the folder in which Chainer writes its log aside."""
+    for path in [*folder.glob('.*.writing'), *folder.glob('*/.*.writing')]:
+        path.unlink()
+    for path in folder.glob('log????????'):
+        if path.is_dir() and {file.name for file in path.iterdir()} <= {'log.json'}:
+            shutil.rmtree(path)

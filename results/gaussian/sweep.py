@@ -13,10 +13,10 @@ import concurrent.futures
 import csv
 import fcntl
 import json
+import os
 import pathlib
 import subprocess
 import sys
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -57,7 +57,7 @@ def append(path, row):
     with open(path, 'a', newline='') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         writer = csv.DictWriter(f, COLUMNS)
-        if f.tell() == 0:
+        if os.fstat(f.fileno()).st_size == 0:
             writer.writeheader()
         writer.writerow(row)
 
@@ -66,13 +66,12 @@ def do(name, flags, seed):
     """One run and its row."""
     folder = ROOT / 'result' / 'sweep' / f'{name.replace(" ", "-")}-{seed}'
     new = [*flags.split(), '--seed', str(seed)] if not (folder / 'config.json').exists() else []
-    start = time.monotonic()
     done = subprocess.run([sys.executable, ROOT / 'train_gaussian.py', '--resume', '-o', folder, *new],
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.monotonic() - start
     if done.returncode:
         return f'{name} {seed}: {done.stderr.strip()}'
-    config, metrics = (json.loads((folder / file).read_text()) for file in ('config.json', 'metrics.json'))
+    config, metrics, log = (json.loads((folder / file).read_text()) for file in ('config.json', 'metrics.json', 'log'))
+    seconds = log[-1]['elapsed_time']       # in training, that before a stop included
     numbers = {key: f'{metrics[key]:.6g}' for key in COLUMNS if key in metrics}
     append(HERE / 'runs.csv', {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
                                'seconds': f'{seconds:.0f}', **numbers})
