@@ -167,13 +167,14 @@ def _start(parser, given):
             print(f'{source} holds no good snapshot: the run starts again')
     else:       # all that a run killed in its first moments leaves
         folder = None
-        print(f'{source} holds no run yet: a new one starts')
     settings = flags.resolve(parser.experiment, given, parser.presets, saved)
     out = pathlib.Path(out) if out else folder or default
     if (folder is None or out.resolve() != folder.resolve()) and out.exists() and (
             not out.is_dir() or any(path.suffix != '.writing' and path.name != 'samples' for path in out.iterdir())):
         what = 'go on with that run by --resume, or ' if (out / 'config.json').exists() else ''
         raise InputError(f'{out} exists already; {what}choose another folder with --out')
+    if source is not None and folder is None:
+        print(f'{source} holds no run yet: a new one starts')
     return state, settings, out
 
 
