@@ -8,6 +8,7 @@ import chainer
 import chainer.functions as F
 import pytest
 from chainer import serializers
+from running import SHORT, train
 
 with warnings.catch_warnings():
     warnings.simplefilter('ignore', pytest.PytestUnknownMarkWarning)    # those of Chainer's own tests
@@ -48,3 +49,12 @@ def stock_perceptron():
             h = F.linear(activations[activation](h), W, b)
         return h
     return stock_perceptron
+
+
+@pytest.fixture(scope='session')
+def whole(tmp_path_factory):
+    """An uninterrupted short run of 180 updates."""
+    folder = tmp_path_factory.mktemp('whole') / 'run'
+    result = train(*SHORT, '-o', folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout

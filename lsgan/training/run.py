@@ -3,9 +3,7 @@ import dataclasses
 import errno
 import os
 import pathlib
-import platform
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -14,11 +12,11 @@ import numpy
 import threadpoolctl
 from chainer.training import extensions as chainer_extensions
 
-import lsgan
 from lsgan import functions, losses
 from lsgan.errors import InputError
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, report, snapshot
+from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
 
 
@@ -288,25 +286,3 @@ def _describe(settings, out, device, done, total):
         what = 'G minimises a Pearson chi-square divergence' if targets.is_pearson else 'no Pearson chi-square divergence'
         print(f'b - c = 1 and b - a = 2 {holds}: {what}')
     print(f'updates {done:,} to {total:,}; run folder {out}', flush=True)
-
-
-def surroundings():
-    """What a run's numbers depend on beside its settings: versions, processor, threads, git commit."""
-    versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
-                'numpy': numpy.__version__}
-    if chainer.backends.cuda.available:
-        versions['cupy'] = chainer.backends.cuda.cupy.__version__
-    return {'versions': versions, 'platform': platform.platform(), 'machine': platform.machine(),
-            'cores': os.cpu_count(), 'git_commit': git_commit()}
-
-
-def git_commit():
-    """The commit of the checkout that the package is in, with -dirty where tracked files were changed; None outside of one."""
-    here = pathlib.Path(lsgan.__file__).resolve().parent
-    if not (here.parent / '.git').exists():
-        return None
-    try:
-        return subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=here,
-                              capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -1,0 +1,32 @@
+"""What a run's numbers depend on beside its settings."""
+import os
+import pathlib
+import platform
+import subprocess
+
+import chainer
+import numpy
+
+import lsgan
+
+
+def surroundings():
+    """Versions, processor and git commit, a dict for config.json."""
+    versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
+                'numpy': numpy.__version__}
+    if chainer.backends.cuda.available:
+        versions['cupy'] = chainer.backends.cuda.cupy.__version__
+    return {'versions': versions, 'platform': platform.platform(), 'machine': platform.machine(),
+            'cores': os.cpu_count(), 'git_commit': _git_commit()}
+
+
+def _git_commit():
+    """The commit of the checkout that the package is in, with -dirty where tracked files were changed; None outside of one."""
+    here = pathlib.Path(lsgan.__file__).resolve().parent
+    if not (here.parent / '.git').exists():
+        return None
+    try:
+        return subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=here,
+                              capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

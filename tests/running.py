@@ -1,0 +1,54 @@
+"""Runs the training script as a user does, and compares what it leaves."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / 'train_gaussian.py'
+SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--sample-interval', '60', '--snapshot-interval', '50',
+         '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+TIMED = {'elapsed_time', 'images_per_second'}
+
+
+def start(*flags, **options):
+    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **options)
+
+
+def train(*flags, **options):
+    process = start(*flags, **options)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def arrays(path):
+    with np.load(path, allow_pickle=False) as f:
+        return {key: f[key] for key in f.files}
+
+
+def same_arrays(a, b):
+    a, b = arrays(a), arrays(b)
+    return a.keys() == b.keys() and all(a[key].dtype == b[key].dtype and np.array_equal(a[key], b[key]) for key in a)
+
+
+def timeless_log(folder):
+    return [{k: v for k, v in entry.items() if k not in TIMED} for entry in json.loads((folder / 'log').read_text())]
+
+
+def assert_same_run(a, b, iteration=180):
+    assert same_arrays(a / f'generator_iter_{iteration}.npz', b / f'generator_iter_{iteration}.npz')
+    assert timeless_log(a) == timeless_log(b)
+    pictures = sorted(p.name for p in (a / 'samples').iterdir())
+    assert pictures == sorted(p.name for p in (b / 'samples').iterdir())
+    for name in pictures:
+        assert (a / 'samples' / name).read_bytes() == (b / 'samples' / name).read_bytes()
+
+
+def assert_one_line(result, *words, status=2):
+    assert result.returncode == status
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
