@@ -16,8 +16,8 @@ def surroundings():
                 'numpy': numpy.__version__}
     if chainer.backends.cuda.available:
         versions['cupy'] = chainer.backends.cuda.cupy.__version__
-    return {'versions': versions, 'platform': platform.platform(), 'machine': platform.machine(),
-            'cores': os.cpu_count(), 'git_commit': _git_commit()}
+    return {'versions': versions, 'platform': f'{platform.system()} {platform.machine()}', 'cores': os.cpu_count(),
+            'git_commit': _git_commit()}
 
 
 def _git_commit():

@@ -64,9 +64,10 @@ def append(path, row):
 
 def do(name, flags, seed):
     """One run and its row."""
-    folder = ROOT / 'result' / 'sweep' / f'{name.replace(" ", "-")}-{seed}'
+    out = f'result/sweep/{name.replace(" ", "-")}-{seed}'
+    folder = ROOT / out
     new = [*flags.split(), '--seed', str(seed)] if not (folder / 'config.json').exists() else []
-    done = subprocess.run([sys.executable, ROOT / 'train_gaussian.py', '--resume', '-o', folder, *new],
+    done = subprocess.run([sys.executable, 'train_gaussian.py', '--resume', '-o', out, *new], cwd=ROOT,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         return f'{name} {seed}: {done.stderr.strip()}'
