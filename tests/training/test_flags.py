@@ -1,0 +1,61 @@
+"""How settings follow from presets, flags and the run that is resumed."""
+import pytest
+
+from lsgan.errors import InputError
+from lsgan.training import flags
+
+COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
+          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'snapshot_interval': 5, 'keep': 3}
+PRESETS = {
+    'default': {'about': 'ours', **COMMON, 'data': 'ring', 'modes': 8,
+                'variants': {('loss', 'gan'): {'lr_g': 7.0}, ('data', 'grid'): {'modes': 5}}},
+    'other': {'about': 'theirs', 'lr_g': 2.0, 'variants': {('loss', 'wgan'): {'n_critic': 5, 'lr_d': 3.0}}},
+}
+
+
+def resolve(given, saved=None):
+    return flags.resolve('test', given, PRESETS, saved)
+
+
+def test_flags_override_variants_override_presets_override_default():
+    settings = resolve({'preset': 'other', 'loss': 'wgan', 'lr_d': 4.0})
+    assert (settings['lr_g'], settings['lr_d'], settings['n_critic'], settings['beta1']) == (2.0, 4.0, 5, 0.5)
+    assert (settings['experiment'], settings['preset'], settings['seed'], settings['device']) == ('test', 'other', 0, '@numpy')
+    assert not settings.keys() & {'about', 'variants'}
+
+
+def test_a_presets_variants_for_a_setting_stand_in_for_all_of_the_defaults():
+    assert resolve({'loss': 'gan'})['lr_g'] == 7.0
+    assert resolve({'loss': 'gan', 'preset': 'other'})['lr_g'] == 2.0
+    assert resolve({'data': 'grid', 'preset': 'other'})['modes'] == 5
+
+
+def test_targets_follow_from_the_scheme_and_name_it():
+    assert resolve({})['abc'] == [0, 1, 1]
+    assert resolve({'scheme': 'pearson'})['abc'] == [-1, 1, 0]
+    assert resolve({'abc': [-1.0, 1.0, 0.0]})['scheme'] == 'pearson'
+    assert resolve({'abc': [0.0, 2.0, 2.0]})['scheme'] == 'custom'
+
+
+def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_computed():
+    saved = resolve({'preset': 'other', 'lr_g': 9.0})
+    assert resolve({}, saved) == saved
+    assert resolve({'lr_g': 9.0, 'keep': 8}, saved) == {**saved, 'keep': 8}
+    with pytest.raises(InputError, match='--lr-g is 9.0 there and 1.0 here'):
+        resolve({'lr_g': 1.0}, saved)
+    with pytest.raises(InputError, match='--scheme is binary there and pearson here'):
+        resolve({'scheme': 'pearson'}, saved)
+    with pytest.raises(InputError, match='train_mnist.py'):
+        resolve({}, {**saved, 'experiment': 'mnist'})
+    with pytest.raises(InputError, match='another version.*--beta2'):
+        resolve({}, {name: value for name, value in saved.items() if name != 'beta2'})
+
+
+def test_a_device_has_one_name():
+    assert [flags.device(text) for text in ('-1', '0', '@cupy:0', '@numpy')] == ['@numpy', '@cupy:0', '@cupy:0', '@numpy']
+
+
+def test_help_tells_every_preset():
+    text = flags.Parser('test', 'doc', PRESETS).format_help()
+    assert 'theirs' in text and '--lr-g 2.0' in text
+    assert 'with --loss wgan' in text and '--n-critic 5 --lr-d 3.0' in text
