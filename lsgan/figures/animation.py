@@ -44,7 +44,7 @@ def _read(frame):
 
 def _with_one_palette(pictures):
     """The pictures in 256 colours common to all, so that what stands still does not flicker."""
-    some = pictures[::-max(1, len(pictures) // 8)]
+    some = [pictures[0], *pictures[::-max(1, len(pictures) // 8)]]
     width, height = some[0].size
     strip = Image.new('RGB', (width, height * len(some)))
     for i, picture in enumerate(some):
