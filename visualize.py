@@ -193,12 +193,12 @@ def make_parser():
     return parser
 
 
-def main():
-    """Draws what the command line asks for; returns the exit status, see `lsgan.training.run.guarded`."""
+def main(argv=None):
+    """Draws what the arguments ask for, by default the command line's; returns the exit status, see `run.guarded`."""
     parser = make_parser()
 
     def draw():
-        args = parser.parse_args()
+        args = parser.parse_args(argv)
         for line in args.draw(args):
             print(line)
         return 0
