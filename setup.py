@@ -19,11 +19,12 @@ setup(
         'matplotlib>=3.9',
         'pillow>=10',
         'tqdm>=4.60',
-        'threadpoolctl>=3',
+        'threadpoolctl>=3.8',                   # from here on several threads may limit BLAS
+        'numba>=0.63; platform_machine in "x86_64 AMD64 aarch64 arm64"',    # the CPU kernels; elsewhere Chainer's own run
     ],
     extras_require={
         'cuda12': ['cupy-cuda12x[ctk]>=14'],     # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14
         'cuda13': ['cupy-cuda13x[ctk]>=14'],
-        'test': ['pytest>=8', 'ruff>=0.6'],
+        'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6'],
     },
 )

@@ -1,14 +1,37 @@
 """What the fused functions share: plain arithmetic backward, Chainer's own graph where double backprop is wanted."""
 import chainer
 import chainer.functions as F
+import numpy
+
+from lsgan.functions import jit
+
+# The one switch: with `chainer.using_config('fast', False)` every function, link and optimizer here is Chainer's own
+chainer.global_config.fast = True
+
+
+def on_cpu(arrays):
+    """Whether the CPU kernels can take these arrays: NumPy's, all float32 or all float64, none empty."""
+    return jit.AVAILABLE and all(type(x) is numpy.ndarray and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
+                                 for x in arrays)
 
 
 class Fused(chainer.FunctionNode):
     """A function whose backward works on arrays and so builds no graph of its own.
 
     A subclass gives `forward`, `backward_arrays` and `reference`, the same function written with Chainer's. The latter is
-    differentiated where the caller asked for double backprop. The subclass retains its inputs.
+    differentiated where the caller asked for double backprop, and takes over where the fast way is switched off or does not
+    serve. The subclass retains its inputs.
     """
+
+    def apply(self, inputs):
+        arrays = [x.array if isinstance(x, chainer.Variable) else x for x in inputs]
+        if not chainer.config.fast or not self.serves(arrays):
+            return self.reference(*inputs),
+        return super().apply(inputs)
+
+    def serves(self, inputs):
+        """Whether there is a fast way for these input arrays."""
+        return True
 
     def backward(self, indexes, grad_outputs):
         if chainer.config.enable_backprop:

@@ -1,96 +1,69 @@
-"""Chainer's optimizers, stepping all parameters at once.
+"""Chainer's Adam and RMSprop, each parameter's update in one pass over its memory: the same bits, states and snapshots.
 
-Adam and RMSprop treat every number alike, so one call of Chainer's update rule on all parameters end to end does what a call
-for each does, without the overhead that dominates in small networks. States stay visible under each parameter, so snapshots
-are those of Chainer's own optimizers.
+CPU: Numba; elsewhere, and for the variants of Adam, Chainer's own.
 """
-import copy
+import numpy as np
+from chainer import config, optimizers
 
-import chainer
-from chainer import optimizers
-
-
-class _AtOnce:
-    """Mixed into a `GradientMethod` whose rule is elementwise; where one rule cannot serve all parameters, it does as that."""
-
-    _flat = None
-
-    def update(self, lossfun=None, *args, **kwds):
-        parameters = list(self.target.params())
-        if lossfun is not None or not self._one_rule_serves(parameters):
-            return super().update(lossfun, *args, **kwds)
-        if not self._is_laid_out(parameters):
-            self._lay_out(parameters)
-        self.reallocate_cleared_grads()
-        self.check_nan_in_grads()
-        self.call_hooks('pre')
-        self.t += 1
-        if self.is_safe_to_update():
-            for parameter, gradient in zip(parameters, self._gradients):
-                gradient[...] = parameter.grad
-            self._flat.update_rule.t = parameters[0].update_rule.t
-            self._flat.update()
-            for parameter in parameters:
-                parameter.update_rule.t += 1
-        self.call_hooks('post')
-        self.update_loss_scale()
-
-    def _one_rule_serves(self, parameters):
-        """Whether all parameters have arrays of one kind, and rules that do the same without anything of their own."""
-        if not parameters or len({id(p) for p in parameters}) < len(parameters):
-            return False
-        first = parameters[0]
-        for p in parameters:
-            rule = p.update_rule
-            if (p.array is None or p.dtype != first.dtype or p.device != first.device or p._loss_scale is not None
-                    or rule is None or type(rule) is not type(first.update_rule) or rule.t != first.update_rule.t
-                    or not rule.enabled or rule._use_fp32_update
-                    or rule._hookable._pre_update_hooks or rule._hookable._post_update_hooks
-                    or rule.hyperparam.parent is not self.hyperparam or len(vars(rule.hyperparam)) > 1):
-                return False
-        return True
-
-    def _is_laid_out(self, parameters):
-        # arrays move when a link goes to another device, states when they are loaded, and both when all is deep-copied
-        return (self._flat is not None and len(parameters) == len(self._views) and self._views[0].base is self._flat.array
-                and all(p.array is view for p, view in zip(parameters, self._views))
-                and all(p.update_rule.state[key] is view for p, views in zip(parameters, self._state_views)
-                        for key, view in views.items()))
-
-    def _lay_out(self, parameters):
-        """Moves all parameters and their states into shared arrays, of which they keep views."""
-        rules = [p.update_rule for p in parameters]
-        for rule, parameter in zip(rules, parameters):
-            rule._init_states(parameter)
-        joined, self._views = _join([p.array for p in parameters])
-        for parameter, view in zip(parameters, self._views):
-            parameter.array = view
-        self._flat = chainer.Parameter(joined)
-        self._flat.grad, self._gradients = _join([self._flat.xp.zeros_like(view) for view in self._views])
-        self._flat.update_rule = copy.copy(rules[0])
-        self._flat.update_rule._state = {}
-        self._state_views = [{} for _ in rules]
-        for key in rules[0].state:
-            joined, views = _join([rule.state[key] for rule in rules])
-            self._flat.update_rule._state[key] = joined
-            for rule, own, view in zip(rules, self._state_views, views):
-                rule.state[key] = own[key] = view
+from lsgan.functions import threads
+from lsgan.functions.fused import on_cpu
+from lsgan.functions.jit import exact_kernel
 
 
-def _join(arrays):
-    """One array of one dimension holding all the given ones, and views of it in their places and shapes."""
-    xp = chainer.backend.get_array_module(arrays[0])
-    joined = xp.concatenate([a.ravel() for a in arrays])
-    views, start = [], 0
-    for a in arrays:
-        views.append(joined[start:start + a.size].reshape(a.shape))
-        start += a.size
-    return joined, views
+@exact_kernel
+def _adam(p, g, m, v, one_minus_beta1, one_minus_beta2, alpha_t, eps, eta):
+    for i in range(p.size):
+        m[i] += one_minus_beta1 * (g[i] - m[i])
+        v[i] += one_minus_beta2 * (g[i] * g[i] - v[i])
+        p[i] += -eta * (alpha_t / (np.sqrt(v[i]) + eps) * m[i])
 
 
-class Adam(_AtOnce, optimizers.Adam):
-    """`chainer.optimizers.Adam`, all parameters at once (Kingma & Ba 2015)."""
+@exact_kernel
+def _rmsprop(p, g, ms, alpha, one_minus_alpha, lr, eps):
+    for i in range(p.size):
+        ms[i] = alpha * ms[i] + one_minus_alpha * g[i] * g[i]
+        p[i] -= lr * g[i] / (np.sqrt(ms[i]) + eps)
 
 
-class RMSprop(_AtOnce, optimizers.RMSprop):
-    """`chainer.optimizers.RMSprop`, all parameters at once (Tieleman & Hinton 2012)."""
+def _step(kernel, arrays, numbers):
+    """Whether the kernel could update the arrays, the first in place, and did."""
+    if not config.fast or not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
+        return False
+    flat = [a.reshape(-1) for a in arrays]
+    numbers = [arrays[0].dtype.type(number) for number in numbers]
+    threads.each(lambda part: kernel(*(a[slice(*part)] for a in flat), *numbers), threads.parts(flat[0].size, least=1 << 16))
+    return True
+
+
+class _AdamRule(optimizers.adam.AdamRule):
+
+    def update_core_cpu(self, param):
+        hp = self.hyperparam
+        plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
+        if param.grad is None or not plain or not _step(
+                _adam, [param.array, param.grad, self.state['m'], self.state['v']],
+                [1 - hp.beta1, 1 - hp.beta2, self.alpha_t, hp.eps, hp.eta]):
+            super().update_core_cpu(param)
+
+
+class _RMSpropRule(optimizers.rmsprop.RMSpropRule):
+
+    def update_core_cpu(self, param):
+        hp = self.hyperparam
+        if param.grad is None or hp.eps_inside_sqrt or not _step(
+                _rmsprop, [param.array, param.grad, self.state['ms']], [hp.alpha, 1 - hp.alpha, hp.lr, hp.eps]):
+            super().update_core_cpu(param)
+
+
+class Adam(optimizers.Adam):
+    """`chainer.optimizers.Adam` (Kingma & Ba 2015)."""
+
+    def create_update_rule(self):
+        return _AdamRule(self.hyperparam)
+
+
+class RMSprop(optimizers.RMSprop):
+    """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012)."""
+
+    def create_update_rule(self):
+        return _RMSpropRule(self.hyperparam)

@@ -85,18 +85,6 @@ def test_hyperparameters_may_change_on_the_way(name, options):
 
 
 @both
-def test_one_call_of_the_update_rule_serves_all_parameters(monkeypatch, name):
-    calls = []
-    rule = type(getattr(optimizers, name)().create_update_rule())
-    original = rule.update_core
-    monkeypatch.setattr(rule, 'update_core', lambda self, parameter: calls.append(parameter) or original(self, parameter))
-    optimizer, _ = make_pair(name)
-    for number in range(3):
-        step(optimizer, number)
-    assert [p.size for p in calls] == [sum(p.size for p in optimizer.target.params())] * 3
-
-
-@both
 def test_hooks_of_the_optimizer_are_called(name):
     pair = make_pair(name)
     for optimizer in pair:

@@ -1,0 +1,209 @@
+"""Times one update of each experiment's networks on the CPU: lsgan, stock Chainer and PyTorch, in turn.
+
+    python benchmarks/cpu.py                    all networks; PyTorch's rows need `pip install torch`
+    python benchmarks/cpu.py dcgan96 --rounds 9
+    python benchmarks/cpu.py dcgan96 --batchsize 256
+
+Every side does the same work, on the same number of threads, in a process of its own: it draws latents, steps D on a real and a
+generated batch, and steps G through D, whose weights are frozen meanwhile, both by Adam. The sides take turns, so that what
+disturbs the machine disturbs all; compilation and warm-up come before. Memory is the most that a process ever held.
+"""
+import argparse
+import importlib.util
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+
+import numpy as np
+
+# batch, latent, shape of an example, widths of G and of D, updates in a round
+CASES = {
+    'gaussian': (100, 256, (2,), (128, 128), (128, 128), 200),
+    'mnist': (100, 50, (784,), (500, 500), (500, 500), 50),
+    'dcgan28': (64, 50, (1, 28, 28), (128, 64), (64, 128), 10),
+    'dcgan64': (64, 50, (3, 64, 64), (512, 256, 128, 64), (32, 64, 128, 256), 2),
+    'dcgan96': (32, 50, (3, 96, 96), (512, 256, 128, 64), (32, 64, 128, 256), 2),
+}
+
+
+class Repeat:
+    """An iterator that yields the same batch for ever."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def next(self):
+        return self.batch
+
+
+def chainer_side(case, batch, real, threads, fast):
+    from lsgan import functions, losses
+    from lsgan.networks import gaussian, image, mnist
+    from lsgan.random import Latent, Stream
+    from lsgan.training import run
+    from lsgan.training.updater import GANUpdater
+    import chainer  # isort: skip (lsgan makes it importable)
+    _, latent, shape, widths_g, widths_d, _ = CASES[case]
+    if len(shape) == 3:
+        networks = {'generator': image.Generator(latent, widths_g, shape[1:], shape[0]),
+                    'discriminator': image.Discriminator(widths_d, shape[1:], shape[0])}
+    else:
+        sizes = latent, *widths_g, *shape
+        networks = {'generator': gaussian.Perceptron(sizes, 'relu') if case == 'gaussian' else mnist.PerceptronGenerator(sizes),
+                    'discriminator': gaussian.Perceptron((*shape, *widths_d, 1), 'leaky_relu')}
+    chainer.global_config.fast, chainer.global_config.cpu_threads = fast, threads
+    optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}
+    latents = Latent(latent, 'normal', Stream(0, 'latent', run.select_device('-1')))
+    return GANUpdater({'main': Repeat(real)}, optimizers, losses.LeastSquares(), latents).update_core
+
+
+def torch_side(case, batch, real, threads, memory_format):
+    import torch
+    from torch import nn
+    torch.set_num_threads(threads)
+    _, latent, shape, widths_g, widths_d, _ = CASES[case]
+
+    def linear(sizes, *after):
+        return [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), *(make(b) for make in after))]
+
+    def relu(_=None):
+        return nn.ReLU(True)
+
+    def leaky(_=None):
+        return nn.LeakyReLU(0.2, True)
+
+    if len(shape) == 3:
+        scale = 2 ** len(widths_g)
+        start = widths_g[0], shape[1] // scale, shape[2] // scale
+        units = int(np.prod(start))
+        g = [*linear([latent, units], nn.BatchNorm1d, relu), nn.Unflatten(1, start)]
+        for a, b in zip(widths_g, [*widths_g[1:], shape[0]]):
+            g += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU(True)]
+        g[-2:] = [nn.Tanh()]
+        d = []
+        for a, b in zip([shape[0], *widths_d], widths_d):
+            d += [nn.Conv2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), leaky()]
+        d += [nn.Flatten(), nn.Linear(widths_d[-1] * start[1] * start[2], 1)]
+    else:
+        after = [relu] if case == 'gaussian' else [relu, nn.BatchNorm1d]
+        g = linear([latent, *widths_g], *after) + linear([widths_g[-1], *shape]) + ([] if case == 'gaussian' else [nn.Tanh()])
+        d = linear([*shape, *widths_d], leaky) + linear([widths_d[-1], 1])
+    g, d = (nn.Sequential(*layers).to(memory_format=memory_format) for layers in (g, d))
+    opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999)) for net in (g, d))
+    normalised = any(isinstance(layer, nn.BatchNorm2d) for layer in d)
+    real = torch.from_numpy(real)
+    if len(shape) == 3:
+        real = real.contiguous(memory_format=memory_format)
+
+    def update():
+        with torch.no_grad():
+            fake = g(torch.randn(batch, latent))
+        on_real, on_fake = (d(real), d(fake)) if normalised else d(torch.cat([real, fake])).chunk(2)
+        loss = 0.5 * ((on_real - 1) ** 2).mean() + 0.5 * (on_fake ** 2).mean()
+        opt_d.zero_grad()
+        loss.backward()
+        opt_d.step()
+        d.requires_grad_(False)
+        loss = 0.5 * ((d(g(torch.randn(batch, latent))) - 1) ** 2).mean()
+        opt_g.zero_grad()
+        loss.backward()
+        opt_g.step()
+        d.requires_grad_(True)
+    return update
+
+
+def torch_contiguous(*args):
+    import torch
+    return torch_side(*args, torch.contiguous_format)
+
+
+def torch_channels_last(*args):
+    import torch
+    return torch_side(*args, torch.channels_last)
+
+
+def fast(*args):
+    return chainer_side(*args, True)
+
+
+def stock(*args):
+    return chainer_side(*args, False)
+
+
+def work(pipe, side, case, batch, threads):
+    """A process of one side: answers a number of updates with the seconds that they took, nothing with its peak memory."""
+    real = np.random.default_rng(0).uniform(-1, 1, (batch, *CASES[case][2])).astype(np.float32)
+    update = side(case, batch, real, threads)
+    for _ in range(2):
+        update()
+    pipe.send('ready')
+    while (updates := pipe.recv()) is not None:
+        start = time.perf_counter()
+        for _ in range(updates):
+            update()
+        pipe.send(time.perf_counter() - start)
+    unit = 1 if sys.platform == 'darwin' else 1024
+    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2 ** 20)
+
+
+def measure(case, batch, sides, rounds):
+    """For each side the seconds an update in each round, and its peak memory in MiB."""
+    context = multiprocessing.get_context('spawn')
+    pipes, processes = {}, []
+    for name, (side, threads) in sides.items():
+        os.environ['OMP_NUM_THREADS'] = os.environ['OPENBLAS_NUM_THREADS'] = str(threads)
+        pipes[name], end = context.Pipe()
+        processes.append(context.Process(target=work, args=(end, side, case, batch, threads)))
+        processes[-1].start()
+        end.close()
+        pipes[name].recv()
+    updates = max(1, CASES[case][-1] * CASES[case][0] // batch)
+    seconds = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, pipe in pipes.items():
+            pipe.send(updates if 'stock' not in name else max(1, updates // 4))
+            seconds[name].append(pipe.recv() / (updates if 'stock' not in name else max(1, updates // 4)))
+    memory = {}
+    for name, pipe in pipes.items():
+        pipe.send(None)
+        memory[name] = pipe.recv()
+    for process in processes:
+        process.join()
+    return seconds, memory
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('networks', nargs='*', choices=[[], *CASES], help='which networks (default: all)')
+    parser.add_argument('--rounds', type=int, default=7, help='rounds of each side, in turn (default: 7)')
+    parser.add_argument('--batchsize', type=int, help='another batch size than the usual one')
+    parser.add_argument('--threads', type=int, default=os.cpu_count(), help='threads of every side (default: all cores)')
+    args = parser.parse_args()
+    sides = {'lsgan': (fast, args.threads)}
+    if importlib.util.find_spec('torch'):
+        sides['PyTorch'] = torch_contiguous, args.threads
+        sides['PyTorch channels_last'] = torch_channels_last, args.threads
+    else:
+        print('PyTorch is not installed: pip install torch adds its rows')
+    sides['stock Chainer'] = stock, args.threads
+    if args.threads > 1:
+        sides['lsgan, 1 thread'] = fast, 1
+    print(f'NumPy {np.__version__}, Python {platform.python_version()}, {args.threads} threads, {args.rounds} rounds in turn')
+    print(f'{"":<34}{"ms an update":>14}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}')
+    for case in args.networks or CASES:
+        batch = args.batchsize or CASES[case][0]
+        of_case = {name: side for name, side in sides.items() if len(CASES[case][2]) == 3 or 'last' not in name}
+        seconds, memory = measure(case, batch, of_case, args.rounds)
+        for name, own in seconds.items():
+            ratio = statistics.median(b / a for a, b in zip(seconds['lsgan'], own))
+            median = statistics.median(own)
+            print(f'{f"{case}, batch {batch}" if name == "lsgan" else "":<20}'.ljust(18) + f'{name:<22}'
+                  f'{1e3 * median:>8.1f}{batch / median:>10.0f}{ratio:>20.2f}{memory[name]:>10.0f}', flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,304 @@
+"""Convolution and deconvolution of images. CPU: Winograd or columns, channels last in memory; elsewhere Chainer's own."""
+import dataclasses
+import math
+
+import chainer.functions as F
+import numpy
+from chainer.utils import conv, type_check
+
+from lsgan.functions import columns, threads, winograd
+from lsgan.functions.fused import Fused, on_cpu
+
+CHUNK = 6 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
+LEAST = 1 << 16         # bytes that are worth a thread
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """How a *big* image (x of a convolution, y of a deconvolution) and a *small* one lie to each other; (height, width) each."""
+
+    kernel: tuple
+    stride: tuple
+    pad: tuple
+    big: tuple
+    small: tuple
+
+
+class _Way:
+    """One way to convolve images that lie in memory as (N, height, width, channels); a subclass gives what is chunkwise.
+
+    Args:
+        geometry (Geometry): of the images.
+        W (numpy.ndarray): weights (O, C, kh, kw), from C channels of the big to O of the small image.
+    """
+
+    def __init__(self, geometry, W):
+        self.geometry, self.dtype = geometry, W.dtype
+        self.O, self.C = W.shape[:2]
+
+    def to_small(self, big, bias=None):
+        """The convolution of (N, H, W, C): (N, h, w, O), plus a bias (O,) or None."""
+        return self.run(big, None, bias, 'small', False)[0]
+
+    def to_big(self, small, bias=None):
+        """The deconvolution of (N, h, w, O): (N, H, W, C), plus a bias (C,) or None."""
+        return self.run(None, small, bias, 'big', False)[0]
+
+    def run(self, big, small, bias, image, weights):
+        """Any of an image and the weights' gradient, in one pass over the images, by chunks that fit the cache.
+
+        Args:
+            big, small: the images; one may be None where only the other is needed.
+            image (str): big or small, to be made from the other one and the bias, or None.
+            weights (bool): whether to make the gradient of the weights, from a big and a small image of which one is a gradient.
+
+        Returns:
+            tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
+        """
+        N = len(small if big is None else big)
+        shape = {'big': (N, *self.geometry.big, self.C), 'small': (N, *self.geometry.small, self.O)}.get(image)
+        made = None if image is None else numpy.empty(shape, self.dtype)
+        if bias is None and image:
+            bias = numpy.zeros(shape[-1], self.dtype)
+
+        def term(part):
+            from_big = None if big is None else self.from_big(big, part)
+            from_small = None if small is None else self.from_small(small, part)
+            gradient = self.multiply_weights(from_big, from_small) if weights else None
+            if image == 'small':
+                self.make_small(from_big, bias, part, made)
+            elif image == 'big':
+                self.make_big(from_small, bias, part, made)
+            return gradient
+        with threads.single_threaded_blas():
+            if not weights:
+                threads.each(term, threads.parts(N, self.chunk()))
+                return made, None
+            product = threads.total(term, N, self.chunk())
+        return made, self.to_weights(product)
+
+
+class Columns(_Way):
+    """Windows as rows of one matrix product."""
+
+    def __init__(self, geometry, W):
+        super().__init__(geometry, W)
+        self.W = numpy.ascontiguousarray(W.transpose(0, 2, 3, 1)).reshape(self.O, -1)
+        self.layout = (*geometry.kernel, *geometry.stride, *geometry.pad, *geometry.small)
+        self.pixels = math.prod(geometry.small)
+
+    def chunk(self):
+        return max(1, CHUNK // (self.pixels * self.W.shape[1] * self.dtype.itemsize))
+
+    def columns(self, part):
+        return threads.scratch('columns', ((part[1] - part[0]) * self.pixels, self.W.shape[1]), self.dtype)
+
+    def from_big(self, big, part):
+        rows = self.columns(part)
+        columns.from_big(big, *self.layout, *part, rows)
+        return rows
+
+    def from_small(self, small, part):
+        return small[slice(*part)].reshape(-1, self.O)
+
+    def make_small(self, rows, bias, part, small):
+        out = small[slice(*part)].reshape(-1, self.O)
+        numpy.dot(rows, self.W.T, out=out)
+        columns.add_bias(out, bias)
+
+    def make_big(self, rows, bias, part, big):
+        product = self.columns(part)
+        numpy.dot(rows, self.W, out=product)
+        columns.to_big(product, bias, *self.layout, *part, big)
+
+    def multiply_weights(self, from_big, from_small):
+        return numpy.dot(from_small.T, from_big)
+
+    def to_weights(self, product):
+        gW = product.reshape(self.O, *self.geometry.kernel, self.C)
+        return numpy.ascontiguousarray(gW.transpose(0, 3, 1, 2))
+
+
+class Winograd(_Way):
+    """Tiles of nine matrix products, `lsgan.functions.winograd`, for kernels twice as large as their stride."""
+
+    @staticmethod
+    def serves(geometry, W):
+        """Whether it can, and is faster."""
+        s = geometry.stride[0]
+        return geometry.stride == (s, s) and geometry.kernel == (2 * s, 2 * s) and min(W.shape[:2]) >= 16
+
+    def __init__(self, geometry, W):
+        super().__init__(geometry, W)
+        self.stride = geometry.stride[0]
+        self.grid = -(-geometry.small[0] // 2), -(-geometry.small[1] // 2)
+        self.tiles = self.grid[0] * self.grid[1]
+        self.depth = self.stride ** 2 * self.C
+        self.U = numpy.empty((9, self.O, self.depth), self.dtype)
+        self.filters = threads.parts(self.O, least=LEAST // self.U[:, 0].nbytes + 1)
+        W = numpy.ascontiguousarray(W)
+        threads.each(lambda part: winograd.from_weights(W, self.stride, *part, self.U), self.filters)
+
+    def chunk(self):
+        """Images whose tiles fill a chunk, or that have enough of them to be worth a pass over the weights."""
+        return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-512 // self.tiles))
+
+    def scratch(self, name, part, channels):
+        return threads.scratch(name, (9, (part[1] - part[0]) * self.tiles, channels), self.dtype)
+
+    def from_big(self, big, part):
+        tiles = self.scratch('from big', part, self.depth)
+        winograd.from_big(big, self.stride, *self.geometry.pad, *self.grid, *part, tiles)
+        return tiles
+
+    def from_small(self, small, part):
+        tiles = self.scratch('from small', part, self.O)
+        winograd.from_small(small, *self.grid, *part, tiles)
+        return tiles
+
+    def make_small(self, tiles, bias, part, small):
+        product = self.scratch('product', part, self.O)
+        numpy.matmul(tiles, self.U.transpose(0, 2, 1), out=product)
+        winograd.to_small(product, bias, *self.grid, *part, small)
+
+    def make_big(self, tiles, bias, part, big):
+        product = self.scratch('product', part, self.depth)
+        numpy.matmul(tiles, self.U, out=product)
+        winograd.to_big(product, bias, self.stride, *self.geometry.pad, *self.grid, *part, big)
+
+    def multiply_weights(self, from_big, from_small):
+        return numpy.matmul(from_small.transpose(0, 2, 1), from_big)
+
+    def to_weights(self, product):
+        gW = numpy.empty((self.O, self.C, *self.geometry.kernel), self.dtype)
+        threads.each(lambda part: winograd.to_weights(product, self.stride, *part, gW), self.filters)
+        return gW
+
+
+def channels_last(x):
+    """The array of shape (N, C, H, W) as (N, H, W, C), contiguous; without a copy where it lies so already."""
+    last = x.transpose(0, 2, 3, 1)
+    if last.flags.c_contiguous or not x.flags.c_contiguous:
+        return numpy.ascontiguousarray(last)
+    y = numpy.empty(last.shape, x.dtype)
+    N, C = x.shape[:2]
+    planes, pixels = x.reshape(N, C, -1), y.reshape(N, -1, C)
+    threads.each(lambda part: columns.transpose(planes, *part, pixels), threads.parts(N, least=LEAST // planes[0].nbytes + 1))
+    return y
+
+
+def _sums(x):
+    """The sum over all but the last axis."""
+    rows = x.reshape(-1, x.shape[-1])
+    parts = threads.parts(len(rows), least=LEAST // rows[0].nbytes + 1)
+    sums = numpy.empty((len(parts), rows.shape[1]))
+
+    def work(i):
+        columns.column_sums(rows[slice(*parts[i])], sums[i])
+    threads.each(work, range(len(parts)))
+    return sums.sum(axis=0).astype(x.dtype)
+
+
+class _Convolution(Fused):
+    """Both ways; a subclass says which of the images is big."""
+
+    def __init__(self, stride, pad):
+        self.stride, self.pad = _pair(stride), _pair(pad)
+
+    def check_type_forward(self, in_types):
+        x, W = in_types[:2]
+        type_check.expect(x.dtype.kind == 'f', W.dtype == x.dtype, x.ndim == 4, W.ndim == 4,
+                          x.shape[1] == W.shape[self.input_axis])
+        if type_check.eval(in_types.size()) == 3:
+            b = in_types[2]
+            type_check.expect(b.dtype == x.dtype, b.ndim == 1, b.shape[0] == W.shape[1 - self.input_axis])
+        self.check_sizes(x, W)
+
+    def sizes(self, x, W):
+        """Of each axis: the input's pixels, the kernel's, stride, padding."""
+        return zip(x.shape[2:], W.shape[2:], self.stride, self.pad)
+
+    def serves(self, inputs):
+        return on_cpu(inputs)
+
+    def forward(self, inputs):
+        self.retain_inputs(tuple(range(len(inputs))))
+        x, W = inputs[:2]
+        bias = inputs[2] if len(inputs) == 3 else None
+        geometry = self.geometry(x, W)
+        self.way = (Winograd if Winograd.serves(geometry, W) else Columns)(geometry, W)
+        self.x = channels_last(x)
+        return self.run(self.x, bias).transpose(0, 3, 1, 2),
+
+    def backward_arrays(self, indexes, inputs, gy):
+        gy = channels_last(gy)
+        gx, gW = self.gradients(gy, 0 in indexes, 1 in indexes)
+        gradients = {0: None if gx is None else gx.transpose(0, 3, 1, 2), 1: gW}
+        if 2 in indexes:
+            gradients[2] = _sums(gy)
+        return [gradients[i] for i in indexes]
+
+
+class _Convolution2D(_Convolution):
+
+    input_axis = 1
+
+    def check_sizes(self, x, W):
+        for i in range(2):
+            type_check.expect(x.shape[2 + i] + 2 * self.pad[i] >= W.shape[2 + i])
+
+    def geometry(self, x, W):
+        small = [conv.get_conv_outsize(*sizes) for sizes in self.sizes(x, W)]
+        return Geometry(W.shape[2:], self.stride, self.pad, x.shape[2:], tuple(small))
+
+    def run(self, x, bias):
+        return self.way.to_small(x, bias)
+
+    def gradients(self, gy, image, weights):
+        return self.way.run(self.x if weights else None, gy, None, 'big' if image else None, weights)
+
+    def reference(self, x, W, b=None):
+        return F.convolution_2d(x, W, b, self.stride, self.pad)
+
+
+class _Deconvolution2D(_Convolution):
+
+    input_axis = 0
+
+    def __init__(self, stride, pad, outsize):
+        super().__init__(stride, pad)
+        self.outsize = _pair(outsize)
+
+    def check_sizes(self, x, W):
+        for i, out in enumerate(self.outsize):
+            if out is None:
+                type_check.expect((x.shape[2 + i] - 1) * self.stride[i] + W.shape[2 + i] > 2 * self.pad[i])
+            else:
+                type_check.expect((out + 2 * self.pad[i] - W.shape[2 + i]) // self.stride[i] + 1 == x.shape[2 + i])
+
+    def geometry(self, x, W):
+        big = [given or conv.get_deconv_outsize(*sizes) for given, sizes in zip(self.outsize, self.sizes(x, W))]
+        return Geometry(W.shape[2:], self.stride, self.pad, tuple(big), x.shape[2:])
+
+    def run(self, x, bias):
+        return self.way.to_big(x, bias)
+
+    def gradients(self, gy, image, weights):
+        return self.way.run(gy, self.x if weights else None, None, 'small' if image else None, weights)
+
+    def reference(self, x, W, b=None):
+        return F.deconvolution_2d(x, W, b, self.stride, self.pad, self.outsize)
+
+
+def _pair(x):
+    return tuple(x) if hasattr(x, '__len__') else (x, x)
+
+
+def convolution_2d(x, W, b=None, stride=1, pad=0):
+    """`chainer.functions.convolution_2d`: of (B, C, H, W) with weights (O, C, kh, kw) and biases (O,)."""
+    return _Convolution2D(stride, pad).apply((x, W) if b is None else (x, W, b))[0]
+
+
+def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None):
+    """`chainer.functions.deconvolution_2d`: of (B, O, h, w) with weights (O, C, kh, kw) and biases (C,)."""
+    return _Deconvolution2D(stride, pad, outsize).apply((x, W) if b is None else (x, W, b))[0]

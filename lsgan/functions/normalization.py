@@ -1,0 +1,207 @@
+"""Batch normalisation and the activation after it as one node (Ioffe & Szegedy 2015). CPU: Numba; elsewhere Chainer's own.
+
+Every kernel treats the rows [first, last) of arrays (R, C), a row being one pixel of one image or one example.
+"""
+import chainer.functions as F
+import numpy as np
+from chainer.utils import type_check
+
+from lsgan.functions import threads
+from lsgan.functions.convolution import channels_last
+from lsgan.functions.fused import Fused, on_cpu
+from lsgan.functions.jit import kernel
+
+# What a negative input is multiplied by: of no activation, ReLU and leaky ReLU
+SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': 0.2}
+PIECE = 1 << 18         # bytes of a part of the rows: many parts keep the threads equally busy
+BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
+
+
+@kernel
+def _moments(x, first, last, mean, squares):
+    """Mean and sum of squared deviations of each column, block by block (Chan et al. 1983); both outputs are float64."""
+    C = x.shape[1]
+    s = np.empty(C, x.dtype)
+    q = np.empty(C, x.dtype)
+    mean[:] = 0
+    squares[:] = 0
+    count = 0
+    for begin in range(first, last, BLOCK):
+        end = min(begin + BLOCK, last)
+        s[:] = 0
+        for r in range(begin, end):
+            row = x[r]
+            for c in range(C):
+                s[c] += row[c]
+        for c in range(C):
+            s[c] /= end - begin
+        q[:] = 0
+        for r in range(begin, end):
+            row = x[r]
+            for c in range(C):
+                q[c] += (row[c] - s[c]) * (row[c] - s[c])
+        share = (end - begin) / (count + end - begin)
+        for c in range(C):
+            delta = s[c] - mean[c]
+            mean[c] += share * delta
+            squares[c] += q[c] + delta * delta * (share * count)
+        count += end - begin
+
+
+@kernel
+def _apply(x, mean, scale, beta, slope, first, last, y):
+    """y = activation(scale (x - mean) + beta)."""
+    C = x.shape[1]
+    zero = mean.dtype.type(0)
+    for r in range(first, last):
+        row, out = x[r], y[r]
+        for c in range(C):
+            v = (row[c] - mean[c]) * scale[c] + beta[c]
+            out[c] = max(v, zero) + slope * min(v, zero)
+
+
+@kernel
+def _sums(x, gy, mean, scale, beta, slope, first, last, sum_g, sum_gx):
+    """The sums of g and of g (x - mean) of each column, g being the gradient before the activation; outputs float64."""
+    C = x.shape[1]
+    s = np.empty(C, x.dtype)
+    q = np.empty(C, x.dtype)
+    one, zero = mean.dtype.type(1), mean.dtype.type(0)
+    sum_g[:] = 0
+    sum_gx[:] = 0
+    for begin in range(first, last, BLOCK):
+        s[:] = 0
+        q[:] = 0
+        for r in range(begin, min(begin + BLOCK, last)):
+            row, grow = x[r], gy[r]
+            for c in range(C):
+                d = row[c] - mean[c]
+                g = grow[c] * (one if d * scale[c] + beta[c] > zero else slope)
+                s[c] += g
+                q[c] += g * d
+        for c in range(C):
+            sum_g[c] += s[c]
+            sum_gx[c] += q[c]
+
+
+@kernel
+def _gradient(x, gy, mean, scale, beta, slope, constant, linear, first, last, gx):
+    """gx = scale g - linear (x - mean) - constant."""
+    C = x.shape[1]
+    one, zero = mean.dtype.type(1), mean.dtype.type(0)
+    for r in range(first, last):
+        row, grow, out = x[r], gy[r], gx[r]
+        for c in range(C):
+            d = row[c] - mean[c]
+            g = grow[c] * (one if d * scale[c] + beta[c] > zero else slope)
+            out[c] = scale[c] * g - linear[c] * d - constant[c]
+
+
+def _rows(x):
+    """(B, C) or (B, C, H, W) as (R, C)."""
+    if x.ndim == 2:
+        return np.ascontiguousarray(x)
+    last = channels_last(x)
+    return last.reshape(-1, last.shape[3])
+
+
+def _images(rows, shape):
+    """The inverse of `_rows`."""
+    if len(shape) == 2:
+        return rows
+    N, C, H, W = shape
+    return rows.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+
+
+class _BatchNormalization(Fused):
+
+    def __init__(self, activation, eps, running_mean, running_var, decay, fixed):
+        self.activation, self.eps, self.decay, self.fixed = activation, eps, decay, fixed
+        self.running_mean, self.running_var = running_mean, running_var
+
+    def check_type_forward(self, in_types):
+        x, gamma, beta = in_types
+        type_check.expect(x.dtype.kind == 'f', gamma.dtype == x.dtype, beta.dtype == x.dtype,
+                          gamma.ndim == 1, beta.ndim == 1, gamma.shape[0] == x.shape[1], beta.shape[0] == x.shape[1])
+
+    def serves(self, inputs):
+        return on_cpu(inputs) and inputs[0].ndim in (2, 4) and inputs[1].ndim == 1
+
+    def forward(self, inputs):
+        self.retain_inputs((0, 1, 2))
+        x, gamma, self.beta = inputs
+        self.slope = x.dtype.type(SLOPES[self.activation])
+        self.x = _rows(x)
+        self.parts = threads.parts(len(self.x), 1 + PIECE // self.x[0].nbytes, 1 + PIECE // 4 // self.x[0].nbytes)
+        if self.fixed:
+            mean, var = self.running_mean, self.running_var
+        else:
+            mean, var = self._statistics()
+        self.mean = mean.astype(x.dtype)
+        self.rounded = mean - self.mean
+        self.inv_std = (1 / np.sqrt(var + self.eps)).astype(x.dtype)
+        self.scale = gamma * self.inv_std
+        y = np.empty_like(self.x)
+        threads.each(lambda part: _apply(self.x, self.mean, self.scale, self.beta, self.slope, *part, y), self.parts)
+        return _images(y, x.shape),
+
+    def _statistics(self):
+        """Mean and variance over the batch, float64; the running ones follow them."""
+        R, C = self.x.shape
+        mean, squares = np.empty((2, len(self.parts), C))
+        threads.each(lambda i: _moments(self.x, *self.parts[i], mean[i], squares[i]), range(len(self.parts)))
+        count = np.diff(self.parts)
+        total = (count * mean).sum(axis=0) / R
+        var = (squares + count * (mean - total) ** 2).sum(axis=0) / R
+        if self.running_mean is not None:
+            self.running_mean *= self.decay
+            self.running_mean += (1 - self.decay) * total
+            self.running_var *= self.decay
+            self.running_var += (1 - self.decay) * R / max(R - 1, 1) * var
+        return total, var
+
+    def backward_arrays(self, indexes, inputs, gy):
+        x, shape = self.x, inputs[0].shape
+        R, C = x.shape
+        gy = _rows(gy)
+        known = self.mean, self.scale, self.beta, self.slope
+        parts_g, parts_gx = np.empty((2, len(self.parts), C))
+        threads.each(lambda i: _sums(x, gy, *known, *self.parts[i], parts_g[i], parts_gx[i]), range(len(self.parts)))
+        sum_g = parts_g.sum(axis=0)
+        sum_gx = parts_gx.sum(axis=0) - self.rounded * sum_g
+        gradients = {1: (sum_gx * self.inv_std).astype(x.dtype), 2: sum_g.astype(x.dtype)}
+        if 0 in indexes:
+            share = 0 if self.fixed else self.scale / R
+            constant = (share * sum_g).astype(x.dtype)
+            linear = (share * self.inv_std ** 2 * sum_gx).astype(x.dtype)
+            gx = np.empty_like(x)
+            threads.each(lambda part: _gradient(x, gy, *known, constant, linear, *part, gx), self.parts)
+            gradients[0] = _images(gx, shape)
+        return [gradients[i] for i in indexes]
+
+    def reference(self, x, gamma, beta):
+        axis = (0, *range(2, x.ndim))
+        if self.fixed:
+            h = F.fixed_batch_normalization(x, gamma, beta, self.running_mean, self.running_var, self.eps, axis=axis)
+        else:
+            h = F.batch_normalization(x, gamma, beta, eps=self.eps, running_mean=self.running_mean,
+                                      running_var=self.running_var, decay=self.decay, axis=axis)
+        return h if self.activation is None else getattr(F, self.activation)(h)
+
+
+def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9):
+    """`chainer.functions.batch_normalization` over all axes but the second, and an activation.
+
+    Args:
+        x: (B, C) or (B, C, H, W).
+        gamma, beta: (C,).
+        activation (str): relu, leaky_relu (slope 0.2) or None.
+        eps (float): added to the variance.
+        running_mean, running_var: arrays (C,) that follow the batch's statistics, with memory `decay`; or None.
+    """
+    return _BatchNormalization(activation, eps, running_mean, running_var, decay, False).apply((x, gamma, beta))[0]
+
+
+def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5):
+    """`batch_normalization` with given statistics, as in test mode."""
+    return _BatchNormalization(activation, eps, mean, var, 0.0, True).apply((x, gamma, beta))[0]

@@ -1,0 +1,103 @@
+"""Work on several threads, each with matrix products of its own."""
+import concurrent.futures
+import functools
+import itertools
+import math
+import os
+import threading
+
+import chainer
+import numpy
+import threadpoolctl
+
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+# Threads that the CPU kernels use; as every entry of Chainer's configuration it can be set for a block and for a thread
+chainer.global_config.cpu_threads = int(os.environ.get('OMP_NUM_THREADS', '').partition(',')[0] or _cores)
+
+
+@functools.cache
+def _controller():
+    return threadpoolctl.ThreadpoolController()
+
+
+def single_threaded_blas():
+    """A context in which each matrix product takes one thread: two teams of threads on the same cores fight."""
+    return _controller().limit(limits=1, user_api='blas')
+
+
+class _Pool:
+    """The threads beside the caller's, started when they are first needed; a forked process starts its own."""
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        self.executor, self.size, self.lock = None, 0, threading.Lock()
+
+    def submit(self, work, copies):
+        with self.lock:
+            if copies > self.size:
+                self.executor, self.size = concurrent.futures.ThreadPoolExecutor(copies, 'lsgan'), copies
+        return [self.executor.submit(work) for _ in range(copies)]
+
+
+_pool = _Pool()
+_local = threading.local()
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_pool.forget)
+
+
+def each(task, items):
+    """Calls `task(item)` for each item, on `chainer.config.cpu_threads` threads, in any order; errors are raised here."""
+    others = min(chainer.config.cpu_threads, len(items)) - 1
+    claim = itertools.count()
+
+    def work():
+        for i in claim:
+            if i >= len(items):
+                return
+            task(items[i])
+
+    helpers = _pool.submit(work, others) if others > 0 else ()
+    try:
+        work()
+    finally:
+        concurrent.futures.wait(helpers)
+    for helper in helpers:
+        helper.result()
+
+
+def parts(n, most=None, least=1):
+    """[0, n) as (start, stop) pairs, of at least `least` and at most `most` items, as many for each thread where it can be."""
+    threads = chainer.config.cpu_threads
+    count = -(-n // max(1, most or n))
+    count = max(1, min(n // least, -(-count // threads) * threads))
+    return [(n * i // count, n * (i + 1) // count) for i in range(count)]
+
+
+def total(term, n, most):
+    """The sum of `term((start, stop))`, an array, over [0, n) in parts of at most `most`; the same bits at each call."""
+    shares = parts(n, n)
+    sums = [None] * len(shares)
+
+    def work(i):
+        start, stop = shares[i]
+        for begin in range(start, stop, most):
+            value = term((begin, min(begin + most, stop)))
+            if sums[i] is None:
+                sums[i] = value
+            else:
+                sums[i] += value
+    each(work, range(len(shares)))
+    for other in sums[1:]:
+        sums[0] += other
+    return sums[0]
+
+
+def scratch(name, shape, dtype):
+    """An array of this thread's own with anything in it, the same memory at each call with this name: it stays in the cache."""
+    arrays = _local.__dict__.setdefault('arrays', {})
+    size = math.prod(shape)
+    if (name, dtype) not in arrays or arrays[name, dtype].size < size:
+        arrays[name, dtype] = numpy.empty(size, dtype)
+    return arrays[name, dtype][:size].reshape(shape)

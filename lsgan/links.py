@@ -1,0 +1,49 @@
+"""Chainer's links on the fast functions: the same parameters, names and npz files."""
+import chainer
+import chainer.links as L
+
+from lsgan import functions
+
+
+class Convolution2D(L.Convolution2D):
+    """`chainer.links.Convolution2D`."""
+
+    def forward(self, x):
+        if self.W.array is None:
+            self._initialize_params(x.shape[1])
+        if self.groups != 1 or self.dilate != (1, 1):
+            return super().forward(x)
+        return functions.convolution_2d(x, self.W, self.b, self.stride, self.pad)
+
+
+class Deconvolution2D(L.Deconvolution2D):
+    """`chainer.links.Deconvolution2D`."""
+
+    def forward(self, x):
+        if self.W.array is None:
+            self._initialize_params(x.shape[1])
+        if self.groups != 1 or self.dilate != (1, 1):
+            return super().forward(x)
+        return functions.deconvolution_2d(x, self.W, self.b, self.stride, self.pad, self.outsize)
+
+
+class BatchNormalization(L.BatchNormalization):
+    """`chainer.links.BatchNormalization` and the activation after it.
+
+    Args:
+        size (int): channels.
+        activation (str): relu, leaky_relu (slope 0.2) or None.
+        kwargs: as Chainer's, without `axis`.
+    """
+
+    def __init__(self, size, activation=None, **kwargs):
+        super().__init__(size, **kwargs)
+        self.activation = activation
+
+    def forward(self, x):
+        gamma = self._get_gamma()[0] if self.gamma is None else self.gamma
+        beta = self._get_beta()[0] if self.beta is None else self.beta
+        if not chainer.config.train:
+            return functions.fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.activation, self.eps)
+        running = (None, None) if chainer.config.in_recomputing else (self.avg_mean, self.avg_var)
+        return functions.batch_normalization(x, gamma, beta, self.activation, self.eps, *running, self.decay)
