@@ -18,7 +18,7 @@ EACH = {
     'convolution in groups': (lambda module: module.Convolution2D(4, 6, 3, groups=2, initialW=0.1), (2, 4, 8, 6)),
     'dilated convolution': (lambda module: module.Convolution2D(4, 6, 3, dilate=2, initialW=0.1), (2, 4, 8, 6)),
     'deconvolution': (lambda module: module.Deconvolution2D(16, 20, 4, 2, 1, initialW=0.1), (2, 16, 4, 3)),
-    'deconvolution to a size': (lambda module: module.Deconvolution2D(3, 5, 3, 2, 1, outsize=(8, 6), initialW=0.1), (2, 3, 4, 3)),
+    'deconvolution to a size': (lambda module: module.Deconvolution2D(3, 5, 3, 2, 1, False, (8, 6), 0.1), (2, 3, 4, 3)),
     'deconvolution sized later': (lambda module: module.Deconvolution2D(None, 5, 3, nobias=True, initialW=0.1), (2, 3, 4, 3)),
     'deconvolution in groups': (lambda module: module.Deconvolution2D(4, 6, 3, groups=2, initialW=0.1), (2, 4, 4, 3)),
     'dilated deconvolution': (lambda module: module.Deconvolution2D(4, 6, 3, dilate=2, initialW=0.1), (2, 4, 4, 3)),

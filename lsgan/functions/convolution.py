@@ -9,13 +9,13 @@ from chainer.utils import conv, type_check
 from lsgan.functions import columns, threads, winograd
 from lsgan.functions.fused import Fused, on_cpu
 
-CHUNK = 6 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
+CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
 LEAST = 1 << 16         # bytes that are worth a thread
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """How a *big* image (x of a convolution, y of a deconvolution) and a *small* one lie to each other; (height, width) each."""
+    """How a *big* image (x of a convolution, y of a deconvolution) and a *small* one lie to each other; (height, width)."""
 
     kernel: tuple
     stride: tuple
@@ -50,7 +50,7 @@ class _Way:
         Args:
             big, small: the images; one may be None where only the other is needed.
             image (str): big or small, to be made from the other one and the bias, or None.
-            weights (bool): whether to make the gradient of the weights, from a big and a small image of which one is a gradient.
+            weights (bool): whether to make the gradient of the weights, from the two images, of which one is a gradient.
 
         Returns:
             tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
@@ -141,7 +141,7 @@ class Winograd(_Way):
 
     def chunk(self):
         """Images whose tiles fill a chunk, or that have enough of them to be worth a pass over the weights."""
-        return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-512 // self.tiles))
+        return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-256 // self.tiles))
 
     def scratch(self, name, part, channels):
         return threads.scratch(name, (9, (part[1] - part[0]) * self.tiles, channels), self.dtype)

@@ -13,8 +13,8 @@ AVAILABLE = numba is not None
 def kernel(function):
     """Decorates a function of arrays and numbers: it runs as machine code, on one thread, without holding Python's lock.
 
-    The code is compiled at the first call for each combination of types and kept in Numba's cache, beside this package or, where
-    that cannot be written, in the user's cache folder; where neither can, each process compiles anew.
+    The code is compiled at the first call for each combination of types and kept in Numba's cache, beside this package or,
+    where that cannot be written, in the user's cache folder; where neither can, each process compiles anew.
     """
     # contraction and reassociation let sums run in vector registers; NaN and infinity stay what they are
     return _compile(function, {'contract', 'reassoc', 'nsz'})

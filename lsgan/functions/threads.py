@@ -50,6 +50,10 @@ if hasattr(os, 'register_at_fork'):
 def each(task, items):
     """Calls `task(item)` for each item, on `chainer.config.cpu_threads` threads, in any order; errors are raised here."""
     others = min(chainer.config.cpu_threads, len(items)) - 1
+    if others < 1:
+        for item in items:
+            task(item)
+        return
     claim = itertools.count()
 
     def work():
@@ -58,7 +62,7 @@ def each(task, items):
                 return
             task(items[i])
 
-    helpers = _pool.submit(work, others) if others > 0 else ()
+    helpers = _pool.submit(work, others)
     try:
         work()
     finally:
@@ -95,7 +99,7 @@ def total(term, n, most):
 
 
 def scratch(name, shape, dtype):
-    """An array of this thread's own with anything in it, the same memory at each call with this name: it stays in the cache."""
+    """An array of this thread's own with anything in it, the same memory at each call with this name: it stays cached."""
     arrays = _local.__dict__.setdefault('arrays', {})
     size = math.prod(shape)
     if (name, dtype) not in arrays or arrays[name, dtype].size < size:

@@ -7,13 +7,14 @@ neighbouring outputs cost three multiplications, F(2, 2) (Lavin & Gray 2016, arX
           0  1  1         1/2  1/2          0  1 -1
           0 -1  1         1/2 -1/2
 
-In two dimensions a tile of 2x2 outputs takes 3x3 products for each pair of channels and each phase; those of all tiles are nine
-matrix products. The adjoint of each transform gives the gradients. With these interpolation points, 0, 1 and -1, the variance
-of the rounding errors is 9/4 of direct summation's; with the usual 0, 1 and infinity it would be 4 times that.
+In two dimensions a tile of 2x2 outputs takes 3x3 products for each pair of channels and each phase; those of all tiles are
+nine matrix products. The adjoint of each transform gives the gradients. The interpolation points are 0, 1 and -1: with the
+usual 0, 1 and infinity, rounding would cost more than twice what it costs direct summation.
 
 Below, *big* is the image that the stride divides (H x W, C channels; x of a convolution, y of a deconvolution) and *small* the
-other (h x w, O channels). Both lie in memory as (N, height, width, channels). Tiles are arrays (9, T, s*s*C) of big and
-(9, T, O) of small ones, over T = N * TY * TX tiles of 2x2 pixels of the small image. Every kernel treats the images [first, last).
+other (h x w, F channels, one for each filter). Both lie in memory as (N, height, width, channels). Tiles are arrays
+(9, T, s*s*C) of big and (9, T, F) of small ones, over T = N * TY * TX tiles of 2x2 pixels of the small image. Every kernel
+treats the images [first, last).
 """
 import numpy as np
 
@@ -66,34 +67,34 @@ def from_big(big, stride, top, left, TY, TX, first, last, tiles):
 @kernel
 def from_small(small, TY, TX, first, last, tiles):
     """tiles = A small A^T."""
-    N, h, w, O = small.shape
-    rows = np.zeros((3, 2 * TX * O), small.dtype)
-    nothing = np.zeros(w * O, small.dtype)
+    N, h, w, F = small.shape
+    rows = np.zeros((3, 2 * TX * F), small.dtype)
+    nothing = np.zeros(w * F, small.dtype)
     t = 0
     for n in range(first, last):
-        image = small[n].reshape(h, w * O)
+        image = small[n].reshape(h, w * F)
         for ty in range(TY):
             upper = image[2 * ty]
             lower = image[2 * ty + 1] if 2 * ty + 1 < h else nothing
             row0, row1, row2 = rows[0], rows[1], rows[2]
-            for k in range(w * O):
+            for k in range(w * F):
                 row0[k] = upper[k]
-            for k in range(w * O):
+            for k in range(w * F):
                 row1[k] = upper[k] + lower[k]
-            for k in range(w * O):
+            for k in range(w * F):
                 row2[k] = upper[k] - lower[k]
             for a in range(3):
                 for tx in range(TX):
-                    p = rows[a, 2 * tx * O:(2 * tx + 1) * O]
-                    q = rows[a, (2 * tx + 1) * O:(2 * tx + 2) * O]
+                    p = rows[a, 2 * tx * F:(2 * tx + 1) * F]
+                    q = rows[a, (2 * tx + 1) * F:(2 * tx + 2) * F]
                     out = tiles[3 * a, t + tx]
-                    for k in range(O):
+                    for k in range(F):
                         out[k] = p[k]
                     out = tiles[3 * a + 1, t + tx]
-                    for k in range(O):
+                    for k in range(F):
                         out[k] = p[k] + q[k]
                     out = tiles[3 * a + 2, t + tx]
-                    for k in range(O):
+                    for k in range(F):
                         out[k] = p[k] - q[k]
             t += TX
 
@@ -101,8 +102,8 @@ def from_small(small, TY, TX, first, last, tiles):
 @kernel
 def to_small(tiles, bias, TY, TX, first, last, small):
     """small = A^T tiles A + bias."""
-    N, h, w, O = small.shape
-    rows = np.empty((3, O), small.dtype)
+    N, h, w, F = small.shape
+    rows = np.empty((3, F), small.dtype)
     t = 0
     for n in range(first, last):
         for ty in range(TY):
@@ -113,19 +114,19 @@ def to_small(tiles, bias, TY, TX, first, last, small):
                         q = tiles[3 + b, t]
                         r = tiles[6 + b, t]
                         if i:
-                            for k in range(O):
+                            for k in range(F):
                                 row[k] = q[k] - r[k]
                         else:
                             p = tiles[b, t]
-                            for k in range(O):
+                            for k in range(F):
                                 row[k] = p[k] + (q[k] + r[k])
                     p, q, r = rows[0], rows[1], rows[2]
                     out = small[n, 2 * ty + i, 2 * tx]
-                    for k in range(O):
+                    for k in range(F):
                         out[k] = p[k] + (q[k] + r[k]) + bias[k]
                     if 2 * tx + 1 < w:
                         out = small[n, 2 * ty + i, 2 * tx + 1]
-                        for k in range(O):
+                        for k in range(F):
                             out[k] = q[k] - r[k] + bias[k]
                 t += 1
 
@@ -199,8 +200,8 @@ def to_big(tiles, bias, stride, top, left, TY, TX, first, last, big):
 
 @kernel
 def from_weights(W, stride, first, last, tiles):
-    """tiles[:, first:last] = G W G^T, from weights (O, C, 2s, 2s) to (9, O, s*s*C)."""
-    O, C, K, _ = W.shape
+    """tiles[:, first:last] = G W G^T, from weights (F, C, 2s, 2s) to (9, F, s*s*C)."""
+    F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
     taps = np.empty((K * K, C), W.dtype)
     rows = np.empty((3, 2, C), W.dtype)
@@ -236,8 +237,8 @@ def from_weights(W, stride, first, last, tiles):
 
 @kernel
 def to_weights(tiles, stride, first, last, W):
-    """W[first:last] = G^T tiles G, from (9, O, s*s*C) to (O, C, 2s, 2s)."""
-    O, C, K, _ = W.shape
+    """W[first:last] = G^T tiles G, from (9, F, s*s*C) to (F, C, 2s, 2s)."""
+    F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
     taps = np.empty((K * K, C), W.dtype)
     rows = np.empty((2, 3, C), W.dtype)

@@ -1,4 +1,4 @@
-"""Convolutional networks for images, by the rule of DCGAN (Radford et al. 2016): 4x4 kernels, each step doubling or halving."""
+"""Convolutional networks for images, by the rule of DCGAN (Radford et al. 2016): 4x4 kernels, each doubling or halving."""
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -9,8 +9,8 @@ from lsgan import links
 class Generator(chainer.Chain):
     """Maps latents (B, latent) to images (B, colours, H, W) in [-1, 1].
 
-    A linear layer, then deconvolutions that double height and width each; batch normalisation and ReLU after each but the last,
-    tanh after that.
+    A linear layer, then deconvolutions that double height and width each; batch normalisation and ReLU after each but the
+    last, tanh after that.
 
     Args:
         latent (int): numbers in a latent.

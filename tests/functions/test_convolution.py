@@ -37,12 +37,12 @@ def geometries(draw):
 def arrays(name, geometry, dtype=numpy.float64, seed=0):
     """x, W and where there is one b; and the options of the function."""
     rng = numpy.random.default_rng(seed)
-    O, C = geometry['channels']
+    filters, C = geometry['channels']
     options = dict(geometry['options'])
     if name == 'convolution_2d':
-        shapes = [(geometry['batch'], C, *geometry['big']), (O, C, *geometry['kernel']), (O,)]
+        shapes = [(geometry['batch'], C, *geometry['big']), (filters, C, *geometry['kernel']), (filters,)]
     else:
-        shapes = [(geometry['batch'], O, *geometry['small']), (O, C, *geometry['kernel']), (C,)]
+        shapes = [(geometry['batch'], filters, *geometry['small']), (filters, C, *geometry['kernel']), (C,)]
         options['outsize'] = geometry['big']
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes[:2 + geometry['bias']]], options
 

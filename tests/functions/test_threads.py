@@ -37,7 +37,7 @@ def test_an_error_in_a_task_reaches_the_caller(count):
 
 
 @pytest.mark.parametrize('count', [1, 2, 3])
-@pytest.mark.parametrize('n, most, least', [(10, None, 1), (10, 3, 1), (10, 3, 4), (1, 1, 1), (2, None, 5), (7, 100, 1), (64, 1, 1)])
+@pytest.mark.parametrize('n, most, least', [(10, None, 1), (10, 3, 1), (10, 3, 4), (1, 1, 1), (2, None, 5), (64, 1, 1)])
 def test_parts_cover_all_within_their_limits(count, n, most, least):
     with chainer.using_config('cpu_threads', count):
         parts = threads.parts(n, most, least)
