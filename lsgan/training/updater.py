@@ -146,10 +146,12 @@ class GANUpdater(training.updaters.StandardUpdater):
                 real = self.converter(real, generator.device)
             with chainer.no_backprop_mode():
                 fake = generator(self.latent(len(real))).array
-            dis_loss = self.loss.discriminator(*self._discriminate(see(real), see(fake)))
+            loss = self.loss.discriminator(*self._discriminate(see(real), see(fake)))
             discriminator.cleargrads()
-            dis_loss.backward()
+            loss.backward()
             self.get_optimizer('discriminator').update()
+            dis_loss = loss.array
+            del loss        # and with it all that D computed
         with frozen(discriminator):
             gen_loss = self.loss.generator(discriminator(see(generator(self.latent(len(real))))))
             generator.cleargrads()
@@ -157,7 +159,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         self.get_optimizer('generator').update()
         if self.average:
             self.average.update()
-        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss.array})
+        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss})
 
     def _discriminate(self, real, fake):
         """D's outputs for both batches: in one pass, unless D normalises over a batch."""
