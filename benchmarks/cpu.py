@@ -165,12 +165,13 @@ def measure(case, batch, sides, rounds):
         processes[-1].start()
         end.close()
         pipes[name].recv()
-    updates = max(1, CASES[case][-1] * CASES[case][0] // batch)
     seconds = {name: [] for name in sides}
     for _ in range(rounds):
         for name, pipe in pipes.items():
-            pipe.send(updates if 'stock' not in name else max(1, updates // 4))
-            seconds[name].append(pipe.recv() / (updates if 'stock' not in name else max(1, updates // 4)))
+            usual = CASES[case][-1] * CASES[case][0] // batch
+            updates = max(1, usual // 4 if sides[name][0] is stock else usual)
+            pipe.send(updates)
+            seconds[name].append(pipe.recv() / updates)
     memory = {}
     for name, pipe in pipes.items():
         pipe.send(None)
@@ -182,7 +183,8 @@ def measure(case, batch, sides, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('networks', nargs='*', choices=[[], *CASES], help='which networks (default: all)')
+    parser.add_argument('networks', nargs='*', choices=[[], *CASES], metavar='NETWORK',
+                        help=f'any of {", ".join(CASES)} (default: all)')
     parser.add_argument('--rounds', type=int, default=7, help='rounds of each side, in turn (default: 7)')
     parser.add_argument('--batchsize', type=int, help='another batch size than the usual one')
     parser.add_argument('--threads', type=int, default=os.cpu_count(), help='threads of every side (default: all cores)')
@@ -205,8 +207,9 @@ def main():
         for name, own in seconds.items():
             ratio = statistics.median(b / a for a, b in zip(seconds['lsgan'], own))
             median = statistics.median(own)
-            print(f'{f"{case}, batch {batch}" if name == "lsgan" else "":<20}'.ljust(18) + f'{name:<22}'
-                  f'{1e3 * median:>8.1f}{batch / median:>10.0f}{ratio:>20.2f}{memory[name]:>10.0f}', flush=True)
+            title = f'{case}, batch {batch}' if name == 'lsgan' else ''
+            print(f'{title:<20}{name:<22}{1e3 * median:>8.1f}{batch / median:>10.0f}{ratio:>20.2f}'
+                  f'{memory[name]:>10.0f}', flush=True)
 
 
 if __name__ == '__main__':

@@ -10,9 +10,10 @@ from lsgan.functions import threads
 from lsgan.functions.convolution import channels_last
 from lsgan.functions.fused import Fused, on_cpu
 from lsgan.functions.jit import kernel
+from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
 # What a negative input is multiplied by: of no activation, ReLU and leaky ReLU
-SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': 0.2}
+SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': LEAK}
 PIECE = 1 << 18         # bytes of a part of the rows: many parts keep the threads equally busy
 BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
 
@@ -158,6 +159,7 @@ class _BatchNormalization(Fused):
             self.running_mean += (1 - self.decay) * total
             self.running_var *= self.decay
             self.running_var += (1 - self.decay) * R / max(R - 1, 1) * var
+            self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
         return total, var
 
     def backward_arrays(self, indexes, inputs, gy):
@@ -186,7 +188,7 @@ class _BatchNormalization(Fused):
         else:
             h = F.batch_normalization(x, gamma, beta, eps=self.eps, running_mean=self.running_mean,
                                       running_var=self.running_var, decay=self.decay, axis=axis)
-        return h if self.activation is None else getattr(F, self.activation)(h)
+        return h if self.activation is None else ACTIVATIONS[self.activation][2](h)
 
 
 def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9):

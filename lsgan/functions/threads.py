@@ -10,9 +10,10 @@ import chainer
 import numpy
 import threadpoolctl
 
+_given = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 # Threads that the CPU kernels use; as every entry of Chainer's configuration it can be set for a block and for a thread
-chainer.global_config.cpu_threads = int(os.environ.get('OMP_NUM_THREADS', '').partition(',')[0] or _cores)
+chainer.global_config.cpu_threads = int(_given) if _given.isdigit() and int(_given) else _cores
 
 
 @functools.cache
