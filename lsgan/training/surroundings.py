@@ -21,12 +21,16 @@ def surroundings():
 
 
 def _git_commit():
-    """The commit of the checkout that the package is in, with -dirty where tracked files were changed; None outside of one."""
-    here = pathlib.Path(lsgan.__file__).resolve().parent
-    if not (here.parent / '.git').exists():
+    """The commit of the checkout that the package is in, with -dirty where Python files were changed; None outside of one."""
+    root = pathlib.Path(lsgan.__file__).resolve().parent.parent
+    if not (root / '.git').exists():
         return None
+
+    def git(*command):
+        return subprocess.run(['git', *command], cwd=root, capture_output=True, text=True)
+
     try:
-        return subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=here,
-                              capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        commit = git('rev-parse', '--short=12', 'HEAD').stdout.strip()
+        return f'{commit}-dirty' if commit and git('diff', '--quiet', 'HEAD', '--', '*.py').returncode else commit or None
+    except OSError:
         return None

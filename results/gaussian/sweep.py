@@ -67,8 +67,8 @@ def append(path, row):
         writer.writerow(row)
 
 
-def do(name, flags, seed):
-    """One run and its row."""
+def do(name, flags, seed, path):
+    """One run and its row in that table; returns a line about it."""
     out = f'result/sweep/{name.replace(" ", "-")}-{seed}'
     folder = ROOT / out
     new = [*flags.split(), '--seed', str(seed)] if not (folder / 'config.json').exists() else []
@@ -79,8 +79,8 @@ def do(name, flags, seed):
     config, metrics, log = (json.loads((folder / file).read_text()) for file in ('config.json', 'metrics.json', 'log'))
     seconds = log[-1]['elapsed_time']       # in training, that before a stop included
     numbers = {key: f'{metrics[key]:.6g}' for key in COLUMNS if key in metrics}
-    append(HERE / 'runs.csv', {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
-                               'seconds': f'{seconds:.0f}', **numbers})
+    append(path, {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
+                  'seconds': f'{seconds:.0f}', **numbers})
     return f'{name} {seed}: {seconds:.0f} s, {metrics["modes_fair"]} fair modes, {metrics["high_quality"]:.3f} of high quality'
 
 
@@ -99,7 +99,7 @@ def main():
         print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
         return
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for line in pool.map(lambda run: do(*run), missing):
+        for line in pool.map(lambda run: do(*run, HERE / 'runs.csv'), missing):
             print(line, flush=True)
 
 
