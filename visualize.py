@@ -71,10 +71,11 @@ class RunFolder:
         files = snapshot.numbered(self.path, 'generator_iter_{}.npz')
         if not files:
             raise InputError(f'{self.path}: no generator_iter_N.npz')
-        report.load_weights(files[0], self.experiment.generator)
+        made = self.experiment
+        report.load_weights(files[0], made.generator)
         seed = self.settings['seed'] if self._seed is None else self._seed
         with self._settings_to_blame():
-            samples = run.sample(self.experiment, self.experiment.generator, seed, run.select_device('-1'))
+            samples = run.sample(made, made.generator, seed, run.select_device('-1'), made.samples)
         return samples, int(files[0].stem.rpartition('_')[2])
 
     @contextlib.contextmanager

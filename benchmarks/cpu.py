@@ -53,9 +53,8 @@ def chainer_side(case, batch, real, threads, fast):
         networks = {'generator': image.Generator(latent, widths_g, shape[1:], shape[0]),
                     'discriminator': image.Discriminator(widths_d, shape[1:], shape[0])}
     else:
-        sizes = latent, *widths_g, *shape
-        generator = gaussian.Perceptron(sizes, 'relu') if case == 'gaussian' else mnist.PerceptronGenerator(sizes)
-        networks = {'generator': generator,
+        networks = {'generator': gaussian.Perceptron((latent, *widths_g, *shape), 'relu') if case == 'gaussian'
+                    else mnist.PerceptronGenerator(latent, widths_g, shape),
                     'discriminator': gaussian.Perceptron((*shape, *widths_d, 1), 'leaky_relu')}
     chainer.global_config.fast, chainer.global_config.cpu_threads = fast, threads
     if fast and case != 'mnist':        # as the scripts do; lsgan's own threads convolve

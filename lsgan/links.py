@@ -3,6 +3,8 @@ import chainer
 import chainer.links as L
 
 from lsgan import functions
+from lsgan.functions.normalization import SLOPES
+from lsgan.functions.perceptron import ACTIVATIONS
 
 
 class Convolution2D(L.Convolution2D):
@@ -27,20 +29,36 @@ class Deconvolution2D(L.Deconvolution2D):
         return functions.deconvolution_2d(x, self.W, self.b, self.stride, self.pad, self.outsize)
 
 
+class Activation(chainer.Link):
+    """An activation of `lsgan.functions.perceptron.ACTIVATIONS` by name: relu, leaky_relu (slope 0.2), tanh or sigmoid."""
+
+    def __init__(self, name):
+        super().__init__()
+        _, _, self.function = ACTIVATIONS[name]
+
+    def forward(self, x):
+        return self.function(x)
+
+
 class BatchNormalization(L.BatchNormalization):
     """`chainer.links.BatchNormalization` and the activation after it.
 
     Args:
         size (int): channels.
-        activation (str): relu, leaky_relu (slope 0.2) or None.
+        activation (str): as of `Activation`, or None.
         kwargs: as Chainer's, without `axis`.
     """
 
     def __init__(self, size, activation=None, **kwargs):
         super().__init__(size, **kwargs)
-        self.activation = activation
+        # only piecewise linear ones are computed along with the normalisation
+        self.activation, self.then = (activation, None) if activation in SLOPES else (None, ACTIVATIONS[activation][2])
 
     def forward(self, x):
+        y = self._normalize(x)
+        return self.then(y) if self.then else y
+
+    def _normalize(self, x):
         gamma = self._get_gamma()[0] if self.gamma is None else self.gamma
         beta = self._get_beta()[0] if self.beta is None else self.beta
         if not chainer.config.train:

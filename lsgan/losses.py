@@ -1,13 +1,21 @@
 """The losses: each gives D's from D's outputs on real and generated data, and G's from D's outputs on generated data.
 
+D's may be asked for one of its two terms alone, by leaving out the other data's outputs.
 D's outputs are those of a last linear unit without activation, of any shape with the batch first; every expectation is a mean
 over the batch.
 """
+import functools
 import math
+import operator
 
 import chainer.functions as F
 
 from lsgan import functions
+
+
+def _given(*terms):
+    """Those pairs of D's outputs and a number of whose outputs there are any: two sequences."""
+    return zip(*((outputs, number) for outputs, number in terms if outputs is not None))
 
 
 class LeastSquares:
@@ -26,9 +34,9 @@ class LeastSquares:
     def __init__(self, a=0.0, b=1.0, c=1.0):
         self.a, self.b, self.c = a, b, c
 
-    def discriminator(self, real, fake):
-        """D's loss, a scalar Variable, from D's outputs on real and generated data."""
-        return functions.half_squared_error((real, fake), (self.b, self.a))
+    def discriminator(self, real=None, fake=None):
+        """D's loss, a scalar Variable, from D's outputs on real and generated data, or its term for one of them."""
+        return functions.half_squared_error(*_given((real, self.b), (fake, self.a)))
 
     def generator(self, fake):
         """G's loss, a scalar Variable, from D's outputs on generated data."""
@@ -43,9 +51,10 @@ class LeastSquares:
 class Wasserstein:
     """The Wasserstein GAN's (Arjovsky et al. 2017): the critic maximises E[D(x)] - E[D(G(z))], its weights kept in a box."""
 
-    def discriminator(self, real, fake):
+    def discriminator(self, real=None, fake=None):
         """D's loss, as in `LeastSquares.discriminator`."""
-        return F.mean(fake) - F.mean(real)
+        outputs, signs = _given((real, -1), (fake, 1))
+        return functools.reduce(operator.add, (sign * F.mean(y) for y, sign in zip(outputs, signs)))
 
     def generator(self, fake):
         """G's loss, as in `LeastSquares.generator`."""
@@ -55,9 +64,9 @@ class Wasserstein:
 class NonSaturating:
     """The standard GAN's (Goodfellow et al. 2014), G by the log trick: it maximises E[log sigmoid(D(G(z)))]."""
 
-    def discriminator(self, real, fake):
+    def discriminator(self, real=None, fake=None):
         """D's loss, as in `LeastSquares.discriminator`."""
-        return functions.mean_softplus((real, fake), (-1, 1))
+        return functions.mean_softplus(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
         """G's loss, as in `LeastSquares.generator`."""

@@ -41,7 +41,8 @@ def arrays_of():
 @pytest.fixture
 def stock_perceptron():
     """What `lsgan.functions.perceptron` computes, by Chainer's own functions."""
-    activations = {'relu': F.relu, 'leaky_relu': lambda h: F.leaky_relu(h, 0.2), 'tanh': F.tanh}
+    activations = {'relu': F.relu, 'leaky_relu': lambda h: F.leaky_relu(h, 0.2), 'tanh': F.tanh,
+                   'sigmoid': F.sigmoid}
 
     def stock_perceptron(x, parameters, activation):
         h = F.linear(x, parameters[0], parameters[1])

@@ -8,8 +8,8 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / 'train_gaussian.py'
-SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--sample-interval', '60', '--snapshot-interval', '50',
-         '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--metric-interval', '20', '--sample-interval', '60',
+         '--snapshot-interval', '50', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
 TIMED = {'elapsed_time', 'images_per_second'}
 
 

@@ -26,6 +26,7 @@ EACH = {
     'normalisation of vectors': (lambda module: module.BatchNormalization(4), (5, 4)),
     'normalisation without parameters': (lambda module: module.BatchNormalization(4, use_gamma=False, use_beta=False), (5, 4)),
 }
+ACTIVATIONS = {'relu': F.relu, 'leaky_relu': lambda h: F.leaky_relu(h, 0.2), 'tanh': F.tanh, 'sigmoid': F.sigmoid}
 each = pytest.mark.parametrize('make, shape', EACH.values(), ids=EACH)
 
 
@@ -80,3 +81,11 @@ def test_statistics_stay_when_a_forward_pass_is_repeated():
     F.sum(y).backward()
     numpy.testing.assert_array_equal(link.avg_mean, after)
     assert (before != after).any()
+
+
+@pytest.mark.parametrize('name', ACTIVATIONS)
+def test_activations_are_chainers_alone_and_after_normalisation(name):
+    x = x_of(9, 4, 3, 2)
+    numpy.testing.assert_allclose(links.Activation(name)(x).array, ACTIVATIONS[name](x).array, rtol=1e-6)
+    after = ACTIVATIONS[name](L.BatchNormalization(4)(x)).array
+    numpy.testing.assert_allclose(links.BatchNormalization(4, name)(x).array, after, rtol=1e-4, atol=1e-5)

@@ -1,7 +1,6 @@
 """Mixtures of Gaussians in the plane, drawn without end on the training device."""
 import math
 
-import chainer
 import numpy
 
 
@@ -43,42 +42,3 @@ def grid(n, radius):
 
 
 LAYOUTS = {'ring': ring, 'double-ring': double_ring, 'grid': grid}
-
-
-class MixtureIterator(chainer.dataset.Iterator):
-    """Batches of fresh points, for ever; an epoch is a number of batches.
-
-    Args:
-        mixture (GaussianMixture): what is drawn from.
-        batch_size (int): points in a batch.
-        stream (lsgan.random.Stream): where the randomness comes from.
-        epoch_size (int): batches that count as an epoch.
-    """
-
-    repeat = True
-
-    def __init__(self, mixture, batch_size, stream, epoch_size):
-        self.mixture, self.batch_size, self.stream, self.epoch_size = mixture, batch_size, stream, epoch_size
-        self.batches = 0
-
-    def __next__(self):
-        self.batches += 1
-        return self.mixture.sample(self.batch_size, self.stream)
-
-    next = __next__
-
-    @property
-    def epoch(self):
-        return self.batches // self.epoch_size
-
-    @property
-    def epoch_detail(self):
-        return self.batches / self.epoch_size
-
-    @property
-    def is_new_epoch(self):
-        return self.batches > 0 and self.batches % self.epoch_size == 0
-
-    def serialize(self, serializer):
-        self.batches = int(serializer('batches', self.batches))
-        self.stream.serialize(serializer['stream'])

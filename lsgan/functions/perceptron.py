@@ -14,12 +14,20 @@ def _leaky_slope(y):
     return slope
 
 
+def _sigmoid(xp, y):
+    y *= y.dtype.type(0.5)      # as tanh, which does not overflow
+    xp.tanh(y, out=y)
+    y *= y.dtype.type(0.5)
+    y += y.dtype.type(0.5)
+
+
 # name: (in place on y, its derivative from its output y, Chainer's own)
 ACTIVATIONS = {
     'relu': (lambda xp, y: xp.maximum(y, 0, out=y), lambda y: y > 0, F.relu),
     'leaky_relu': (lambda xp, y: xp.maximum(y, y.dtype.type(LEAK) * y, out=y), _leaky_slope,
                    lambda h: F.leaky_relu(h, LEAK)),
     'tanh': (lambda xp, y: xp.tanh(y, out=y), lambda y: 1 - y * y, F.tanh),
+    'sigmoid': (_sigmoid, lambda y: y * (1 - y), F.sigmoid),
 }
 
 
@@ -79,7 +87,7 @@ def perceptron(x, parameters, activation='relu'):
     Args:
         x: floats of shape (B, n_0).
         parameters: of each layer the weights of shape (n_i, n_{i-1}) and the biases of shape (n_i,), in one flat sequence.
-        activation (str): relu, leaky_relu (slope 0.2) or tanh.
+        activation (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
 
     Returns:
         chainer.Variable: of shape (B, n_last).

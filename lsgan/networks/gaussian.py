@@ -10,6 +10,7 @@ INITIALIZERS = {
     'he': initializers.HeNormal,
     'orthogonal': initializers.Orthogonal,
     'normal': initializers.Normal,
+    'lecun': initializers.LeCunNormal,
 }
 
 
@@ -21,7 +22,7 @@ class Perceptron(chainer.ChainList):
 
     Args:
         sizes (sequence of int): units of the input, of each hidden layer and of the output.
-        activation (str): of the hidden layers: relu, leaky_relu or tanh.
+        activation (str): of the hidden layers: relu, leaky_relu, tanh or sigmoid.
         initialW: the weights' initializer, by Chainer's conventions; biases start at zero.
     """
 

@@ -6,34 +6,53 @@ import chainer.links as L
 from lsgan import links
 
 
+def _after(size, activation, norm):
+    """What follows a layer of so many channels."""
+    return links.BatchNormalization(size, activation) if norm else links.Activation(activation)
+
+
+def _paddings(side, n):
+    """Where n deconvolutions that end at `side` start, and the padding of each: one that starts at an even side too far
+    above its half, because the half is odd and can not be halved again, has 2 in place of 1."""
+    pads = []
+    for i in reversed(range(n)):
+        odd = i > 0 and side // 2 % 2
+        side, pads = side // 2 + odd, [1 + odd, *pads]
+    return side, pads
+
+
 class Generator(chainer.Chain):
     """Maps latents (B, latent) to images (B, colours, H, W) in [-1, 1].
 
-    A linear layer, then deconvolutions that double height and width each; batch normalisation and ReLU after each but the
-    last, tanh after that.
+    A linear layer, then deconvolutions that double height and width each, or double and take off 2 where a side would be odd
+    and not the first (28 is 4, 8, 14, 28). Batch normalisation and the activation after each but the last, tanh after that.
 
     Args:
         latent (int): numbers in a latent.
         channels (sequence of int): before each deconvolution.
-        size (tuple of int): height and width of the images, divisible by 2 to the number of deconvolutions.
+        size (tuple of int): height and width of the images, both even.
         colours (int): channels of the images.
+        activation (str): see `lsgan.links.Activation`.
+        norm (str): after the linear layer, batch normalisation by 'unit' or by 'channel'; None for none anywhere.
         initialW: the weights' initializer, by Chainer's conventions.
     """
 
-    def __init__(self, latent, channels, size, colours=3, initialW=None):
+    def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None):
         super().__init__()
-        scale = 2 ** len(channels)
-        self.start = channels[0], size[0] // scale, size[1] // scale
-        units = self.start[0] * self.start[1] * self.start[2]
+        (height, pads_y), (width, pads_x) = (_paddings(side, len(channels)) for side in size)
+        self.start = channels[0], height, width
+        self.by_channel = norm == 'channel'
+        units = self.start[0] * height * width
         with self.init_scope():
             self.first = L.Linear(latent, units, initialW=initialW)
-            self.first_norm = links.BatchNormalization(units, 'relu')
-            self.steps = chainer.ChainList(*(links.Deconvolution2D(a, b, 4, 2, 1, initialW=initialW)
-                                             for a, b in zip(channels, [*channels[1:], colours])))
-            self.norms = chainer.ChainList(*(links.BatchNormalization(c, 'relu') for c in channels[1:]))
+            self.first_norm = _after(channels[0] if self.by_channel else units, activation, norm)
+            self.steps = chainer.ChainList(*(links.Deconvolution2D(a, b, 4, 2, pad, initialW=initialW)
+                                             for a, b, pad in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
+            self.norms = chainer.ChainList(*(_after(c, activation, norm) for c in channels[1:]))
 
     def forward(self, z):
-        h = self.first_norm(self.first(z)).reshape(-1, *self.start)
+        h = self.first(z)
+        h = (self.first_norm(h.reshape(-1, *self.start)) if self.by_channel else self.first_norm(h).reshape(-1, *self.start))
         for step, norm in zip(self.steps, self.norms):
             h = norm(step(h))
         return F.tanh(self.steps[-1](h))
@@ -42,18 +61,21 @@ class Generator(chainer.Chain):
 class Discriminator(chainer.Chain):
     """Maps images (B, colours, H, W) to one number each, (B, 1), by a last linear unit without activation.
 
-    Convolutions that halve height and width each, with batch normalisation and leaky ReLU.
+    Convolutions that halve height and width each, rounding down, with batch normalisation and the activation after each.
 
-    Args: as `Generator`; `channels` are those after each convolution.
+    Args: as `Generator`, but for
+        channels (sequence of int): after each convolution.
+        norm (str): batch normalisation after 'all' convolutions or after all 'but first'; None for none.
     """
 
-    def __init__(self, channels, size, colours=3, initialW=None):
+    def __init__(self, channels, size, colours=3, activation='leaky_relu', norm='all', initialW=None):
         super().__init__()
         scale = 2 ** len(channels)
         with self.init_scope():
             self.steps = chainer.ChainList(*(links.Convolution2D(a, b, 4, 2, 1, initialW=initialW)
                                              for a, b in zip([colours, *channels], channels)))
-            self.norms = chainer.ChainList(*(links.BatchNormalization(c, 'leaky_relu') for c in channels))
+            self.norms = chainer.ChainList(*(_after(c, activation, norm == 'all' or norm and i > 0)
+                                             for i, c in enumerate(channels)))
             self.last = L.Linear(channels[-1] * (size[0] // scale) * (size[1] // scale), 1, initialW=initialW)
 
     def forward(self, x):

@@ -1,28 +1,62 @@
-"""Networks for MNIST's images."""
+"""Perceptrons for small images."""
+import math
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from lsgan import links
+from lsgan import functions, links
 
 
-class PerceptronGenerator(chainer.Chain):
-    """Fully connected layers, ReLU and then batch normalisation after each but the last, tanh after that.
+class _Layers(chainer.Chain):
+    """Fully connected layers; after each but the last the activation and then, if asked for, batch normalisation."""
 
-    Maps latents (B, sizes[0]) to (B, sizes[-1]) in [-1, 1].
+    def __init__(self, sizes, activation, norm, initialW):
+        super().__init__()
+        self.activation = activation
+        with self.init_scope():
+            self.layers = chainer.ChainList(*(L.Linear(a, b, initialW=initialW) for a, b in zip(sizes, sizes[1:])))
+            self.norms = chainer.ChainList(*(links.BatchNormalization(n) for n in sizes[1:-1] if norm))
+
+    def forward(self, h):
+        if not len(self.norms):
+            return functions.perceptron(h, [p for layer in self.layers for p in (layer.W, layer.b)], self.activation)
+        activate = links.Activation(self.activation)
+        for layer, norm in zip(self.layers, self.norms):
+            h = norm(activate(layer(h)))
+        return self.layers[-1](h)
+
+
+class PerceptronGenerator(_Layers):
+    """Fully connected layers, the activation and then batch normalisation after each but the last, tanh after that.
+
+    Maps latents (B, latent) to images (B, *shape) in [-1, 1].
 
     Args:
-        sizes (sequence of int): numbers in a latent, units of each hidden layer, pixels.
+        latent (int): numbers in a latent.
+        hidden (sequence of int): units of each hidden layer.
+        shape (tuple of int): of an image: channels, height, width.
+        activation (str): see `lsgan.links.Activation`.
+        norm (bool): whether there is batch normalisation.
         initialW: the weights' initializer, by Chainer's conventions.
     """
 
-    def __init__(self, sizes, initialW=None):
-        super().__init__()
-        with self.init_scope():
-            self.layers = chainer.ChainList(*(L.Linear(a, b, initialW=initialW) for a, b in zip(sizes, sizes[1:])))
-            self.norms = chainer.ChainList(*(links.BatchNormalization(n) for n in sizes[1:-1]))
+    def __init__(self, latent, hidden, shape, activation='relu', norm=True, initialW=None):
+        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW)
+        self.shape = shape
 
-    def forward(self, h):
-        for layer, norm in zip(self.layers, self.norms):
-            h = norm(F.relu(layer(h)))
-        return F.tanh(self.layers[-1](h))
+    def forward(self, z):
+        return F.tanh(super().forward(z)).reshape(-1, *self.shape)
+
+
+class PerceptronDiscriminator(_Layers):
+    """The same without the tanh: maps images (B, *shape) to one number each, (B, 1).
+
+    Args: as `PerceptronGenerator`.
+    """
+
+    def __init__(self, shape, hidden, activation='leaky_relu', norm=False, initialW=None):
+        super().__init__([math.prod(shape), *hidden, 1], activation, norm, initialW)
+
+    def forward(self, x):
+        return super().forward(x.reshape(len(x), -1))

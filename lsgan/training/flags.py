@@ -1,10 +1,21 @@
 """The flags that all scripts share, and how a run's settings follow from presets and flags."""
 import argparse
+import pathlib
 import textwrap
 
+from chainer import optimizers
+
+from lsgan import functions
 from lsgan.errors import InputError
 from lsgan.losses import LOSSES, LeastSquares
 from lsgan.training import snapshot
+
+# name: from a learning rate and Adam's two decays to an optimizer, and its attribute that is the rate
+OPTIMIZERS = {
+    'adam': (functions.Adam, 'alpha'),
+    'rmsprop': (lambda rate, *_: functions.RMSprop(rate), 'lr'),
+    'sgd': (lambda rate, *_: optimizers.SGD(rate), 'lr'),
+}
 
 # flags that only some settings read: name, what they are for, whether the settings read them
 _READERS = {
@@ -13,6 +24,7 @@ _READERS = {
     'clip': ('--loss wgan', lambda s: s['loss'] == 'wgan'),
     'beta1': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'beta2': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
+    'init_std': ('--init normal', lambda s: s['init'] == 'normal'),
     'noise_end': ('a --noise above 0', lambda s: s['noise'] > 0),
     'noise_share': ('a --noise above 0', lambda s: s['noise'] > 0),
 }
@@ -44,7 +56,8 @@ class Parser(OneLineParser):
     def setting(self, *flags, help, group=None, **options):
         """Adds a flag whose default belongs to the preset."""
         default = self.presets['default'][max(flags, key=len).lstrip('-').replace('-', '_')]
-        (group or self).add_argument(*flags, help=f'{help} (default: {_show(default)})'.replace('%', '%%'), **options)
+        (group or self).add_argument(*flags, default=argparse.SUPPRESS,
+                                     help=f'{help} (default: {_show(default)})'.replace('%', '%%'), **options)
 
 
 def _tell(presets):
@@ -84,6 +97,7 @@ def add_common(parser):
     setting('--epoch-size', type=positive, group=run, metavar='N', help='updates in an epoch')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
     setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
+    setting('--metric-interval', type=positive, group=run, metavar='N', help='updates between two measurements of the metrics')
     setting('--sample-interval', type=positive, group=run, metavar='N', help='updates between two sample pictures')
     setting('--snapshot-interval', type=positive, group=run, metavar='N', help='updates between two snapshots')
     setting('--keep', type=positive, group=run, metavar='N', help='how many of the newest snapshots stay')
@@ -95,11 +109,13 @@ def add_common(parser):
             help='targets a b c of the least squares loss: binary is 0 1 1, pearson is -1 1 0')
     loss.add_argument('--abc', nargs=3, type=number, metavar=('A', 'B', 'C'),
                       help='any targets: D gives generated data A and real data B, G wants C (default: those of --scheme)')
+    setting('--split-discriminator-update', action=argparse.BooleanOptionalAction, group=loss,
+            help="make two optimizer steps of each of D's: one on real data's term of the loss, then one on generated data's")
     setting('--n-critic', type=positive, group=loss, metavar='N', help='steps of D for each of G')
     setting('--clip', type=above_zero, group=loss, metavar='BOUND', help="bound of the critic's weights, with --loss wgan")
 
     optimizer = parser.add_argument_group('optimization')
-    setting('--optimizer', choices=['adam', 'rmsprop'], group=optimizer, help='of both networks')
+    setting('--optimizer', choices=list(OPTIMIZERS), group=optimizer, help='of both networks')
     setting('--lr-g', type=above_zero, group=optimizer, help="G's learning rate")
     setting('--lr-d', type=above_zero, group=optimizer, help="D's learning rate")
     setting('--beta1', type=decay, group=optimizer, help="Adam's decay of the mean gradient")
@@ -107,6 +123,8 @@ def add_common(parser):
             help="Adam's decay of the mean squared gradient; a smaller one bounds the step after a sudden large gradient")
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
+    setting('--gradient-norms', action=argparse.BooleanOptionalAction, group=optimizer,
+            help="log the norms of both networks' gradients")
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
@@ -175,6 +193,8 @@ def _flag(name):
 
 
 def _show(value):
+    if isinstance(value, bool):
+        return 'on' if value else 'off'
     return ' '.join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -185,6 +205,11 @@ def device(text):
     except ValueError:
         return text
     return '@numpy' if number < 0 else f'@cupy:{number}'
+
+
+def path(text):
+    """A path that means the same from every folder."""
+    return str(pathlib.Path(text).expanduser().resolve())
 
 
 def _kind(convert, accept, wanted):

@@ -12,12 +12,13 @@ import numpy
 import threadpoolctl
 from chainer.training import extensions as chainer_extensions
 
-from lsgan import functions, losses
+from lsgan import losses
+from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, report, snapshot
 from lsgan.training.surroundings import surroundings
-from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
+from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise
 
 
 @dataclasses.dataclass
@@ -27,9 +28,9 @@ class Experiment:
     Attributes:
         generator, discriminator (chainer.Link): on the CPU, initialized.
         latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
-        batches (callable): given the batch size, the batches in an epoch and a `Stream`, returns the iterator of training
-            batches on the stream's device.
-        samples (int): how many samples the metrics and pictures are made of.
+        data: what training draws from; see `lsgan.datasets.iterator.SampleIterator`.
+        samples (int): how many samples the metrics are made of.
+        shown (int): how many of them, from the first, the pictures show.
         evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
         draw (callable): takes such samples, a path or file, and a title; writes a PNG.
         show (dict): the metrics that progress shows, and what it calls them.
@@ -41,8 +42,9 @@ class Experiment:
     discriminator: chainer.Link
     latent_size: int
     latent_distribution: str
-    batches: Callable
+    data: object
     samples: int
+    shown: int
     evaluate: Callable
     draw: Callable
     show: dict
@@ -120,7 +122,7 @@ def _train(parser, build, given):
     print(f'\nafter {updater.iteration:,} updates:')
     for name, value in metrics.items():
         print(f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}'))
-    final = sample(made, updater.sampler, settings['seed'], device), updater.iteration
+    final = sample(made, updater.sampler, settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
     if updater.iteration < total:
@@ -202,17 +204,21 @@ def select_device(name):
     return device
 
 
-def generate(generator, latent, n):
-    """`n` samples of a generator in test mode as a NumPy array; `latent` is a `lsgan.random.Latent`."""
+def latents(experiment, seed, device, n):
+    """The latents that metrics and pictures are made of, the same for the same seed: shape (n, latent size)."""
+    return Latent(experiment.latent_size, experiment.latent_distribution, Stream(seed, 'samples', device))(n)
+
+
+def generate(generator, z, batch=500):
+    """The samples of a generator in test mode from latents z, `batch` at a time: a NumPy array."""
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
-        return chainer.get_device('@numpy').send(generator(latent(n)).array)
+        batches = [generator(z[i:i + batch]).array for i in range(0, len(z), batch)]
+    return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 
-def sample(experiment, generator, seed, device):
-    """The samples that the metrics and the pictures are made of, of the same latents for the same seed: a NumPy array."""
-    stream = Stream(seed, 'samples', device)
-    latent = Latent(experiment.latent_size, experiment.latent_distribution, stream)
-    return generate(generator, latent, experiment.samples)
+def sample(experiment, generator, seed, device, n):
+    """The first n samples of those that metrics and pictures are made of: a NumPy array."""
+    return generate(generator, latents(experiment, seed, device, n))
 
 
 def make_loss(settings):
@@ -229,32 +235,36 @@ def _assemble(made, settings, out, device, total, stop):
     for name, link in (('generator', made.generator), ('discriminator', made.discriminator)):
         link.to_device(device)
         rate = settings['lr_' + name[0]]
-        optimizers[name] = (functions.Adam(rate, settings['beta1'], settings['beta2']) if settings['optimizer'] == 'adam'
-                            else functions.RMSprop(rate)).setup(link)
+        make, _ = flags.OPTIMIZERS[settings['optimizer']]
+        optimizers[name] = make(rate, settings['beta1'], settings['beta2']).setup(link)
+        if settings['gradient_norms']:
+            optimizers[name].add_hook(GradientNorm(name[:3]))
     if settings['loss'] == 'wgan':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
     updater = GANUpdater(
-        made.batches(settings['batchsize'], settings['epoch_size'] * settings['n_critic'], Stream(seed, 'data', device)),
+        SampleIterator(made.data, settings['batchsize'], Stream(seed, 'data', device),
+                       settings['epoch_size'] * settings['n_critic']),
         optimizers, make_loss(settings),
         Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
         settings['n_critic'],
         InstanceNoise(settings['noise'], settings['noise_end'], Stream(seed, 'noise', device)) if settings['noise'] else None,
-        Average(made.generator, settings['average']) if settings['average'] else None)
+        Average(made.generator, settings['average']) if settings['average'] else None,
+        settings['split_discriminator_update'])
 
     trainer = chainer.training.Trainer(updater, out=str(out))
     trainer.stop_trigger = stop
     _add_schedules(trainer, settings, total)
-    every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'sample', 'snapshot')}
+    every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'metric', 'sample', 'snapshot')}
     log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
 
-    def samples():
-        return sample(made, updater.sampler, seed, device)
+    def samples(n):
+        return lambda: sample(made, updater.sampler, seed, device, n)
 
-    trainer.extend(extensions.Metrics(samples, made.evaluate, settings['batchsize'] * settings['n_critic']),
-                   trigger=every['log'])
+    trainer.extend(extensions.Metrics(samples(made.samples), made.evaluate, settings['batchsize'] * settings['n_critic']),
+                   trigger=every['metric'])
     trainer.extend(log)
     trainer.extend(extensions.Progress(log, stop.iterations, made.show))
-    trainer.extend(extensions.Pictures(samples, made.draw), trigger=every['sample'], call_before_training=True)
+    trainer.extend(extensions.Pictures(samples(made.shown), made.draw), trigger=every['sample'], call_before_training=True)
     trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
     return trainer
 
@@ -262,7 +272,7 @@ def _assemble(made, settings, out, device, total, stop):
 def _add_schedules(trainer, settings, total):
     updater = trainer.updater
     if settings['lr_decay']:
-        attribute = 'alpha' if settings['optimizer'] == 'adam' else 'lr'
+        _, attribute = flags.OPTIMIZERS[settings['optimizer']]
         for name, optimizer in updater.get_all_optimizers().items():
             span = round((1 - settings['lr_decay']) * total), total
             trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),

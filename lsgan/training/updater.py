@@ -38,6 +38,24 @@ class ClipWeights:
             xp.clip(p.array, -self.bound, self.bound, out=p.array)
 
 
+class GradientNorm:
+    """Optimizer hook that reports the Euclidean norm of the whole gradient, `gen/gradient` or `dis/gradient`.
+
+    Args:
+        observed (str): what the report begins with: gen or dis.
+    """
+
+    name = 'GradientNorm'
+    timing = 'pre'
+
+    def __init__(self, observed):
+        self.observed = observed
+
+    def __call__(self, optimizer):
+        squares = sum(p.device.xp.vdot(p.grad, p.grad) for p in optimizer.target.params() if p.grad is not None)
+        chainer.report({f'{self.observed}/gradient': squares ** 0.5})
+
+
 class Average:
     """An exponential moving average of a link's weights, held in a copy of the link.
 
@@ -91,7 +109,8 @@ class InstanceNoise:
 class GANUpdater(training.updaters.StandardUpdater):
     """One iteration: D takes `n_critic` steps, each on a new batch, then G takes one.
 
-    Reports `gen/loss` and `dis/loss` (that of D's last step), left on the device.
+    Reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`. D's are those of its last step. All
+    are left on the device.
 
     Args:
         iterator (chainer.dataset.Iterator): its batches are arrays on the device, or lists of examples.
@@ -101,11 +120,14 @@ class GANUpdater(training.updaters.StandardUpdater):
         n_critic (int): steps of D for one of G.
         noise (InstanceNoise): what is added to all that D sees, or None.
         average (Average): of the generator's weights, or None.
+        split (bool): whether each of D's steps is two of its optimizer, one for real data's term of the loss, then one for
+            generated data's.
     """
 
-    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None):
+    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None, split=False):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
+        self.split = split
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
 
@@ -146,12 +168,9 @@ class GANUpdater(training.updaters.StandardUpdater):
                 real = self.converter(real, generator.device)
             with chainer.no_backprop_mode():
                 fake = generator(self.latent(len(real))).array
-            loss = self.loss.discriminator(*self._discriminate(see(real), see(fake)))
-            discriminator.cleargrads()
-            loss.backward()
-            self.get_optimizer('discriminator').update()
-            dis_loss = loss.array
-            del loss        # and with it all that D computed
+            seen = {'real': see(real), 'fake': see(fake)}
+            steps = [{name: x} for name, x in seen.items()] if self.split else [seen]
+            reported = [self._step_discriminator(step) for step in steps]
         with frozen(discriminator):
             gen_loss = self.loss.generator(discriminator(see(generator(self.latent(len(real))))))
             generator.cleargrads()
@@ -159,14 +178,24 @@ class GANUpdater(training.updaters.StandardUpdater):
         self.get_optimizer('generator').update()
         if self.average:
             self.average.update()
-        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': dis_loss})
+        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': sum(loss for loss, _ in reported)})
+        for _, means in reported:
+            chainer.report(means)
 
-    def _discriminate(self, real, fake):
-        """D's outputs for both batches: in one pass, unless D normalises over a batch."""
-        if any(hasattr(link, 'avg_mean') for link in self.discriminator.links()):
-            return self.discriminator(real), self.discriminator(fake)
-        both = self.generator.xp.concatenate([real, fake])
-        return F.split_axis(self.discriminator(both), [len(real)], axis=0)
+    def _step_discriminator(self, seen):
+        """One optimizer step of D on real and generated data or one of them, by name; its loss and D's mean outputs."""
+        outputs = dict(zip(seen, self._discriminate(list(seen.values()))))
+        loss = self.loss.discriminator(**outputs)
+        self.discriminator.cleargrads()
+        loss.backward()
+        self.get_optimizer('discriminator').update()
+        return loss.array, {f'dis/{name}': y.array.mean() for name, y in outputs.items()}
+
+    def _discriminate(self, batches):
+        """D's outputs for each batch: in one pass, unless D normalises over a batch."""
+        if len(batches) == 1 or any(hasattr(link, 'avg_mean') for link in self.discriminator.links()):
+            return [self.discriminator(x) for x in batches]
+        return F.split_axis(self.discriminator(self.generator.xp.concatenate(batches)), len(batches), axis=0)
 
     def serialize(self, serializer):
         super().serialize(serializer)

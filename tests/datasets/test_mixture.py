@@ -1,7 +1,7 @@
 import numpy
 import pytest
 
-from lsgan.datasets.mixture import LAYOUTS, GaussianMixture, MixtureIterator, double_ring, grid, ring
+from lsgan.datasets.mixture import LAYOUTS, GaussianMixture, double_ring, grid, ring
 
 
 def smallest_distance(points):
@@ -65,37 +65,3 @@ def test_samples_follow_from_the_stream(make_stream):
     mixture = GaussianMixture(ring(8, 2.0), 0.2)
     assert numpy.array_equal(mixture.sample(5, make_stream(1)), mixture.sample(5, make_stream(1)))
     assert not numpy.array_equal(mixture.sample(5, make_stream(1)), mixture.sample(5, make_stream(2)))
-
-
-@pytest.fixture
-def make_iterator(make_stream):
-    return lambda seed=0: MixtureIterator(GaussianMixture(ring(8, 2.0), 0.2), 16, make_stream(seed), epoch_size=3)
-
-
-def test_iterator_counts_epochs_in_batches(make_iterator):
-    iterator = make_iterator()
-    assert (iterator.epoch, iterator.epoch_detail, iterator.is_new_epoch) == (0, 0, False)
-    seen = []
-    for _ in range(7):
-        assert next(iterator).shape == (16, 2)
-        seen.append((iterator.epoch, iterator.is_new_epoch))
-    assert seen == [(0, False), (0, False), (1, True), (1, False), (1, False), (2, True), (2, False)]
-    assert iterator.epoch_detail == pytest.approx(7 / 3)
-    assert iterator.repeat
-
-
-def test_iterator_gives_fresh_points_each_time(make_iterator):
-    iterator = make_iterator()
-    assert not numpy.isin(iterator.next(), next(iterator)).any()
-
-
-def test_a_loaded_iterator_continues_exactly(make_iterator, transfer):
-    iterator, loaded = make_iterator(0), make_iterator(9)
-    for _ in range(4):
-        next(iterator)
-    next(loaded)
-    transfer(iterator, loaded)
-    assert (loaded.epoch, loaded.epoch_detail, loaded.is_new_epoch) == (1, 4 / 3, False)
-    for _ in range(5):
-        assert numpy.array_equal(next(loaded), next(iterator))
-        assert loaded.is_new_epoch == iterator.is_new_epoch

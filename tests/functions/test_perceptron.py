@@ -7,7 +7,7 @@ from chainer.utils.type_check import InvalidType
 
 from lsgan.functions import perceptron
 
-every_activation = pytest.mark.parametrize('activation', ['relu', 'leaky_relu', 'tanh'])
+every_activation = pytest.mark.parametrize('activation', ['relu', 'leaky_relu', 'tanh', 'sigmoid'])
 every_depth = pytest.mark.parametrize('sizes', [(3, 2), (3, 4, 2), (3, 5, 4, 1)])
 
 

@@ -19,6 +19,37 @@ def test_generator_gives_images_and_discriminator_one_number_each(size, channels
     assert Discriminator(channels[::-1], size, colours)(images).shape == (3, 1)
 
 
+def test_a_side_whose_half_is_odd_is_doubled_to_less():
+    generator = Generator(7, (8, 4, 2), (28, 40), 1, norm='channel')
+    assert generator.start == (8, 4, 5) and generator.first_norm.gamma.shape == (8,)
+    z = numpy.random.default_rng(0).standard_normal((3, 7)).astype(numpy.float32)
+    h, sizes = generator.first(z).reshape(-1, 8, 4, 5), []
+    for step in generator.steps:
+        h = step(h)
+        sizes.append(h.shape[2:])
+    assert sizes == [(8, 10), (14, 20), (28, 40)]
+    assert generator(z).shape == (3, 1, 28, 40)
+    assert Discriminator((2, 4, 8, 16), (28, 40), 1)(generator(z)).shape == (3, 1)
+
+
+def normalizations(link):
+    return [name for name, child in link.namedlinks() if isinstance(child, L.BatchNormalization)]
+
+
+def test_normalisation_and_activation_can_be_chosen():
+    z = numpy.random.default_rng(0).standard_normal((40, 7)).astype(numpy.float32)
+    for activation in 'relu', 'tanh', 'sigmoid':
+        generator = Generator(7, (8, 4), (8, 8), 1, activation, norm=None)
+        assert not normalizations(generator)
+        h = {'relu': F.relu, 'tanh': F.tanh, 'sigmoid': F.sigmoid}[activation](generator.first(z)).reshape(-1, 8, 2, 2)
+        assert generator(z).shape == (40, 1, 8, 8)
+        expected = generator.steps[1](generator.norms[0](generator.steps[0](h)))
+        numpy.testing.assert_allclose(generator(z).array, F.tanh(expected).array, rtol=1e-4, atol=1e-5)
+    assert normalizations(Discriminator((2, 4), (8, 8), 1)) == ['/norms/0', '/norms/1']
+    assert normalizations(Discriminator((2, 4), (8, 8), 1, norm='but first')) == ['/norms/1']
+    assert normalizations(Discriminator((2, 4), (8, 8), 1, norm=None)) == []
+
+
 class StockGenerator(chainer.Chain):
     """`Generator` of (20, 16) channels for 8x8 images, in Chainer's own terms."""
 

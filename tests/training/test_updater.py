@@ -8,11 +8,12 @@ import pytest
 from chainer import optimizers, serializers
 
 from lsgan import functions
-from lsgan.datasets.mixture import GaussianMixture, MixtureIterator, ring
+from lsgan.datasets.iterator import SampleIterator
+from lsgan.datasets.mixture import GaussianMixture, ring
 from lsgan.losses import LeastSquares, NonSaturating, Wasserstein
 from lsgan.networks.gaussian import Perceptron
 from lsgan.random import Latent
-from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise, frozen
+from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise, frozen
 
 BATCH = 6
 
@@ -26,17 +27,17 @@ def make_networks(d=Perceptron):
 def make_updater(make_stream):
     """An updater on 8 Gaussians; `mixture` is what it learns from."""
     def make_updater(loss, seed=0, networks=None, optimizer=functions.Adam, mixture=None, n_critic=1,
-                     clip=None, noise=0.0, average=None):
+                     clip=None, noise=0.0, average=None, split=False):
         generator, discriminator = networks or make_networks()
         both = {'generator': optimizer().setup(generator), 'discriminator': optimizer().setup(discriminator)}
         if clip:
             both['discriminator'].add_hook(ClipWeights(clip))
         mixture = mixture or GaussianMixture(ring(8, 2.0), 0.1)
         return GANUpdater(
-            MixtureIterator(mixture, BATCH, make_stream(seed, 'data'), epoch_size=2),
+            SampleIterator(mixture, BATCH, make_stream(seed, 'data'), epoch_size=2),
             both, loss, Latent(3, 'normal', make_stream(seed, 'latent')), n_critic,
             InstanceNoise(noise, 0.0, make_stream(seed, 'noise')) if noise else None,
-            Average(generator, average) if average is not None else None)
+            Average(generator, average) if average is not None else None, split)
     return make_updater
 
 
@@ -46,9 +47,9 @@ class Watched:
     def __init__(self, loss, watch):
         self.loss, self.watch = loss, watch
 
-    def discriminator(self, real, fake):
+    def discriminator(self, **outputs):
         self.watch('discriminator')
-        return self.loss.discriminator(real, fake)
+        return self.loss.discriminator(**outputs)
 
     def generator(self, fake):
         self.watch('generator')
@@ -68,27 +69,29 @@ class Seeing(Perceptron):
 
 
 STOCK_LOSSES = {
-    'lsgan': (lambda real, fake: F.mean((real - 1) ** 2) / 2 + F.mean((fake + 1) ** 2) / 2,
+    'lsgan': (lambda real: F.mean((real - 1) ** 2) / 2, lambda fake: F.mean((fake + 1) ** 2) / 2,
               lambda fake: F.mean(fake ** 2) / 2),
-    'wgan': (lambda real, fake: F.mean(fake) - F.mean(real), lambda fake: -F.mean(fake)),
-    'gan': (lambda real, fake: F.mean(F.softplus(-real)) + F.mean(F.softplus(fake)), lambda fake: F.mean(F.softplus(-fake))),
+    'wgan': (lambda real: -F.mean(real), F.mean, lambda fake: -F.mean(fake)),
+    'gan': (lambda real: F.mean(F.softplus(-real)), lambda fake: F.mean(F.softplus(fake)),
+            lambda fake: F.mean(F.softplus(-fake))),
 }
 
 
+@pytest.mark.parametrize('split', [False, True], ids=['one step', 'split'])
 @pytest.mark.parametrize('name, loss, optimizer, n_critic, clip', [
     ('lsgan', LeastSquares(-1, 1, 0), 'Adam', 1, None),
     ('wgan', Wasserstein(), 'RMSprop', 3, 0.1),
     ('gan', NonSaturating(), 'Adam', 2, None),
 ])
 def test_updates_are_those_written_out_with_stock_chainer(
-        make_updater, make_stream, arrays_of, stock_perceptron, name, loss, optimizer, n_critic, clip):
+        make_updater, make_stream, arrays_of, stock_perceptron, name, loss, optimizer, n_critic, clip, split):
     def make(module):
         return getattr(module, optimizer)(eps=1e-3)     # not so small that steps follow from rounding errors
-    updater = make_updater(loss, optimizer=lambda: make(functions), n_critic=n_critic, clip=clip)
+    updater = make_updater(loss, optimizer=lambda: make(functions), n_critic=n_critic, clip=clip, split=split)
 
     generator, discriminator = make_networks()
     generator_optimizer, discriminator_optimizer = (make(optimizers).setup(link) for link in (generator, discriminator))
-    discriminator_loss, generator_loss = STOCK_LOSSES[name]
+    real_loss, fake_loss, generator_loss = STOCK_LOSSES[name]
     data, latent = make_stream(0, 'data'), make_stream(0, 'latent')
     mixture = GaussianMixture(ring(8, 2.0), 0.1)
 
@@ -98,13 +101,17 @@ def test_updates_are_those_written_out_with_stock_chainer(
     for _ in range(4):
         for _ in range(n_critic):
             real, fake = mixture.sample(BATCH, data), run(generator, latent.normal((BATCH, 3)))
-            d = discriminator_loss(run(discriminator, real), run(discriminator, fake.array))
-            discriminator.cleargrads()
-            d.backward()
-            discriminator_optimizer.update()
-            if clip:
-                for p in discriminator.params():
-                    p.array = p.array.clip(-clip, clip)
+            losses = [lambda x=real: real_loss(run(discriminator, x)), lambda x=fake.array: fake_loss(run(discriminator, x))]
+            d = 0
+            for loss in losses if split else [lambda both=losses: both[0]() + both[1]()]:
+                y = loss()
+                d += y.array
+                discriminator.cleargrads()
+                y.backward()
+                discriminator_optimizer.update()
+                if clip:
+                    for p in discriminator.params():
+                        p.array = p.array.clip(-clip, clip)
         g = generator_loss(run(discriminator, run(generator, latent.normal((BATCH, 3)))))
         generator.cleargrads()
         g.backward()
@@ -113,9 +120,8 @@ def test_updates_are_those_written_out_with_stock_chainer(
         observed = {}
         with chainer.Reporter().scope(observed):
             updater.update()
-        assert observed.keys() == {'gen/loss', 'dis/loss'}
-        numpy.testing.assert_allclose(
-            [observed['dis/loss'], observed['gen/loss']], [d.array, g.array], rtol=1e-4, atol=1e-5)
+        assert observed.keys() == {'gen/loss', 'dis/loss', 'dis/real', 'dis/fake'}
+        numpy.testing.assert_allclose([observed['dis/loss'], observed['gen/loss']], [d, g.array], rtol=1e-4, atol=1e-5)
         for ours, theirs in (updater.generator, generator), (updater.discriminator, discriminator):
             ours, theirs = arrays_of(ours), arrays_of(theirs)
             for key in theirs:
@@ -383,3 +389,33 @@ def test_without_noise_and_average_a_loaded_updater_continues_too(make_updater, 
         first, second = arrays_of(first), arrays_of(second)
         for key in first:
             numpy.testing.assert_array_equal(first[key], second[key])
+
+
+def test_the_means_of_the_discriminators_outputs_are_reported(make_updater):
+    class Constant(Perceptron):
+        """Gives each example its first coordinate."""
+
+        def forward(self, x):
+            return super().forward(x) * 0 + chainer.as_variable(x)[:, :1]
+
+    generator, discriminator = make_networks(Constant)
+    seen = {}
+    updater = make_updater(LeastSquares(), networks=(generator, discriminator), mixture=GaussianMixture([[3, 0]], 0.0))
+    with chainer.Reporter().scope(seen):
+        updater.update()
+    assert seen['dis/real'] == pytest.approx(3)
+    assert -1 < seen['dis/fake'] < 1 and seen['dis/fake'] != 0
+
+
+def test_the_norms_of_gradients_are_reported(make_updater):
+    updater = make_updater(LeastSquares(), optimizer=optimizers.SGD)
+    for name, optimizer in updater.get_all_optimizers().items():
+        optimizer.add_hook(GradientNorm(name[:3]))
+    before = {name: [p.array.copy() for p in optimizer.target.params()]
+              for name, optimizer in updater.get_all_optimizers().items()}
+    seen = {}
+    with chainer.Reporter().scope(seen):
+        updater.update()
+    for name, optimizer in updater.get_all_optimizers().items():
+        moved = [(p.array - old) / optimizer.lr for p, old in zip(optimizer.target.params(), before[name])]
+        assert seen[f'{name[:3]}/gradient'] == pytest.approx(sum((m ** 2).sum() for m in moved) ** 0.5, rel=1e-3)

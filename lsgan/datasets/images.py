@@ -1,0 +1,28 @@
+"""Images of one size, from which training draws."""
+import numpy
+
+
+class ImageSet:
+    """A set of images, held once as bytes on the device that it is drawn on.
+
+    Args:
+        images: uint8 array of shape (N, C, H, W), N at least 1.
+    """
+
+    def __init__(self, images):
+        self.images = images
+
+    def sample(self, n, stream):
+        """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
+        self.images = stream.device.send(self.images)
+        return scaled(self.images[stream.integers(len(self.images), n)])
+
+
+def scaled(images):
+    """Bytes as float32 in [-1, 1], what networks see: 0 is -1 and 255 is 1."""
+    return images.astype(numpy.float32) * numpy.float32(1 / 127.5) - 1
+
+
+def to_bytes(images):
+    """Images in [-1, 1] as bytes, the inverse of `scaled`; what is outside is cut off."""
+    return numpy.clip(numpy.rint(127.5 * images + 127.5), 0, 255).astype(numpy.uint8)

@@ -1,0 +1,59 @@
+"""Pictures of images and of the classes that a judge sees in them."""
+import math
+
+import numpy
+from matplotlib.figure import Figure
+
+from lsgan.figures import palette
+
+_DPI, _SIDE, _TITLE, _GAP = 100, 64, 40, 2      # pixels: least side of an image, height of the title, white between images
+
+
+def grid(file, images, title, columns=10):
+    """Writes a PNG of images in rows, each enlarged by a whole number to at least 64 pixels.
+
+    Args:
+        file (path or binary file): where it is written.
+        images: uint8 array of shape (N, C, H, W), grey (C = 1) or RGB (C = 3).
+        title (str): one line.
+        columns (int): images in a row.
+    """
+    n, _, height, width = images.shape
+    columns = min(columns, n)
+    rows, zoom = math.ceil(n / columns), math.ceil(_SIDE / max(height, width))
+    cells = numpy.repeat(numpy.repeat(images, zoom, axis=2), zoom, axis=3)
+    cells = numpy.broadcast_to(cells, (n, 3, height * zoom, width * zoom)).transpose(0, 2, 3, 1)
+    step_y, step_x = height * zoom + _GAP, width * zoom + _GAP
+    sheet = numpy.full((_TITLE + rows * step_y, columns * step_x - _GAP, 3), 255, numpy.uint8)
+    for i, cell in enumerate(cells):
+        y, x = _TITLE + i // columns * step_y, i % columns * step_x
+        sheet[y:y + cell.shape[0], x:x + cell.shape[1]] = cell
+    figure = Figure((sheet.shape[1] / _DPI, sheet.shape[0] / _DPI), dpi=_DPI)
+    figure.figimage(sheet)
+    size = palette.TITLE * min(1, sheet.shape[1] / (13 * max(1, len(title))))       # a long title still fits
+    figure.text(0.5, 1 - _TITLE / 2 / sheet.shape[0], title, fontsize=size, fontweight='bold', ha='center', va='center')
+    figure.savefig(file, format='png')
+
+
+def histogram(file, shares, due, title):
+    """Writes a PNG of how large a share of the samples each class has, and of the share that it should have.
+
+    Args:
+        file (path or binary file): where it is written.
+        shares, due: float arrays of shape (K,), 0 to 1.
+        title (str): one line.
+    """
+    figure = Figure((7, 3.6), dpi=_DPI, layout='constrained')
+    ax = figure.add_subplot()
+    classes = numpy.arange(len(shares))
+    ax.bar(classes, shares, color=palette.BLUE, label='generated')
+    ax.plot(classes, due, '_', color=palette.BLACK, markersize=26, markeredgewidth=3, label='real')
+    ax.set_xticks(classes)
+    ax.set_xlabel('class', fontsize=palette.LABEL)
+    ax.set_ylabel('share', fontsize=palette.LABEL)
+    ax.set_ylim(0, max(0.2, 1.1 * max(*shares, *due)))
+    ax.tick_params(labelsize=palette.TICK)
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.legend(fontsize=palette.TICK, frameon=False, ncols=2, loc='upper right')
+    figure.suptitle(title, fontsize=palette.TITLE, fontweight='bold')
+    figure.savefig(file, format='png')

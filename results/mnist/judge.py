@@ -1,0 +1,92 @@
+"""Trains the judge of generated digits, lsgan/networks/judge.npz: about five minutes of one core.
+
+    python results/mnist/judge.py                       on MNIST itself, downloaded where it is not there yet
+    python results/mnist/judge.py --data DIR            on MNIST in that folder
+    python results/mnist/judge.py --data data/fashion --out fashion.npz     on other images of 28x28 in files like MNIST's
+
+The seed determines the weights, up to how a processor's own kernels round. Nothing is chosen by the test images, which are
+looked at after each epoch. The log goes to result/judge.
+"""
+import argparse
+import pathlib
+import sys
+import time
+
+import numpy
+import threadpoolctl
+
+from lsgan import functions  # lsgan goes before chainer
+
+# isort: split
+import chainer
+import chainer.links as L
+from chainer import datasets, iterators, serializers, training
+from chainer.training import extensions
+
+from lsgan.datasets import mnist
+from lsgan.datasets.images import scaled
+from lsgan.errors import InputError
+from lsgan.metrics.classes import class_shares
+from lsgan.metrics.frechet import frechet_distance
+from lsgan.networks.judge import WEIGHTS, Judge
+from lsgan.training import run, snapshot
+
+BATCH, RATE, SHIFT = 100, 2e-3, 2       # images, of Adam at first, pixels either way
+
+
+def shifted(example):
+    """An image and its label, the image moved at random and filled up with the background, 0."""
+    image, label = example
+    dy, dx = numpy.random.randint(2 * SHIFT + 1, size=2)
+    return scaled(numpy.pad(image, SHIFT)[None, dy:dy + image.shape[0], dx:dx + image.shape[1]]), label
+
+
+def train(data, epochs, seed):
+    """A `Judge` trained on that many passes over `data.train`, by a rate that falls to 0."""
+    numpy.random.seed(seed)     # initial weights, the order of the images, shifts and dropout draw from it
+    judge = Judge(int(data.train_labels.max()) + 1)
+    model = L.Classifier(judge)
+    optimizer = functions.Adam(RATE).setup(model)
+    examples = datasets.TupleDataset(data.train, data.train_labels.astype(numpy.int32))
+    batches = iterators.SerialIterator(datasets.TransformDataset(examples, shifted), BATCH)
+    trainer = training.Trainer(training.updaters.StandardUpdater(batches, optimizer), (epochs, 'epoch'), 'result/judge')
+    trainer.extend(extensions.LinearShift('alpha', (RATE, 0.0), (0, epochs * len(examples) // BATCH)))
+    test = datasets.TupleDataset(scaled(data.test[:, None]), data.test_labels.astype(numpy.int32))
+    trainer.extend(extensions.Evaluator(iterators.SerialIterator(test, 500, repeat=False, shuffle=False), model))
+    trainer.extend(extensions.LogReport())
+    trainer.extend(extensions.PrintReport(['epoch', 'main/loss', 'validation/main/loss', 'validation/main/accuracy',
+                                           'elapsed_time']))
+    trainer.run(show_loop_exception_msg=False)
+    return judge
+
+
+def main(args):
+    if not args.out.parent.is_dir():
+        raise InputError(f'{args.out}: there is no such folder to write it in')
+    data = mnist.load(args.data)
+    if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
+        raise InputError(f'{args.data}: training and test images of 28x28 pixels are needed, and the labels of both')
+    start = time.perf_counter()
+    chainer.global_config.cpu_threads = 1       # sums over threads are rounded differently for each number of them
+    with threadpoolctl.threadpool_limits(1, 'blas'):
+        judge = train(data, args.epoch, args.seed)
+        seconds = time.perf_counter() - start
+        features, probabilities = judge.look(scaled(data.test[:, None]))
+        floor = frechet_distance(judge.look(scaled(data.train[:len(data.test), None]))[0], features)
+    with snapshot.replacing(args.out) as f:
+        serializers.save_npz(f, judge)
+    print(f'{args.out}: {judge.count_params():,} weights, {args.out.stat().st_size / 1000:.0f} kB, {seconds:.0f} s')
+    print(f'accuracy on the test images: {(probabilities.argmax(axis=1) == data.test_labels).mean():.2%}')
+    print('shares of the classes there:', *(f'{share:.3f}' for share in class_shares(probabilities)))
+    print(f'Fréchet distance of the features of the test images to as many training images: {floor:.3f}')
+    return 0
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
+    parser.add_argument('--out', type=pathlib.Path, default=WEIGHTS, metavar='FILE', help='default: the one in the package')
+    parser.add_argument('--epoch', type=int, default=15, help='passes over the training images (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
+    given = parser.parse_args()
+    sys.exit(run.guarded(parser.prog, lambda: main(given)))

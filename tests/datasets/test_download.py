@@ -1,0 +1,272 @@
+import hashlib
+import http.server
+import io
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lsgan.datasets.download import fetch
+from lsgan.errors import InputError
+
+CONTENT = random.Random(0).randbytes(200_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+HALF = len(CONTENT) // 2
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as the first part of the path says."""
+
+    def do_GET(self):
+        (_, kind, _), asked = self.path.split('/'), self.headers['Range']
+        self.server.asked.append((kind, asked))
+        start = int(re.fullmatch(r'bytes=(\d+)-', asked)[1]) if asked and kind not in ('plain', 'unsized', 'chunked') else 0
+        content = b'<html>Sign in</html>' if kind == 'page' else bytes(len(CONTENT)) if kind == 'other' else CONTENT
+        if kind == 'hanging':
+            self.server.over.wait(10)
+        elif kind == 'strange':
+            self.wfile.write(b'SSH-2.0\r\n\r\n')
+        elif kind == 'slow-404':
+            self.server.wait()
+            self.send_error(404)
+        elif kind.isdigit():
+            self.send_error(int(kind))
+        elif start >= len(content):
+            self.send_error(416)
+        elif kind == 'chunked':
+            self.answer(200, [('Transfer-Encoding', 'chunked')])
+            self.wfile.write(b'%x\r\n%b\r\n0\r\n\r\n' % (len(content), content))
+        elif kind == 'unsized':
+            self.answer(200, [])
+            self.wfile.write(content)
+        else:
+            self.answer(206 if start else 200, [('Content-Length', str(len(content) - start))])
+            self.wfile.write(content[start:max(start, HALF)])
+            if kind == 'slow':
+                self.server.wait()
+            if kind == 'stalling':
+                self.server.over.wait(10)
+            elif kind != 'breaking':
+                self.wfile.write(content[max(start, HALF):])
+
+    def answer(self, status, headers):
+        self.protocol_version = 'HTTP/1.1' if ('Transfer-Encoding', 'chunked') in headers else 'HTTP/1.0'
+        self.send_response(status)
+        for header in headers:
+            self.send_header(*header)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):     # of one who hung up
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server; `asked` has the kind and the range of each request, `wait` is what a slow answer waits for."""
+    monkeypatch.setenv('no_proxy', '*')
+    with Server(('127.0.0.1', 0), Handler) as server:
+        server.asked, server.over, server.wait = [], threading.Event(), lambda: None
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    """Fetches the file from mirrors of these kinds into the folder `cache`."""
+    def get(*kinds, stream=None, folder=tmp_path / 'cache', end='/'):
+        url = f'http://127.0.0.1:{server.server_port}'
+        mirrors = [kind if {':', '/'} & set(kind) else f'{url}/{kind}{end}' for kind in kinds]
+        timeout = 0.4 if {'hanging', 'stalling'} & set(kinds) else 20
+        return fetch('data.gz', mirrors, SHA256, folder, timeout, stream or io.StringIO())
+    return get
+
+
+@pytest.fixture
+def part(tmp_path):
+    """Where what has come is kept, in a folder that is there."""
+    (tmp_path / 'cache').mkdir()
+    return tmp_path / 'cache' / 'data.gz.part'
+
+
+def assert_whole(path):
+    assert path.name == 'data.gz' and path.read_bytes() == CONTENT
+    assert os.listdir(path.parent) == ['data.gz']
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize('end', ['', '/'])
+@pytest.mark.parametrize('kind', ['plain', 'ranges', 'unsized', 'chunked'])
+def test_a_file_comes_whole_into_a_new_folder(get, tmp_path, kind, end):
+    path = get(kind, folder=tmp_path / 'a' / 'b', end=end)
+    assert path == tmp_path / 'a' / 'b' / 'data.gz'
+    assert_whole(path)
+
+
+def test_a_file_that_is_there_is_taken_as_it_is(get, server, part):
+    part.with_name('data.gz').write_bytes(CONTENT)
+    stream = io.StringIO()
+    assert_whole(get('plain', stream=stream))
+    assert not server.asked and not stream.getvalue()
+
+
+def test_another_file_of_that_name_is_an_error_and_stays(get, server, part):
+    path = part.with_name('data.gz')
+    path.write_bytes(b'mine')
+    with pytest.raises(InputError, match=f'{path}: .*SHA-256.*remove') as error:
+        get('plain')
+    assert '\n' not in str(error.value)
+    assert path.read_bytes() == b'mine' and not server.asked
+
+
+BAD = {'404': 'HTTP 404 Not Found', '500': 'HTTP 500', 'page': 'SHA-256', 'other': 'SHA-256', 'hanging': 'timed out',
+       'stalling': 'timed out', 'breaking': 'broke at 100,000 of 200,000', 'strange': 'SSH-2.0', 'nobody': 'refused',
+       'nonsense:': 'url type', '/srv/mirror': 'url type'}
+
+
+@pytest.fixture
+def mirror():
+    """The mirror of a kind; nobody listens at that of `nobody`."""
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        yield lambda kind: f'http://127.0.0.1:{unused.getsockname()[1]}' if kind == 'nobody' else kind
+
+
+@pytest.mark.parametrize('kind', BAD)
+def test_after_a_bad_mirror_the_next_is_tried(get, server, mirror, kind):
+    assert_whole(get(mirror(kind), '500', 'ranges'))
+    assert server.asked[-1] == ('ranges', 'bytes=100000-' if kind in ('stalling', 'breaking') else None)
+
+
+@pytest.mark.parametrize('kind', BAD)
+def test_where_every_mirror_is_bad_one_line_says_why_and_what_to_do(get, mirror, tmp_path, kind):
+    with pytest.raises(InputError) as error:
+        get('404', mirror(kind))
+    message = str(error.value)
+    assert BAD[kind] in message and message.startswith('data.gz: ') and f'put it into {tmp_path / "cache"} by hand' in message
+    assert '\n' not in message
+    assert os.listdir(tmp_path / 'cache') == (['data.gz.part'] if kind in ('stalling', 'breaking') else [])
+
+
+def test_no_mirror_at_all_is_an_error(get):
+    with pytest.raises(InputError, match='data.gz: no mirror'):
+        get()
+
+
+@pytest.mark.parametrize('kind', ['breaking', 'stalling'])
+def test_what_has_come_is_continued_the_next_time(get, server, part, kind):
+    with pytest.raises(InputError):
+        get(kind)
+    assert part.read_bytes() == CONTENT[:HALF]
+    assert_whole(get('ranges'))
+    assert server.asked == [(kind, None), ('ranges', f'bytes={HALF}-')]
+
+
+@pytest.mark.parametrize('kind', ['plain', 'unsized', 'chunked'])
+def test_a_server_that_ignores_the_range_sends_the_whole(get, server, part, kind):
+    part.write_bytes(CONTENT[:HALF])
+    assert_whole(get(kind))
+    assert server.asked == [(kind, f'bytes={HALF}-')]
+
+
+@pytest.mark.parametrize('there', [b'<html>', bytes(HALF), bytes(len(CONTENT)), CONTENT + b'more'])
+@pytest.mark.parametrize('kind', ['ranges', 'plain'])
+def test_a_part_of_something_else_is_dropped(get, part, kind, there):
+    part.write_bytes(there)
+    assert_whole(get(kind))
+
+
+def test_a_part_that_is_whole_needs_no_more_bytes(get, server, part):
+    part.write_bytes(CONTENT)
+    assert_whole(get('ranges'))
+    assert server.asked == [('ranges', f'bytes={len(CONTENT)}-')]
+
+
+def test_what_an_interrupt_leaves_is_continued(get, server, part):
+    def interrupt():
+        wait_for(lambda: part.stat().st_size == HALF)
+        os.kill(os.getpid(), signal.SIGINT)
+        server.over.wait(10)
+
+    server.wait = interrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            get('slow')
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert os.listdir(part.parent) == ['data.gz.part'] and part.read_bytes() == CONTENT[:HALF]
+    assert_whole(get('ranges'))
+    assert server.asked[-1] == ('ranges', f'bytes={HALF}-')
+
+
+@pytest.mark.parametrize('kind, requests', [('slow', 1), ('slow-404', 2)])
+def test_of_two_at_once_one_waits_for_the_other_and_helps_itself_where_that_fails(get, server, kind, requests):
+    """Threads that open the same file lock it against each other as processes do."""
+    stream = io.StringIO()
+    server.wait = lambda: wait_for(lambda: 'waiting' in stream.getvalue())
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(get, kind)
+        wait_for(lambda: server.asked)
+        assert_whole(get('ranges', stream=stream))
+        if kind == 'slow':
+            assert_whole(first.result())
+        else:
+            with pytest.raises(InputError):
+                first.result()
+    assert len(server.asked) == requests
+
+
+def test_a_folder_that_cannot_be_made_is_named(get, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError) as error:
+        get('plain', folder=tmp_path / 'file' / 'cache')
+    assert error.value.filename and str(error.value.filename).startswith(str(tmp_path / 'file'))
+
+
+def test_a_full_disk_is_the_error_of_the_file(get, part):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            get('404', 'plain', 'plain')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert error.value.filename == str(part) and error.value.strerror
+    assert_whole(get('ranges'))
+
+
+def test_progress_is_a_line_in_a_file_and_a_bar_on_a_terminal(get, tmp_path):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream, terminal = io.StringIO(), Terminal()
+    get('404', 'plain', stream=stream)
+    assert stream.getvalue() == f'downloading data.gz to {tmp_path / "cache"}\n'
+    (tmp_path / 'cache' / 'data.gz').unlink()
+    get('breaking', 'ranges', stream=terminal)
+    assert 'data.gz: 100%' in terminal.getvalue() and '200k/200k' in terminal.getvalue()

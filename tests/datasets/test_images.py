@@ -1,0 +1,28 @@
+import numpy
+import pytest
+
+from lsgan.datasets.images import ImageSet, scaled, to_bytes
+
+
+def test_bytes_are_scaled_to_between_minus_one_and_one_and_back():
+    every = numpy.arange(256, dtype=numpy.uint8)
+    values = scaled(every)
+    assert values.dtype == numpy.float32
+    numpy.testing.assert_allclose(values[[0, 51, 255]], [-1, -0.6, 1], atol=1e-6)
+    assert numpy.array_equal(to_bytes(values), every)
+    assert to_bytes(numpy.float32([-1.3, 2.0])).tolist() == [0, 255]
+
+
+def test_every_image_is_drawn_equally_often(make_stream):
+    images = numpy.arange(10, dtype=numpy.uint8).reshape(10, 1, 1, 1) * numpy.ones((1, 3, 2, 4), numpy.uint8)
+    drawn = ImageSet(images).sample(20000, make_stream())
+    assert drawn.shape == (20000, 3, 2, 4) and drawn.dtype == numpy.float32
+    assert (drawn == drawn[:, :1, :1, :1]).all()
+    counts = numpy.bincount(to_bytes(drawn[:, 0, 0, 0]), minlength=10)
+    assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
+
+
+def test_the_stream_determines_what_is_drawn(make_stream):
+    images = ImageSet(numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
+    assert numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(1)))
+    assert not numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(2)))

@@ -1,0 +1,70 @@
+import numpy
+import pytest
+
+from lsgan.metrics.classes import class_shares, class_statistics
+
+
+def sure(labels, classes, probability=1.0):
+    """Probabilities that name the labels with that one, the rest on one other class."""
+    probabilities = numpy.zeros((len(labels), classes), numpy.float32)
+    probabilities[numpy.arange(len(labels)), labels] = probability
+    probabilities[numpy.arange(len(labels)), (numpy.array(labels) + 1) % classes] += 1 - probability
+    return probabilities
+
+
+def test_each_sample_counts_for_its_most_probable_class():
+    probabilities = [[0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.0, 1.0, 0.0]]
+    shares = class_shares(probabilities)
+    assert shares.dtype == numpy.float64
+    assert shares.tolist() == [0.25, 0.75, 0]
+
+
+def test_hand_made_samples_give_known_numbers():
+    probabilities = numpy.concatenate([sure([0] * 4 + [1], 4, 0.95), sure([1, 2, 2], 4, 0.6)])
+    assert class_statistics(probabilities, [0.25, 0.25, 0.25, 0.25]) == {
+        'classes_total': 4,
+        'classes_fair': 3,              # shares 1/2, 1/4, 1/4, 0
+        'class_kl': pytest.approx(0.5 * numpy.log(2)),
+        'confident': 5 / 8,
+    }
+
+
+def test_the_types_are_plain_numbers():
+    types = {key: type(value) for key, value in class_statistics(sure([0, 1], 2), [0.5, 0.5]).items()}
+    assert types == {'classes_total': int, 'classes_fair': int, 'class_kl': float, 'confident': float}
+
+
+def test_a_perfect_sampler_and_a_collapsed_one():
+    even = numpy.full(10, 0.1)
+    assert class_statistics(sure(list(range(10)) * 3, 10), even) == {
+        'classes_total': 10, 'classes_fair': 10, 'class_kl': pytest.approx(0, abs=1e-12), 'confident': 1.0}
+    assert class_statistics(sure([7] * 30, 10), even) == {
+        'classes_total': 10, 'classes_fair': 0, 'class_kl': pytest.approx(numpy.log(10)), 'confident': 1.0}
+
+
+@pytest.mark.parametrize('count, fair', [(9, 1), (10, 2), (40, 2), (41, 1)])
+def test_a_class_is_fair_from_half_to_twice_its_share(count, fair):
+    probabilities = sure([0] * count + [1] * (100 - count), 2)
+    assert class_statistics(probabilities, [0.2, 0.8])['classes_fair'] == fair
+
+
+def test_a_class_without_a_share_is_fair_while_it_has_no_sample():
+    assert class_statistics(sure([0, 1], 3), [0.5, 0.5, 0])['classes_fair'] == 3
+    assert class_statistics(sure([0, 1, 2], 3), [0.5, 0.5, 0])['classes_fair'] == 2
+
+
+@pytest.mark.parametrize('probability, confident', [(0.9, 0), (0.901, 1)])
+def test_a_sample_is_confident_above_nine_tenths(probability, confident):
+    assert class_statistics(numpy.array([[probability, 1 - probability]]), [1, 0])['confident'] == confident
+
+
+@pytest.mark.parametrize('shape', [(5,), (0, 3), (5, 0), (5, 3, 1)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r'probabilities of shape \(N, K\)'):
+        class_shares(numpy.zeros(shape))
+
+
+@pytest.mark.parametrize('shape', [(1,), (4,), (3, 1), ()])
+def test_shares_of_other_classes_are_refused(shape):
+    with pytest.raises(ValueError, match='shares of 3 classes'):
+        class_statistics(numpy.ones((2, 3)), numpy.ones(shape))

@@ -1,0 +1,162 @@
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy
+import pytest
+from chainer import serializers
+from PIL import Image, ImageDraw
+
+from lsgan import functions
+from lsgan.errors import InputError
+from lsgan.networks.judge import WEIGHTS, Judge, load_judge
+
+STROKES = [     # of the digits from 0 on, from corner to corner
+    [(14, 5), (9, 9), (9, 18), (14, 23), (19, 18), (19, 9), (14, 5)],
+    [(14, 4), (14, 24)],
+    [(9, 8), (14, 5), (18, 9), (9, 22), (20, 22)],
+    [(9, 5), (18, 5), (13, 12), (18, 17), (14, 22), (9, 20)],
+    [(10, 5), (9, 14), (19, 14), (19, 5), (18, 23)],
+    [(19, 5), (10, 5), (10, 13), (17, 14), (18, 19), (9, 22)],
+    [(16, 4), (10, 12), (10, 20), (17, 22), (18, 15), (11, 15)],
+    [(8, 6), (20, 6), (13, 23)],
+    [(14, 5), (10, 9), (18, 17), (14, 22), (10, 17), (18, 9), (14, 5)],
+    [(18, 9), (12, 5), (10, 10), (15, 13), (18, 9), (16, 23)],
+]
+
+
+@pytest.fixture(scope='module')
+def judge():
+    return load_judge()
+
+
+@pytest.fixture(scope='module')
+def images():
+    """Blots, in [-1, 1]."""
+    x = numpy.random.default_rng(0).standard_normal((23, 1, 7, 7)).repeat(4, axis=2).repeat(4, axis=3)
+    return numpy.tanh(x).astype(numpy.float32)
+
+
+def test_the_committed_weights_are_small_and_of_ten_classes(judge):
+    assert judge.last.b.shape == (10,)
+    assert judge.count_params() < 150_000
+    assert WEIGHTS.stat().st_size < 600_000
+    assert all(numpy.isfinite(p.array).all() for p in judge.params())
+
+
+def test_it_reads_digits_drawn_by_hand(judge):
+    drawings = [Image.new('L', (28, 28)) for _ in STROKES]
+    for drawing, corners in zip(drawings, STROKES):
+        ImageDraw.Draw(drawing).line(corners, 255, 3)
+    _, probabilities = judge.look(numpy.stack([numpy.array(d) for d in drawings])[:, None] / 127.5 - 1)
+    assert probabilities.argmax(axis=1).tolist() == list(range(10))
+    assert probabilities.max(axis=1).mean() > 0.9
+
+
+def test_what_it_sees_in_images(judge, images):
+    features, probabilities = judge.look(images)
+    assert (type(features), features.shape, features.dtype) == (numpy.ndarray, (23, 64), numpy.float32)
+    assert (type(probabilities), probabilities.shape, probabilities.dtype) == (numpy.ndarray, (23, 10), numpy.float32)
+    assert features.min() >= 0
+    assert features.std(axis=0).max() > 0.1
+    numpy.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    with chainer.using_config('train', False):
+        numpy.testing.assert_allclose(judge.features(images).array, features, rtol=1e-5, atol=1e-5)
+        numpy.testing.assert_allclose(F.softmax(judge(images)).array, probabilities, rtol=1e-4, atol=1e-6)
+        assert judge(images).shape == (23, 10)
+
+
+@pytest.mark.parametrize('batch', [1, 7, 23])
+def test_the_batch_changes_nothing(judge, images, batch):
+    for mine, whole in zip(judge.look(images, batch), judge.look(images)):
+        numpy.testing.assert_allclose(mine, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_images_in_double_precision_are_the_same_images(judge, images):
+    for mine, single in zip(judge.look(images.astype(numpy.float64)), judge.look(images)):
+        numpy.testing.assert_array_equal(mine, single)
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_looking_leaves_all_as_it_was(judge, images, train):
+    before = {name: value.copy() for name, value in state(judge).items()}
+    numpy.random.seed(0)
+    with chainer.using_config('train', train):
+        judge.look(images)
+        assert chainer.config.train is train
+        assert chainer.config.enable_backprop
+    for name, value in state(judge).items():
+        numpy.testing.assert_array_equal(value, before[name], err_msg=name)
+    assert numpy.random.random() == numpy.random.RandomState(0).random_sample()
+
+
+def state(link):
+    """All that is saved of a link, by name."""
+    serializer = serializers.DictionarySerializer()
+    serializer.save(link)
+    return serializer.target
+
+
+def test_loading_draws_nothing_random():
+    numpy.random.seed(0)
+    load_judge()
+    assert numpy.random.random() == numpy.random.RandomState(0).random_sample()
+
+
+def test_classifier_trains_it(images):
+    numpy.random.seed(0)
+    model = L.Classifier(Judge(3))
+    optimizer = functions.Adam(1e-2).setup(model)
+    labels = numpy.arange(23, dtype=numpy.int32) % 3
+    for _ in range(30):
+        optimizer.update(model, images, labels)
+    assert (model.predictor.look(images)[1].argmax(axis=1) == labels).all()
+
+
+def test_a_judge_of_other_classes_is_read_back(tmp_path, images):
+    numpy.random.seed(0)
+    other = Judge(47)
+    other(images)       # moves the running statistics
+    serializers.save_npz(tmp_path / 'judge.npz', other)
+    read = load_judge(tmp_path / 'judge.npz')
+    for mine, saved in zip(read.look(images), other.look(images)):
+        numpy.testing.assert_array_equal(mine, saved)
+    assert read.look(images)[1].shape == (23, 47)
+
+
+def refused(path):
+    with pytest.raises(InputError) as error:
+        load_judge(path)
+    message = str(error.value)
+    assert message.startswith(f'{path}: ')
+    assert '\n' not in message
+    return message.removeprefix(f'{path}: ')
+
+
+@pytest.mark.parametrize('link', [L.Linear(3, 2), L.Classifier(Judge()), chainer.Sequential(L.Linear(2, 3))])
+def test_weights_of_another_network_are_refused(tmp_path, link):
+    path = tmp_path / 'other.npz'
+    serializers.save_npz(path, link)
+    assert refused(path) == 'weights of another network than the judge'
+
+
+@pytest.mark.parametrize('last', [numpy.zeros((3, 10)), numpy.zeros(10), numpy.float32(0)])
+def test_arrays_of_other_shapes_and_types_are_refused(tmp_path, last):
+    path = tmp_path / 'other.npz'
+    numpy.savez(path, **{**state(Judge()), 'last/b': last})
+    assert refused(path) == 'weights of another network than the judge'
+
+
+@pytest.mark.parametrize('content', [b'', b'no zip', WEIGHTS.read_bytes()[:1000], WEIGHTS.read_bytes()[:-1000]])
+def test_damaged_files_are_refused(tmp_path, content):
+    path = tmp_path / 'judge.npz'
+    path.write_bytes(content)
+    assert refused(path).startswith('truncated, damaged or no npz file')
+
+
+def test_what_is_no_npz_file_is_refused(tmp_path):
+    assert refused(tmp_path / 'none.npz') == 'No such file or directory'
+    assert refused(tmp_path) == 'Is a directory'
+    numpy.save(tmp_path / 'array.npy', numpy.zeros(3))
+    assert refused(tmp_path / 'array.npy').startswith('truncated, damaged or no npz file')
+    numpy.savez(tmp_path / 'pickled.npz', numpy.array([None]))
+    assert refused(tmp_path / 'pickled.npz').startswith('truncated, damaged or no npz file')

@@ -1,0 +1,131 @@
+#!/usr/bin/env python
+"""Trains a GAN on MNIST, or on any images in its format, and lets a classifier judge the digits that come out.
+
+    train_mnist.py                                      least squares GAN, our tuned settings; downloads MNIST once
+    train_mnist.py --preset blog -o result/mlp          the blog post's settings, which never learned
+    train_mnist.py --loss wgan -o result/wgan           another loss
+    train_mnist.py --data DIR                           idx files of yours: MNIST's, Fashion-MNIST's, EMNIST's, ...
+    train_mnist.py --resume                             go on after Ctrl-C or a crash
+    visualize.py all result/mnist                       every picture of a run
+
+Pictures, log, snapshots and metrics go to the run folder, result/mnist.
+"""
+import sys
+
+from lsgan.datasets import mnist
+from lsgan.datasets.images import ImageSet, to_bytes
+from lsgan.errors import InputError
+from lsgan.figures import images
+from lsgan.functions.perceptron import ACTIVATIONS
+from lsgan.metrics.classes import class_shares
+from lsgan.networks.gaussian import INITIALIZERS
+from lsgan.networks.image import Discriminator, Generator
+from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
+from lsgan.training import flags, run
+from lsgan.training.judgement import Judgement
+
+# Arjovsky et al. 2017, algorithm 1
+WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+
+PRESETS = {
+    'default': {
+        'about': 'our own',
+        'data': None, 'judge': None,
+        'network': 'conv', 'latent': 64, 'latent_distribution': 'normal', 'hidden_g': [128, 64], 'hidden_d': [32, 64],
+        'activation_g': 'relu', 'activation_d': 'leaky_relu', 'norm': 'both', 'init': 'normal', 'init_std': [0.02, 0.02],
+        'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
+        'optimizer': 'adam', 'lr_g': 2e-4, 'lr_d': 2e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
+        'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
+        'batchsize': 100, 'epoch': 30, 'epoch_size': 600,
+        'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 6},
+                     ('network', 'mlp'): {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}},
+    },
+    'blog': {
+        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, and its code',
+        'network': 'mlp', 'latent': 50, 'latent_distribution': 'uniform', 'hidden_g': [500, 500], 'hidden_d': [500, 500],
+        'norm': 'g', 'init_std': [0.001, 0.001], 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1, 'lr_decay': 0.0, 'average': 0.0,
+        'epoch': 1000, 'epoch_size': 500,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 200}},
+    },
+    'pfnet': {
+        'about': "of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN",
+        'latent': 1024, 'latent_distribution': 'uniform', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512],
+        'init': 'lecun', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3, 'lr_decay': 0.0, 'average': 0.0,
+        'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 20}},
+    },
+}
+
+
+def make_parser():
+    parser = flags.Parser('mnist', __doc__, PRESETS)
+    flags.add_common(parser)
+    data = parser.add_argument_group('data')
+    data.add_argument('--data', type=flags.path, metavar='PATH',
+                      help='folder of idx files, or one file of training images (default: MNIST, downloaded into the cache)')
+    data.add_argument('--judge', type=flags.path, metavar='FILE',
+                      help='classifier made by results/mnist/judge.py (default: the one that comes along, of digits)')
+    nets = parser.add_argument_group('networks')
+    parser.setting('--network', choices=['conv', 'mlp'], group=nets,
+                   help='convolutional, or perceptrons, which normalise after the activation')
+    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
+    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets, help='of each; uniform in [-1, 1)')
+    for net, name, what in ('g', 'G', 'before each deconvolution'), ('d', 'D', 'after each convolution'):
+        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
+                       help=f"units of {name}'s hidden layers, or channels {what}")
+        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f'after each of them, in {name}')
+    parser.setting('--norm', choices=['none', 'g', 'd', 'both'], group=nets, help='which networks have batch normalisation')
+    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
+    parser.setting('--init-std', type=flags.above_zero, nargs=2, group=nets, metavar=('G', 'D'),
+                   help='standard deviation of the initial weights of each network, with --init normal')
+    return parser
+
+
+def networks(settings, shape):
+    """Generator and discriminator of images of shape (C, H, W).
+
+    Raises:
+        InputError: where the convolutional ones cannot be of that size.
+    """
+    initial_g, initial_d = (INITIALIZERS[settings['init']](*[std] * (settings['init'] == 'normal'))
+                            for std in settings['init_std'])
+    norm_g, norm_d = settings['norm'] in ('g', 'both'), settings['norm'] in ('d', 'both')
+    latent, hidden_g, hidden_d = settings['latent'], settings['hidden_g'], settings['hidden_d']
+    activation_g, activation_d = settings['activation_g'], settings['activation_d']
+    if settings['network'] == 'mlp':
+        return (PerceptronGenerator(latent, hidden_g, shape, activation_g, norm_g, initial_g),
+                PerceptronDiscriminator(shape, hidden_d, activation_d, norm_d, initial_d))
+    colours, *size = shape
+    if size[0] % 2 or size[1] % 2 or min(size) < 2 ** len(hidden_d):
+        raise InputError(f'images of {size[0]} x {size[1]} pixels: --network conv with {len(hidden_d)} convolutions takes '
+                         f'even sides of at least {2 ** len(hidden_d)}; --network mlp takes any')
+    return (Generator(latent, hidden_g, size, colours, activation_g, 'channel' if norm_g else None, initial_g),
+            Discriminator(hidden_d, size, colours, activation_d, 'but first' if norm_d else None, initial_d))
+
+
+def build(settings):
+    """The experiment that the settings describe, a `lsgan.training.run.Experiment`."""
+    data = mnist.load(settings['data'])
+    train = data.train[:, None]
+    # where there is no test set, the metrics compare with what was trained on
+    judgement = Judgement(train, train if data.test is None else data.test[:, None], settings['judge'])
+    generator, discriminator = networks(settings, train.shape[1:])
+
+    def grid(samples, file, title):
+        images.grid(file, to_bytes(samples[:100]), title)
+
+    def classes(samples, file, title):
+        images.histogram(file, class_shares(judgement.probabilities(samples)), judgement.real_shares, title)
+
+    return run.Experiment(
+        generator=generator, discriminator=discriminator,
+        latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
+        data=ImageSet(train), samples=10000, shown=100, evaluate=judgement.metrics,
+        draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
+        show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
+        blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
+
+
+if __name__ == '__main__':
+    sys.exit(run.main(make_parser(), build))
