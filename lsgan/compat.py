@@ -71,6 +71,21 @@ class pkg_resources:
                     raise pkg_resources.ResolutionError(str(requirement))
 
 
+class UnusableChainer(ImportError):
+    """The Chainer that is installed is not the one that lsgan needs; a program that does not catch it ends in one line."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        sys.excepthook = _excepthook
+
+
+def _excepthook(kind, error, trace):
+    if not issubclass(kind, UnusableChainer):
+        return sys.__excepthook__(kind, error, trace)
+    print(f'{sys.argv[0]}: {error}' if sys.argv[0] else error, file=sys.stderr)
+    raise SystemExit(2)     # the status of what a user can mend
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname):
@@ -78,8 +93,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
         source = importlib.util.decode_source(self.get_data(path))
         for old, new, count in PATCHES[fullname]:
             if source.count(old) != count:
-                raise ImportError(f'lsgan needs the unmodified Chainer {CHAINER_VERSION}, and {path} is not it: '
-                                  f"reinstall with pip install --force-reinstall 'chainer=={CHAINER_VERSION}'")
+                raise UnusableChainer(f'lsgan needs the unmodified Chainer {CHAINER_VERSION}, and {path} is not it: '
+                                      f"reinstall with pip install --force-reinstall 'chainer=={CHAINER_VERSION}'")
             source = source.replace(old, new)
         return compile(source, path, 'exec', dont_inherit=True)
 
@@ -104,14 +119,15 @@ def _check_version():
     except importlib.metadata.PackageNotFoundError:
         return          # a bare source tree on the path: the patches check what they replace
     if version != CHAINER_VERSION:
-        raise ImportError(f'lsgan needs Chainer {CHAINER_VERSION}, and {version} is installed: '
-                          f"pip install 'chainer=={CHAINER_VERSION}'")
+        raise UnusableChainer(f'lsgan needs Chainer {CHAINER_VERSION}, and {version} is installed: '
+                              f"pip install 'chainer=={CHAINER_VERSION}'")
 
 
 def install():
     """Makes `import chainer` work from here on.
 
-    Raises ImportError where Chainer was imported before, or is another version than 7.8.1 (the latter when it is imported).
+    Raises ImportError where Chainer was imported before, and `UnusableChainer`, when it is imported, where it is another version
+    than 7.8.1 or was changed.
     """
     if _Finder in sys.meta_path:
         return

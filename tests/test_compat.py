@@ -69,6 +69,16 @@ def test_another_version_of_chainer_is_refused_in_one_line(tmp_path, version):
     assert "pip install 'chainer==7.8.1'" in said
 
 
+def test_a_script_says_nothing_else_and_other_errors_stay_as_they_are(tmp_path):
+    fake_chainer(tmp_path, '7.8.0')
+    for script in 'train_gaussian.py', 'visualize.py':
+        result = python(ROOT / script, '--help', path=[tmp_path])
+        assert result.returncode == 2
+        assert len(result.stderr.splitlines()) == 1 and 'lsgan needs Chainer 7.8.1, and 7.8.0 is installed' in result.stderr
+    caught = 'import lsgan\ntry:\n    import chainer\nexcept ImportError:\n    1 / 0'
+    assert 'Traceback' in python('-c', caught, path=[tmp_path]).stderr
+
+
 def test_the_right_version_is_accepted_and_patched(tmp_path):
     source = (CHAINER / '_environment_check.py').read_text()
     fake_chainer(tmp_path, '7.8.1', _environment_check=source)
