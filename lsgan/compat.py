@@ -126,7 +126,7 @@ def _check_version():
 def install():
     """Makes `import chainer` work from here on.
 
-    Raises ImportError where Chainer was imported before, and `UnusableChainer`, when it is imported, where it is another version
+    Raises ImportError where Chainer was imported before. Importing it raises `UnusableChainer` where it is another version
     than 7.8.1 or was changed.
     """
     if _Finder in sys.meta_path:

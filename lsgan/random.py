@@ -1,5 +1,6 @@
 """Streams of random numbers that a run is determined by, each named, seeded and saved on its own."""
 import json
+import math
 import zlib
 
 import chainer
@@ -74,6 +75,56 @@ class Latent:
 
     def __call__(self, n):
         return self._draw((n, self.size))
+
+
+def path(a, b, steps, distribution):
+    """Latents on the way from one latent to another: (steps, size); the first is a and the last b, to the bit.
+
+    The way between uniform latents is straight. Normal latents nearly all have about the same length, and halfway on a
+    straight way it would be one that a generator has hardly seen: they turn (White 2016, arXiv:1609.04468), while their length
+    goes evenly from that of a to that of b.
+
+    Args:
+        a, b: NumPy arrays of shape (size,).
+        steps (int): at least 2.
+        distribution (str): of the latents, see `Latent`.
+    """
+    t = numpy.linspace(0, 1, steps)[:, None]
+    if distribution == 'uniform':
+        way = (1 - t) * a + t * b
+    else:
+        (u, from_), (v, to) = (_direction(x.astype(numpy.float64)) for x in (a, b))
+        u, v = (u, v) if from_ and to else (u + v, u + v)      # zero has no direction but takes that of the other
+        across = v - (u @ v) * u        # what is at right angles to a, on b's side
+        angle = math.atan2(numpy.linalg.norm(across), u @ v)
+        if numpy.linalg.norm(across) < 1e-6:    # of opposite directions every side is b's: one of those farthest from a
+            k = abs(u).argmin()
+            across = -u[k] * u
+            across[k] += 1
+        way = ((1 - t) * from_ + t * to) * (numpy.cos(t * angle) * u + numpy.sin(t * angle) * _direction(across)[0])
+    way = way.astype(a.dtype)
+    way[0], way[-1] = a, b
+    return way
+
+
+def analogy(a, b, c, distribution):
+    """The latent that is to c as a is to b, a - b + c (Radford et al. 2016, arXiv:1511.06434): of shape (size,).
+
+    Args:
+        a, b, c: NumPy arrays of shape (size,).
+        distribution (str): of the latents, see `Latent`.
+    """
+    result = a - b + c
+    if distribution == 'uniform':
+        return numpy.clip(result, -1, 1)        # no latent in training was outside
+    # of three normal latents the sum is longer than each, by the root of 3: as long as no latent in training was
+    return _direction(result)[0] * numpy.mean([numpy.linalg.norm(x) for x in (a, b, c)], dtype=result.dtype)
+
+
+def _direction(x):
+    """A vector of length 1 and the length that x has; the vector of length 0 stays one."""
+    length = numpy.linalg.norm(x)
+    return x / (length or 1), length
 
 
 def serialize_global(serializer):

@@ -6,10 +6,11 @@ from matplotlib.figure import Figure
 
 from lsgan.figures import palette
 
-_DPI, _SIDE, _TITLE, _GAP = 100, 64, 40, 2      # pixels: least side of an image, height of the title, white between images
+_DPI, _SIDE, _GAP = 100, 64, 2     # pixels: least side of an image, white between images
+_TITLE, _HEADINGS = 40, 26         # pixels: their heights
 
 
-def grid(file, images, title, columns=10):
+def grid(file, images, title, columns=10, headings=()):
     """Writes a PNG of images in rows, each enlarged by a whole number to at least 64 pixels.
 
     Args:
@@ -17,6 +18,7 @@ def grid(file, images, title, columns=10):
         images: uint8 array of shape (N, C, H, W), grey (C = 1) or RGB (C = 3).
         title (str): one line.
         columns (int): images in a row.
+        headings (sequence of str): what stands above each column, or nothing.
     """
     n, _, height, width = images.shape
     columns = min(columns, n)
@@ -24,14 +26,19 @@ def grid(file, images, title, columns=10):
     cells = numpy.repeat(numpy.repeat(images, zoom, axis=2), zoom, axis=3)
     cells = numpy.broadcast_to(cells, (n, 3, height * zoom, width * zoom)).transpose(0, 2, 3, 1)
     step_y, step_x = height * zoom + _GAP, width * zoom + _GAP
-    sheet = numpy.full((_TITLE + rows * step_y, columns * step_x - _GAP, 3), 255, numpy.uint8)
+    top = _TITLE + (_HEADINGS if headings else 0)
+    sheet = numpy.full((top + rows * step_y, columns * step_x - _GAP, 3), 255, numpy.uint8)
     for i, cell in enumerate(cells):
-        y, x = _TITLE + i // columns * step_y, i % columns * step_x
+        y, x = top + i // columns * step_y, i % columns * step_x
         sheet[y:y + cell.shape[0], x:x + cell.shape[1]] = cell
-    figure = Figure((sheet.shape[1] / _DPI, sheet.shape[0] / _DPI), dpi=_DPI)
+    tall, wide, _ = sheet.shape
+    figure = Figure(((wide + 0.5) / _DPI, (tall + 0.5) / _DPI), dpi=_DPI)      # exact sizes may be cut to a pixel less
     figure.figimage(sheet)
-    size = palette.TITLE * min(1, sheet.shape[1] / (13 * max(1, len(title))))       # a long title still fits
-    figure.text(0.5, 1 - _TITLE / 2 / sheet.shape[0], title, fontsize=size, fontweight='bold', ha='center', va='center')
+    size = palette.TITLE * min(1, wide / (13 * max(1, len(title))))     # a long title still fits
+    figure.text(0.5, 1 - _TITLE / 2 / tall, title, fontsize=size, fontweight='bold', ha='center', va='center')
+    for i, heading in enumerate(headings):
+        x = (i * step_x + width * zoom / 2) / wide
+        figure.text(x, 1 - (_TITLE + _HEADINGS / 2) / tall, heading, fontsize=palette.LABEL, ha='center', va='center')
     figure.savefig(file, format='png')
 
 

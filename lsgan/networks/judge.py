@@ -5,10 +5,9 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy
-from chainer import serializers
 
 from lsgan import links
-from lsgan.errors import InputError
+from lsgan.npz import load_weights, read_arrays
 
 WEIGHTS = pathlib.Path(__file__).with_name('judge.npz')     # of MNIST's digits, by results/mnist/judge.py
 
@@ -71,17 +70,7 @@ def load_judge(path=None):
         InputError: where the file is missing, damaged or of another network.
     """
     path = path or WEIGHTS
-    try:
-        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
-            saved = {key: f[key] for key in f.files}        # zip checks each one's CRC
-    except Exception as error:      # the system, zipfile, zlib and NumPy each have their own for what they cannot read
-        reason = getattr(error, 'strerror', None) or f'truncated, damaged or no npz file ({type(error).__name__})'
-        raise InputError(f'{path}: {reason}') from None
-    judge = Judge(saved['last/b'].size if 'last/b' in saved else 10, initialW=0)
-    fresh = serializers.DictionarySerializer()
-    fresh.save(judge)
-    saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))
-    if saved_kinds != kinds:
-        raise InputError(f'{path}: weights of another network than the judge')
-    serializers.NpzDeserializer(saved).load(judge)
+    classes = read_arrays(path).get('last/b', numpy.zeros(10)).size
+    judge = Judge(classes, initialW=0)
+    load_weights(path, judge, 'the judge')
     return judge

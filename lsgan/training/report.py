@@ -2,8 +2,6 @@
 import functools
 import io
 
-from chainer import serializers
-
 from lsgan.errors import InputError
 from lsgan.figures.curves import curves
 from lsgan.training import snapshot
@@ -12,21 +10,6 @@ from lsgan.training import snapshot
 def title(settings, iteration):
     """What a picture of a run says above it."""
     return f'{settings["loss"].upper()}, {iteration:,} updates'
-
-
-def load_weights(path, link):
-    """Puts the weights in a generator_iter_N.npz into a link; nothing is unpickled.
-
-    Raises:
-        InputError: where the file is damaged, or of another link; this one is then as it was.
-    """
-    saved = snapshot.read_arrays(path)
-    fresh = serializers.DictionarySerializer()
-    fresh.save(link)
-    saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))
-    if saved_kinds != kinds:
-        raise InputError(f'{path}: weights of another network than config.json describes')
-    serializers.NpzDeserializer(saved).load(link)
 
 
 def read_log(folder):

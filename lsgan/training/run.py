@@ -120,14 +120,20 @@ def _train(parser, build, given):
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
     print(f'\nafter {updater.iteration:,} updates:')
-    for name, value in metrics.items():
-        print(f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}'))
+    for line in tell(metrics):
+        print(line)
     final = sample(made, updater.sampler, settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
+
+
+def tell(metrics):
+    """Yields a line for each of the metrics, a dict of numbers."""
+    for name, value in metrics.items():
+        yield f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}')
 
 
 def _run(trainer, start):

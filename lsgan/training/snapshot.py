@@ -10,6 +10,7 @@ import numpy
 from chainer import serializers
 
 from lsgan.errors import InputError
+from lsgan.npz import read_arrays
 
 FREE = {'snapshot_interval', 'keep'}      # settings that do not change what is computed
 _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
@@ -56,22 +57,6 @@ def read_json(path):
         raise InputError(f'{path}: no such file') from None
     except ValueError:
         raise InputError(f'{path}: damaged, no JSON') from None
-
-
-def read_arrays(path):
-    """The arrays in an npz file by name; nothing is unpickled.
-
-    Raises:
-        InputError: where the file is missing, truncated, damaged or holds something else.
-    """
-    try:
-        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
-            return {key: f[key] for key in f.files}     # zip checks each one's CRC
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    except Exception as error:      # the system, zipfile, zlib and NumPy each have their own for what they cannot read
-        reason = getattr(error, 'strerror', None) or f'truncated, damaged or no npz file ({type(error).__name__})'
-        raise InputError(f'{path}: {reason}') from None
 
 
 def save(path, trainer, settings):

@@ -9,19 +9,14 @@ A run that was stopped goes on where it was; a finished one appends its row, wit
 result/sweep stays for pictures. Run it from a clean checkout.
 """
 import argparse
-import concurrent.futures
-import csv
-import fcntl
-import json
-import os
 import pathlib
-import subprocess
-import sys
+
+from lsgan.training.sweep import rows, sweep
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-COLUMNS = ['name', 'seed', 'commit', 'flags', 'seconds', 'iteration', 'modes_total', 'modes_captured', 'modes_fair',
-           'high_quality', 'spread_min', 'spread_max', 'sliced_wasserstein', 'sliced_wasserstein_floor', 'images_per_second']
+METRICS = ('iteration', 'modes_total', 'modes_captured', 'modes_fair', 'high_quality', 'spread_min', 'spread_max',
+           'sliced_wasserstein', 'sliced_wasserstein_floor', 'images_per_second')
 
 TEN, THREE = range(10), range(3)
 # name: (flags, seeds), in the order in which they run
@@ -49,39 +44,13 @@ RUNS = {
 }
 
 
-def rows(path):
-    """The rows of a table as dicts of text; none where there is no file."""
-    if not path.exists():
-        return []
-    with open(path, newline='') as f:
-        return list(csv.DictReader(f))
+def make(table, wanted, jobs):
+    """Makes the rows of those runs that the table lacks, each of (name, flags, seed), and prints a line about each."""
+    def numbers(metrics, log):
+        return {key: metrics[key] for key in METRICS}
 
-
-def append(path, row):
-    """Adds one row to a table, under a lock, and the header where it is new."""
-    with open(path, 'a', newline='') as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        writer = csv.DictWriter(f, COLUMNS)
-        if os.fstat(f.fileno()).st_size == 0:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def do(name, flags, seed, path):
-    """One run and its row in that table; returns a line about it."""
-    out = f'result/sweep/{name.replace(" ", "-")}-{seed}'
-    folder = ROOT / out
-    new = [*flags.split(), '--seed', str(seed)] if not (folder / 'config.json').exists() else []
-    done = subprocess.run([sys.executable, 'train_gaussian.py', '--resume', '-o', out, *new], cwd=ROOT,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        return f'{name} {seed}: {done.stderr.strip()}'
-    config, metrics, log = (json.loads((folder / file).read_text()) for file in ('config.json', 'metrics.json', 'log'))
-    seconds = log[-1]['elapsed_time']       # in training, that before a stop included
-    numbers = {key: f'{metrics[key]:.6g}' for key in COLUMNS if key in metrics}
-    append(path, {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
-                  'seconds': f'{seconds:.0f}', **numbers})
-    return f'{name} {seed}: {seconds:.0f} s, {metrics["modes_fair"]} fair modes, {metrics["high_quality"]:.3f} of high quality'
+    for line in sweep(ROOT / 'train_gaussian.py', table, wanted, numbers, jobs):
+        print(line, flush=True)
 
 
 def main():
@@ -98,9 +67,7 @@ def main():
     if args.list:
         print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
         return
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for line in pool.map(lambda run: do(*run, HERE / 'runs.csv'), missing):
-            print(line, flush=True)
+    make(HERE / 'runs.csv', missing, args.jobs)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,9 @@
 """
 import statistics
 
-from sweep import HERE, RUNS, rows
+from sweep import HERE, RUNS
+
+from lsgan.training.sweep import rows
 
 
 def meets_target(row):

@@ -8,11 +8,12 @@ on seed 100, then the best four of them again on seeds 101 to 103. The best is t
 that of the smallest mean distance. Trials see as many real examples as the default. Those that are there are not made again.
 """
 import argparse
-import concurrent.futures
 import random
 import statistics
 
-from sweep import HERE, do, rows
+from sweep import HERE, make
+
+from lsgan.training.sweep import rows
 
 TRIALS = HERE / 'trials.csv'
 DRAWN, FINAL_SEEDS = 25, (101, 102, 103)
@@ -54,11 +55,7 @@ def main():
         return [row for row in rows(TRIALS) if row['flags'] in number]
 
     def run(wanted):
-        there = {(row['flags'], int(row['seed'])) for row in trials()}
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            for line in pool.map(lambda trial: do(f'tune {args.loss} {number[trial[0]]}', *trial, TRIALS),
-                                 [trial for trial in wanted if trial not in there]):
-                print(line, flush=True)
+        make(TRIALS, [(f'tune {args.loss} {number[flags]}', flags, seed) for flags, seed in wanted], args.jobs)
 
     def rank(seeds):
         tried = {}

@@ -1,0 +1,41 @@
+"""Reading npz files, of which nothing is unpickled."""
+import numpy
+from chainer import serializers
+
+from lsgan.errors import InputError
+
+
+def read_arrays(path):
+    """The arrays in an npz file by name; nothing is unpickled.
+
+    Raises:
+        InputError: where the file is missing, truncated, damaged or holds something else.
+    """
+    try:
+        with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
+            return {key: f[key] for key in f.files}     # zip checks each one's CRC
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:      # the system, zipfile, zlib and NumPy each have their own for what they cannot read
+        reason = getattr(error, 'strerror', None) or f'truncated, damaged or no npz file ({type(error).__name__})'
+        raise InputError(f'{path}: {reason}') from None
+
+
+def load_weights(path, link, expected):
+    """Puts the weights in an npz file, as Chainer's `save_npz` writes it, into a link.
+
+    Args:
+        path: the file.
+        link (chainer.Link): with parameters of the saved shapes; after an error it is as it was.
+        expected (str): what the link is, for the message.
+
+    Raises:
+        InputError: where the file is missing, damaged, or of another link.
+    """
+    saved = read_arrays(path)
+    fresh = serializers.DictionarySerializer()
+    fresh.save(link)
+    saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))
+    if saved_kinds != kinds:
+        raise InputError(f'{path}: weights of another network than {expected}')
+    serializers.NpzDeserializer(saved).load(link)
