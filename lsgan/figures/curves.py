@@ -35,9 +35,13 @@ class Panel:
 
 PANELS = (
     Panel('loss', {'gen/loss': 'G', 'dis/loss': 'D'}),
+    Panel("mean of D's outputs", {'dis/real': 'real', 'dis/fake': 'generated'}),
+    Panel('norm of the gradient', {'gen/gradient': 'G', 'dis/gradient': 'D'}, scale='log'),
     Panel('modes', {'modes_captured': 'captured', 'modes_fair': 'fair share'}, {'modes_total': 'all'}, within=(0,)),
     Panel('high quality, share of samples', {'high_quality': 'generated'}, within=(0, 1)),
     Panel('sliced Wasserstein distance', {'sliced_wasserstein': 'generated'}, {'sliced_wasserstein_floor': 'real'}, 'log'),
+    Panel('classes', {'classes_fair': 'fair share'}, {'classes_total': 'all'}, within=(0,)),
+    Panel('confidently recognised, share of samples', {'confident': 'generated'}, within=(0, 1)),
     Panel('Fréchet distance', {'frechet_distance': 'generated'}, {'frechet_distance_floor': 'real'}, 'log'),
 )
 
@@ -81,9 +85,6 @@ def _draw(ax, panel, logs):
     """Draws the curves of a panel, with a legend beside it where there is more than one kind of them."""
     if panel.scale == 'log':
         ax.set_yscale('log')
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        ax.yaxis.set_major_formatter('{x:g}')
-        ax.minorticks_off()
     else:
         ax.locator_params('y', nbins=5, steps=(1, 2, 2.5, 5, 10))
     several, kinds = len(logs) > 1, []
@@ -98,6 +99,11 @@ def _draw(ax, panel, logs):
             kinds.append(Line2D([], [], label=name, **style))
     ax.update_datalim([(0, value) for value in panel.within], updatex=False)
     ax.autoscale_view(scalex=False)
+    if panel.scale == 'log':
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 100 * low else (1,), numticks=5))
+        ax.yaxis.set_major_formatter('{x:g}')
+        ax.minorticks_off()
     ax.set_title(panel.title, fontsize=palette.LABEL, loc='left')
     ax.grid(color=palette.GRID)
     ax.spines[['top', 'right']].set_visible(False)
