@@ -1,6 +1,8 @@
-"""Runs the training script as a user does, and compares what it leaves."""
+"""Runs the training scripts as a user does, makes data for them, and compares what they leave."""
+import gzip
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 
@@ -13,8 +15,8 @@ SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--metric
 TIMED = {'elapsed_time', 'images_per_second'}
 
 
-def start(*flags, **options):
-    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def start(*flags, script=SCRIPT, **options):
+    return subprocess.Popen([sys.executable, str(script), *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, **options)
 
 
@@ -22,6 +24,20 @@ def train(*flags, **options):
     process = start(*flags, **options)
     out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def idx(array):
+    """The array as the bytes of an idx file."""
+    return struct.pack(f'>BBBB{array.ndim}I', 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def write_images(folder, side=28, train=60, test=40):
+    """Writes noise as MNIST's files without labels into a new folder."""
+    folder.mkdir()
+    for name, n in ('train', train), ('t10k', test):
+        noise = np.random.RandomState(n).randint(0, 256, (n, side, side))
+        (folder / f'{name}-images-idx3-ubyte.gz').write_bytes(gzip.compress(idx(noise)))
+    return folder
 
 
 def arrays(path):

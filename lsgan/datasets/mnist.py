@@ -55,11 +55,15 @@ def load(path=None):
 
     Raises:
         InputError: where there are no training images or several, files are damaged or do not go together, or MNIST is
-            missing and cannot be downloaded.
-        OSError: where a folder cannot be read, or the cache folder not be written.
+            missing and cannot be downloaded or kept.
+        OSError: where a folder cannot be read.
     """
     if path is None:
-        train = [fetch(name, MIRRORS, sha256, _cache()) for name, sha256 in SHA256.items()][0]
+        try:
+            train = [fetch(name, MIRRORS, sha256, _cache()) for name, sha256 in SHA256.items()][0]
+        except OSError as error:
+            raise InputError(f'{error.filename}: {error.strerror}; put the files of MNIST anywhere else and give their folder '
+                             'by --data') from None
     else:
         path = pathlib.Path(path)
         train = _training_images(path) if path.is_dir() else path

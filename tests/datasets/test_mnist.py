@@ -10,14 +10,10 @@ import tracemalloc
 
 import numpy
 import pytest
+from running import idx
 
 from lsgan.datasets import mnist
 from lsgan.errors import InputError
-
-
-def idx(array):
-    """The array as the bytes of an idx file."""
-    return struct.pack(f'>BBBB{array.ndim}I', 0, 0, 8, array.ndim, *array.shape) + array.astype(numpy.uint8).tobytes()
 
 
 def images(n, height=5, width=3, seed=0):

@@ -1,0 +1,141 @@
+"""train_mnist.py as a user runs it, on small sets of noise in MNIST's format."""
+import functools
+import json
+import os
+
+import chainer
+import chainer.links as L
+import numpy as np
+import pytest
+import running
+from PIL import Image
+from running import ROOT, assert_one_line, assert_same_run, write_images
+
+train = functools.partial(running.train, script=ROOT / 'train_mnist.py')
+SHORT = ['--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6', '--sample-interval', '6',
+         '--snapshot-interval', '5', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'noise')
+
+
+@pytest.fixture(scope='module')
+def run(data, tmp_path_factory):
+    """An uninterrupted run of the convolutional networks, and what it printed."""
+    folder = tmp_path_factory.mktemp('run') / 'run'
+    result = train(*SHORT, '--data', data, '--gradient-norms', '-o', folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def settings_of(folder):
+    return json.loads((folder / 'config.json').read_text())['settings']
+
+
+def metrics_of(folder):
+    return json.loads((folder / 'metrics.json').read_text())
+
+
+def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):
+    folder, printed = run
+    assert {'config.json', 'log', 'samples', 'snapshot_iter_18', 'generator_iter_18.npz'} <= set(os.listdir(folder))
+    assert sorted(os.listdir(folder / 'figures')) == ['classes.png', 'curves.png', 'samples.png']
+    metrics = metrics_of(folder)
+    assert {'frechet_distance', 'frechet_distance_floor', 'classes_fair', 'class_kl', 'confident', 'nearest_distance',
+            'saturated'} <= metrics.keys()
+    assert metrics['iteration'] == 18 and metrics['classes_total'] == 10 and metrics['frechet_distance'] > 0
+    for name in metrics:
+        assert name in printed
+    log = json.loads((folder / 'log').read_text())
+    assert [entry['iteration'] for entry in log] == [3, 6, 9, 12, 15, 18]
+    assert ['frechet_distance' in entry for entry in log] == [False, True] * 3
+    assert {'dis/real', 'dis/fake', 'gen/gradient', 'dis/gradient'} <= log[0].keys()
+    with Image.open(folder / 'samples' / 'iter_00000018.png') as picture:
+        assert min(picture.size) > 800      # 10 x 10 of at least 64 pixels
+
+
+def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, data, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
+    assert train('--resume', folder, cwd=tmp_path).returncode == 0
+    assert_same_run(run[0], folder, 18)
+
+
+@pytest.mark.parametrize('flags', [
+    ['--network', 'mlp', '--norm', 'both', '--activation-g', 'sigmoid', '--activation-d', 'tanh'],
+    ['--norm', 'none', '--init', 'he', '--optimizer', 'sgd', '--split-discriminator-update'],
+    ['--loss', 'wgan', '--norm', 'd', '--n-critic', '2', '--latent-distribution', 'uniform'],
+], ids=['mlp', 'split', 'wgan'])
+def test_other_settings_run_and_resume_exactly(flags, data, tmp_path):
+    flags = [*SHORT, '--data', data, '--metric-interval', '100', *flags]
+    assert train(*flags, '-o', tmp_path / 'whole').returncode == 0
+    assert train(*flags, '--iterations', 7, '-o', tmp_path / 'run').returncode == 0
+    assert train('--resume', tmp_path / 'run').returncode == 0
+    assert_same_run(tmp_path / 'whole', tmp_path / 'run', 18)
+
+
+def test_generator_weights_load_in_stock_chainer(data, tmp_path):
+    assert train(*SHORT, '--data', data, '--network', 'mlp', '--iterations', 1, '-o', tmp_path / 'run').returncode == 0
+    stock = chainer.Chain(layers=chainer.ChainList(L.Linear(8, 16), L.Linear(16, 784)),
+                          norms=chainer.ChainList(L.BatchNormalization(16)))
+    chainer.serializers.load_npz(tmp_path / 'run' / 'generator_iter_1.npz', stock)
+    assert np.isfinite(stock.layers[1].W.array).all()
+
+
+@pytest.mark.parametrize('preset, batchsize, examples', [('blog', 100, 500_000 * 100), ('pfnet', 64, 93_800 * 64)])
+@pytest.mark.parametrize('loss', ['lsgan', 'wgan', 'gan'])
+def test_presets_sample_from_the_plain_weights_and_see_as_many_images_with_every_loss(preset, batchsize, examples, loss, data,
+                                                                                      tmp_path):
+    small = ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8] if preset == 'pfnet' else []
+    result = train('--preset', preset, '--loss', loss, '--data', data, *small, '--iterations', 1, '-o', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    settings = settings_of(tmp_path / 'run')
+    assert settings['average'] == 0
+    assert settings['epoch'] * settings['epoch_size'] * settings['n_critic'] * settings['batchsize'] == examples
+    assert settings['batchsize'] == batchsize
+
+
+def test_images_of_other_sizes_are_measured_without_the_judge(tmp_path):
+    data = write_images(tmp_path / 'small', side=12)
+    assert train(*SHORT, '--data', data, '-o', tmp_path / 'run').returncode == 0
+    assert {'nearest_distance', 'saturated'} <= metrics_of(tmp_path / 'run').keys()
+    assert 'confident' not in metrics_of(tmp_path / 'run')
+    assert sorted(os.listdir(tmp_path / 'run' / 'figures')) == ['curves.png', 'samples.png']
+
+
+def test_wrong_data_is_one_line(data, tmp_path):
+    write_images(tmp_path / 'odd', side=13)
+    (tmp_path / 'cut').mkdir()
+    file = data / 'train-images-idx3-ubyte.gz'
+    (tmp_path / 'cut' / file.name).write_bytes(file.read_bytes()[:1000])
+    for flags, words in [
+        (['--data', tmp_path / 'nothing'], ['nothing', 'No such file']),
+        (['--data', tmp_path / 'cut'], [file.name, 'truncated']),
+        (['--data', tmp_path / 'odd'], ['13 x 13', '--network mlp']),
+        (['--data', data, '--hidden-d', 2, 2, 2, 2, 2], ['28 x 28', '32']),
+        (['--data', data, '--judge', file], [file.name, 'npz']),
+        (['--data', data, '--init', 'he', '--init-std', 1, 1], ['--init-std', '--init normal']),
+        (['--data', data, '--init-std', 1], ['--init-std', '2']),
+    ]:
+        assert_one_line(train(*SHORT[:-8], *flags, '-o', tmp_path / 'run'), *words)
+        assert not (tmp_path / 'run').exists()
+
+
+def test_without_the_data_and_without_a_network_it_says_where_to_put_them(tmp_path):
+    nowhere = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'https_proxy': 'http://127.0.0.1:1'}
+    result = train(*SHORT, '-o', tmp_path / 'run', env=nowhere)
+    assert_one_line(result, 'train-images-idx3-ubyte.gz', str(tmp_path / 'cache'))
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'lsgan').touch()
+    result = train(*SHORT, '-o', tmp_path / 'run', env={**nowhere, 'XDG_CACHE_HOME': str(tmp_path / 'other')})
+    assert_one_line(result, str(tmp_path / 'other' / 'lsgan'), '--data')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_help_teaches():
+    text = train('--help').stdout
+    for flag in '--data', '--network', '--init-std', '--norm', '--activation-g', '--split-discriminator-update', 'pfnet':
+        assert flag in text
+    assert text.count('(default:') > 35
