@@ -77,7 +77,7 @@ class Latent:
         return self._draw((n, self.size))
 
 
-def path(a, b, steps, distribution):
+def way(a, b, steps, distribution):
     """Latents on the way from one latent to another: (steps, size); the first is a and the last b, to the bit.
 
     The way between uniform latents is straight. Normal latents nearly all have about the same length, and halfway on a
@@ -91,20 +91,20 @@ def path(a, b, steps, distribution):
     """
     t = numpy.linspace(0, 1, steps)[:, None]
     if distribution == 'uniform':
-        way = (1 - t) * a + t * b
+        latents = (1 - t) * a + t * b
     else:
-        (u, from_), (v, to) = (_direction(x.astype(numpy.float64)) for x in (a, b))
-        u, v = (u, v) if from_ and to else (u + v, u + v)      # zero has no direction but takes that of the other
+        (u, first), (v, last) = (_direction(x.astype(numpy.float64)) for x in (a, b))
+        u, v = (u, v) if first and last else (u + v, u + v)      # zero has no direction but takes that of the other
         across = v - (u @ v) * u        # what is at right angles to a, on b's side
         angle = math.atan2(numpy.linalg.norm(across), u @ v)
         if numpy.linalg.norm(across) < 1e-6:    # of opposite directions every side is b's: one of those farthest from a
             k = abs(u).argmin()
             across = -u[k] * u
             across[k] += 1
-        way = ((1 - t) * from_ + t * to) * (numpy.cos(t * angle) * u + numpy.sin(t * angle) * _direction(across)[0])
-    way = way.astype(a.dtype)
-    way[0], way[-1] = a, b
-    return way
+        latents = ((1 - t) * first + t * last) * (numpy.cos(t * angle) * u + numpy.sin(t * angle) * _direction(across)[0])
+    latents = latents.astype(a.dtype)
+    latents[0], latents[-1] = a, b
+    return latents
 
 
 def analogy(a, b, c, distribution):

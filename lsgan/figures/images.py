@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from lsgan.figures import palette
 
-_DPI, _SIDE, _GAP = 100, 64, 2     # pixels: least side of an image, white between images
-_TITLE, _HEADINGS = 40, 26         # pixels: their heights
+_DPI, _SIDE, _GAP, _MARGIN = 100, 64, 2, 6     # pixels: least side of an image, white between images, left and right
+_TITLE, _HEADINGS = 40, 26                     # pixels: their heights
 
 
 def grid(file, images, title, columns=10, headings=()):
@@ -27,18 +27,19 @@ def grid(file, images, title, columns=10, headings=()):
     cells = numpy.broadcast_to(cells, (n, 3, height * zoom, width * zoom)).transpose(0, 2, 3, 1)
     step_y, step_x = height * zoom + _GAP, width * zoom + _GAP
     top = _TITLE + (_HEADINGS if headings else 0)
-    sheet = numpy.full((top + rows * step_y, columns * step_x - _GAP, 3), 255, numpy.uint8)
+    sheet = numpy.full((top + rows * step_y, columns * step_x - _GAP + 2 * _MARGIN, 3), 255, numpy.uint8)
     for i, cell in enumerate(cells):
-        y, x = top + i // columns * step_y, i % columns * step_x
+        y, x = top + i // columns * step_y, _MARGIN + i % columns * step_x
         sheet[y:y + cell.shape[0], x:x + cell.shape[1]] = cell
     tall, wide, _ = sheet.shape
     figure = Figure(((wide + 0.5) / _DPI, (tall + 0.5) / _DPI), dpi=_DPI)      # exact sizes may be cut to a pixel less
     figure.figimage(sheet)
     size = palette.TITLE * min(1, wide / (13 * max(1, len(title))))     # a long title still fits
     figure.text(0.5, 1 - _TITLE / 2 / tall, title, fontsize=size, fontweight='bold', ha='center', va='center')
+    size = min(palette.LABEL, 1.3 * step_x / max(map(len, headings), default=1))
     for i, heading in enumerate(headings):
-        x = (i * step_x + width * zoom / 2) / wide
-        figure.text(x, 1 - (_TITLE + _HEADINGS / 2) / tall, heading, fontsize=palette.LABEL, ha='center', va='center')
+        x = (_MARGIN + i * step_x + width * zoom / 2) / wide
+        figure.text(x, 1 - (_TITLE + _HEADINGS / 2) / tall, heading, fontsize=size, ha='center', va='center')
     figure.savefig(file, format='png')
 
 
@@ -58,7 +59,7 @@ def histogram(file, shares, due, title):
     ax.set_xticks(classes)
     ax.set_xlabel('class', fontsize=palette.LABEL)
     ax.set_ylabel('share', fontsize=palette.LABEL)
-    ax.set_ylim(0, max(0.2, 1.1 * max(*shares, *due)))
+    ax.set_ylim(0, max(0.2, 1.25 * max(*shares, *due)))      # with room for the legend
     ax.tick_params(labelsize=palette.TICK)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(fontsize=palette.TICK, frameon=False, ncols=2, loc='upper right')

@@ -47,18 +47,19 @@ def _run(script, table, name, flags, seed, metrics):
         return f'{name} {seed}: {done.stderr.strip()}'
     config, measured, log = (json.loads((out / file).read_text()) for file in ('config.json', 'metrics.json', 'log'))
     numbers = {key: f'{value:.6g}' for key, value in metrics(measured, log).items()}
-    seconds = f'{log[-1]["elapsed_time"]:.0f}'      # in training, that before a stop included
-    _append(table, {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags, 'seconds': seconds, **numbers})
-    return f'{name} {seed}: {seconds} s, ' + ', '.join(f'{key} {value}' for key, value in numbers.items())
+    row = {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
+           'seconds': f'{log[-1]["elapsed_time"]:.0f}', **numbers}      # in training, that before a stop included
+    append(table, [row])
+    return f'{name} {seed}: {row["seconds"]} s, ' + ', '.join(f'{key} {value}' for key, value in numbers.items())
 
 
-def _append(path, row):
-    """Adds a row under a lock, and the header where the file is new."""
+def append(path, new):
+    """Adds rows, dicts of the same keys, to a table under a lock, and the header where the file is new."""
     with open(path, 'a+', newline='') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.seek(0)
         header = next(csv.reader(f), None)
-        writer = csv.DictWriter(f, header or list(row))
+        writer = csv.DictWriter(f, header or list(new[0]))
         if header is None:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerows(new)

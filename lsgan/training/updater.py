@@ -160,36 +160,43 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.seconds += time.perf_counter() - start
 
     def update_core(self):
-        generator, discriminator = self.generator, self.discriminator
-        see = self.noise or (lambda x: x)
         for _ in range(self.n_critic):
-            real = self.get_iterator('main').next()
-            if isinstance(real, list):      # of examples, as Chainer's own iterators yield
-                real = self.converter(real, generator.device)
-            with chainer.no_backprop_mode():
-                fake = generator(self.latent(len(real))).array
-            seen = {'real': see(real), 'fake': see(fake)}
-            steps = [{name: x} for name, x in seen.items()] if self.split else [seen]
-            reported = [self._step_discriminator(step) for step in steps]
-        with frozen(discriminator):
-            gen_loss = self.loss.generator(discriminator(see(generator(self.latent(len(real))))))
-            generator.cleargrads()
-            gen_loss.backward()
+            n, reported = self.step_discriminator()
+        loss = self.backward_generator(n)
         self.get_optimizer('generator').update()
         if self.average:
             self.average.update()
-        chainer.report({'gen/loss': gen_loss.array, 'dis/loss': sum(loss for loss, _ in reported)})
-        for _, means in reported:
-            chainer.report(means)
+        chainer.report({'gen/loss': loss, **reported})
 
-    def _step_discriminator(self, seen):
-        """One optimizer step of D on real and generated data or one of them, by name; its loss and D's mean outputs."""
-        outputs = dict(zip(seen, self._discriminate(list(seen.values()))))
-        loss = self.loss.discriminator(**outputs)
-        self.discriminator.cleargrads()
-        loss.backward()
-        self.get_optimizer('discriminator').update()
-        return loss.array, {f'dis/{name}': y.array.mean() for name, y in outputs.items()}
+    def step_discriminator(self):
+        """One of D's steps, on a new batch: how many examples that has, and what there is to report, a dict."""
+        real = self.get_iterator('main').next()
+        if isinstance(real, list):      # of examples, as Chainer's own iterators yield
+            real = self.converter(real, self.generator.device)
+        with chainer.no_backprop_mode():
+            fake = self.generator(self.latent(len(real))).array
+        seen = {'real': self._see(real), 'fake': self._see(fake)}
+        reported = {'dis/loss': 0}
+        for step in [{name: x} for name, x in seen.items()] if self.split else [seen]:
+            outputs = dict(zip(step, self._discriminate(list(step.values()))))
+            loss = self.loss.discriminator(**outputs)
+            self.discriminator.cleargrads()
+            loss.backward()
+            self.get_optimizer('discriminator').update()
+            reported['dis/loss'] = reported['dis/loss'] + loss.array
+            reported.update({f'dis/{name}': y.array.mean() for name, y in outputs.items()})
+        return len(real), reported
+
+    def backward_generator(self, n):
+        """Puts the gradients of G's loss on n new samples into G's parameters; the loss, an array."""
+        with frozen(self.discriminator):
+            loss = self.loss.generator(self.discriminator(self._see(self.generator(self.latent(n)))))
+            self.generator.cleargrads()
+            loss.backward()
+        return loss.array
+
+    def _see(self, x):
+        return self.noise(x) if self.noise else x
 
     def _discriminate(self, batches):
         """D's outputs for each batch: in one pass, unless D normalises over a batch."""
