@@ -2,7 +2,7 @@ import numpy
 import pytest
 from chainer import serializers
 
-from lsgan.random import Latent, serialize_global
+from lsgan.random import Latent, analogy, serialize_global, way
 
 
 def draws(stream):
@@ -92,6 +92,64 @@ def test_latents_come_from_the_stream(make_stream, distribution):
 def test_an_unknown_latent_distribution_is_refused(make_stream):
     with pytest.raises(KeyError):
         Latent(16, 'cauchy', make_stream())
+
+
+def lengths(latents):
+    return numpy.linalg.norm(latents.astype(float), axis=-1)
+
+
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+@pytest.mark.parametrize('steps', [2, 3, 10])
+def test_a_way_reaches_both_of_its_ends_to_the_bit(make_stream, distribution, steps):
+    a, b = Latent(50, distribution, make_stream())(2)
+    latents = way(a, b, steps, distribution)
+    assert latents.shape == (steps, 50) and latents.dtype == numpy.float32
+    assert (latents[0] == a).all() and (latents[-1] == b).all()
+    assert numpy.allclose(way(b, a, steps, distribution)[::-1], latents, atol=1e-6)
+
+
+def test_uniform_latents_go_straight(make_stream):
+    a, b = Latent(50, 'uniform', make_stream())(2)
+    latents = way(a, b, 5, 'uniform')
+    assert numpy.allclose(latents[2], (a + b) / 2, atol=1e-7)
+    assert numpy.allclose(numpy.diff(latents, axis=0), (b - a) / 4, atol=1e-6)
+
+
+def test_normal_latents_turn_evenly_and_so_does_their_length(make_stream):
+    a, b = Latent(50, 'normal', make_stream())(2)
+    b *= 3
+    latents = way(a, b, 9, 'normal')
+    assert numpy.allclose(lengths(latents), numpy.linspace(lengths(a), lengths(b), 9), rtol=1e-6)
+    u = latents / lengths(latents)[:, None]
+    assert numpy.ptp(numpy.arccos((u[1:] * u[:-1]).sum(axis=1))) < 1e-5
+    plane = numpy.linalg.svd(latents.astype(float), compute_uv=False)
+    assert plane[2] < 1e-5 * plane[1]
+
+
+@pytest.mark.parametrize('size', [1, 2, 50])
+@pytest.mark.parametrize('factors', [(1, 1), (1, 2), (1, -1), (1, -3), (0, 1), (1, 0), (0, 0), (1, 1 + 1e-7), (1, -1 + 1e-7)])
+def test_ways_between_parallel_opposite_and_zero_latents(make_stream, size, factors):
+    z = make_stream().normal(size)
+    a, b = (numpy.float32(factor) * z for factor in factors)
+    latents = way(a, b, 7, 'normal')
+    assert (latents[0] == a).all() and (latents[-1] == b).all() and numpy.isfinite(latents).all()
+    if size > 1 or min(factors) >= 0:       # of one number, opposite latents have zero between them
+        assert numpy.allclose(lengths(latents), numpy.linspace(lengths(a), lengths(b), 7), rtol=1e-5)
+    steps = lengths(numpy.diff(latents, axis=0))
+    assert steps.max() <= 1.01 * numpy.pi / 6 * max(lengths(a), lengths(b))     # no leap: half a circle at most
+
+
+def test_an_analogy_is_brought_back_to_where_latents_lie(make_stream):
+    a, b, c = Latent(50, 'uniform', make_stream())(3)
+    assert numpy.array_equal(analogy(a, b, c, 'uniform'), numpy.clip(a - b + c, -1, 1))
+    a, b, c = Latent(50, 'normal', make_stream())(3)
+    result = analogy(a, b, c, 'normal')
+    assert result.dtype == numpy.float32
+    assert numpy.isclose(lengths(result), lengths(numpy.stack([a, b, c])).mean())
+    assert numpy.isclose((result * (a - b + c)).sum(), lengths(result) * lengths(a - b + c))
+    for distribution in 'normal', 'uniform':
+        assert numpy.allclose(analogy(*[a / 9] * 3, distribution), a / 9)
+        assert not analogy(*[0 * a] * 3, distribution).any()
 
 
 def test_numpys_global_state_is_saved_and_restored():

@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,14 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from running import write_images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-interval', '20', '--sample-interval', '20',
-         '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-interval', '20', '--metric-interval', '20',
+         '--sample-interval', '20', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+MNIST = ['--network', 'mlp', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16', '--epoch', '2',
+         '--epoch-size', '10', '--log-interval', '5', '--metric-interval', '20', '--sample-interval', '10',
+         '--init-std', '0.5', '0.02']       # so that samples differ
 
 
 def call(script, *args, cwd):
@@ -55,6 +60,23 @@ def run(trained, tmp_path):
     folder = tmp_path / 'run'
     shutil.copytree(trained[0], folder)
     shutil.rmtree(folder / 'figures')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained_on_images(tmp_path_factory):
+    """A finished run on images of noise and what it printed."""
+    folder = tmp_path_factory.mktemp('images') / 'run'
+    result = call('train_mnist.py', *MNIST, '--data', write_images(folder.parent / 'data'), '-o', folder, cwd=folder.parent)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+@pytest.fixture
+def digits(trained_on_images, tmp_path):
+    """A copy of that run without its pictures."""
+    folder = tmp_path / 'digits'
+    shutil.copytree(trained_on_images[0], folder, ignore=shutil.ignore_patterns('figures'))
     return folder
 
 
@@ -236,6 +258,196 @@ def test_a_log_or_frame_that_cannot_be_used_is_named(run, visualize):
     assert not (run / 'figures').exists()
 
 
+def cells(path, top=40, columns=10, side=84):
+    """The images in a picture, uint8 (N, 28, 28)."""
+    sheet = pixels(path)[top:, 6:, 0]
+    rows = len(sheet) // (side + 2)
+    return np.stack([sheet[y:y + side:3, x:x + side:3] for y in range(0, rows * (side + 2), side + 2)
+                     for x in range(0, columns * (side + 2), side + 2)])
+
+
+def assert_alike(a, b):
+    """But for rounding, which depends on how many samples are made at a time."""
+    assert a.shape == b.shape and np.abs(a.astype(int) - b).max() <= 1
+
+
+def assert_exported(result, path):
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    assert result.stdout == f'written: {path}\n'
+
+
+def read_samples(path):
+    with np.load(path) as f:
+        assert f.files == ['samples']
+        return f['samples']
+
+
+def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
+    drawn = [f'{name}.png' for name in ('samples', 'classes', 'curves', 'interpolation', 'arithmetic')] + ['animation.gif']
+    result = visualize('all', digits)
+    assert result.returncode == 0 and not result.stderr
+    assert result.stdout.splitlines() == [f'drawn: {digits / "figures" / name}' for name in drawn]
+    assert names(digits / 'figures') == sorted(drawn)
+    own = trained_on_images[0] / 'figures'
+    assert_alike(pixels(digits / 'figures' / 'samples.png'), pixels(own / 'samples.png'))
+    assert (pixels(digits / 'figures' / 'curves.png') == pixels(own / 'curves.png')).all()
+
+
+@pytest.mark.parametrize('command, name, size', [
+    ('samples', 'samples', (40 + 10 * 86, 870)), ('classes', 'classes', (360, 700)),
+    ('interpolate', 'interpolation', (40 + 8 * 86, 870)), ('arithmetic', 'arithmetic', (66 + 8 * 86, 354))])
+def test_one_picture_of_a_run_on_images(digits, visualize, command, name, size):
+    result = visualize(command, digits)
+    assert result.stdout == f'drawn: {digits / "figures" / name}.png\n' and not result.stderr
+    assert names(digits / 'figures') == [f'{name}.png']
+    assert pixels(digits / 'figures' / f'{name}.png').shape[:2] == size
+
+
+def test_a_grid_has_as_many_samples_as_asked_for(digits, tmp_path, visualize):
+    for n in 15, 100:
+        visualize('samples', digits, '-n', n, '-o', tmp_path / f'{n}.png')
+    few, all_shown = cells(tmp_path / '15.png'), cells(tmp_path / '100.png')
+    assert len(few) == 20 and (few[15:] == 255).all()
+    assert_alike(few[:15], all_shown[:15])
+    assert np.abs(all_shown[1:].astype(int) - all_shown[:-1]).max(axis=(1, 2)).min() > 50
+
+
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+def test_an_interpolation_begins_and_ends_with_samples_of_the_grid(digits, tmp_path, visualize, distribution):
+    edit_config(digits, latent_distribution=distribution)
+    figures = digits / 'figures'
+    for command in 'samples', 'interpolate':
+        visualize(command, digits)
+    grid, ways = cells(figures / 'samples.png'), cells(figures / 'interpolation.png').reshape(8, 10, 28, 28)
+    assert_alike(ways[:, 0], grid[:16:2])
+    assert_alike(ways[:, -1], grid[1:16:2])
+    leaps = [np.abs(a.astype(int) - b).mean(axis=(1, 2)) for a, b in zip(ways.swapaxes(0, 1), ways.swapaxes(0, 1)[1:])]
+    assert (np.max(leaps, axis=0) < 0.5 * np.sum(leaps, axis=0)).all()
+    chosen = tmp_path / 'chosen.png'
+    visualize('interpolate', digits, '--cells', 3, 17, 8, 3, '--cells', 99, 0, '--steps', 4, '-o', chosen)
+    assert_alike(cells(chosen, columns=4).reshape(3, 4, 28, 28)[:, [0, -1]], grid[[[3, 17], [8, 3], [99, 0]]])
+    visualize('interpolate', digits, '--rows', 50, '--steps', 2, '-o', chosen)
+    assert_alike(cells(chosen, columns=2), grid)
+    visualize('interpolate', digits, '--rows', 50, '--steps', 2, '--seed', 1, '-o', chosen)
+    assert np.abs(cells(chosen, columns=2).astype(int) - grid).max() > 100
+
+
+def test_arithmetic_shows_what_goes_in_and_what_comes_out(digits, tmp_path, visualize):
+    for command in 'samples', 'arithmetic':
+        visualize(command, digits)
+    grid = cells(digits / 'figures' / 'samples.png')
+    rows = cells(digits / 'figures' / 'arithmetic.png', 66, 4).reshape(8, 4, 28, 28)
+    assert_alike(rows[:, :3].reshape(24, 28, 28), grid[:24])
+    assert all(np.abs(row[3].astype(int) - row[:3]).max(axis=(1, 2)).min() > 10 for row in rows)
+    chosen = tmp_path / 'chosen.png'
+    visualize('arithmetic', digits, '--cells', 7, 7, 7, '--cells', 1, 2, 3, '-o', chosen)
+    same, other = cells(chosen, 66, 4).reshape(2, 4, 28, 28)
+    assert_alike(same, grid[[7] * 4])
+    assert_alike(other[:3], grid[1:4])
+
+
+def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):
+    shutil.copytree(digits, tmp_path / 'other')
+    assert_drawn(visualize('compare', digits, tmp_path / 'other', '-o', tmp_path / 'a.png'), tmp_path / 'a.png')
+    left, right = np.split(pixels(tmp_path / 'a.png'), 2, axis=1)
+    visualize('samples', digits, '-o', tmp_path / 'b.png')
+    assert (left[40:] == right[40:]).all() and (left[40:] == pixels(tmp_path / 'b.png')[40:]).all()
+
+
+def test_scores_are_the_metrics_that_training_ended_with(trained, trained_on_images, digits, bare, visualize):
+    result = visualize('score', digits, bare)
+    assert result.returncode == 0 and not result.stderr
+    files = [digits / 'generator_iter_20.npz', bare / 'generator_iter_40.npz']
+    assert [line for line in result.stdout.splitlines() if line[0] != ' '] == [f'{file}:' for file in files]
+    for block, (_, printed) in zip(result.stdout.split('.npz:\n')[1:], (trained_on_images, trained)):
+        again, end = (dict(re.findall(r'^  (\w+) +([\d.,]+)$', text, re.M)) for text in (block, printed))
+        assert again.keys() == end.keys() - {'iteration', 'images_per_second'} and len(again) > 7
+        for name, value in again.items():
+            assert float(value.replace(',', '')) == pytest.approx(float(end[name].replace(',', '')), rel=1e-3, abs=2e-4), name
+    assert visualize('score', bare, '--seed', 1).stdout != visualize('score', bare).stdout
+
+
+def test_images_are_exported_as_bytes(digits, tmp_path, visualize):
+    visualize('samples', digits)
+    assert_exported(visualize('export', digits, '-n', 600), digits / 'samples.npz')
+    samples = read_samples(digits / 'samples.npz')
+    assert samples.dtype == np.uint8 and samples.shape == (600, 28, 28, 1)
+    assert_alike(samples[:100, :, :, 0], cells(digits / 'figures' / 'samples.png'))
+    (digits / 'samples-png').mkdir()
+    for folder, flags in (digits / 'samples-png', []), (tmp_path / 'a' / 'b', ['-o', tmp_path / 'a' / 'b']):
+        assert_exported(visualize('export', digits, '-n', 600, '--format', 'png', *flags), folder)
+        assert names(folder) == [f'{i:05}.png' for i in range(600)]
+        for i in 0, 599:
+            with Image.open(folder / f'{i:05}.png') as image:
+                assert image.mode == 'L' and (np.asarray(image) == samples[i, :, :, 0]).all()
+    assert_exported(visualize('export', digits, '-n', 5, '--seed', 1), digits / 'samples.npz')
+    assert (read_samples(digits / 'samples.npz') != samples[:5]).any()
+    assert not [path for path in names(digits) + names(tmp_path) if path.startswith('.')]
+
+
+def test_points_are_exported_as_they_are(bare, tmp_path, visualize):
+    assert_exported(visualize('export', bare, '-o', 'new/points.npz'), 'new/points.npz')
+    points = read_samples(tmp_path / 'new' / 'points.npz')
+    assert points.dtype == np.float32 and points.shape == (2500, 2)
+    assert_one_line(visualize('export', bare, '--format', 'png'), str(bare), 'images', '--format')
+    assert names(bare) == ['config.json', 'generator_iter_40.npz']
+
+
+@pytest.mark.parametrize('form', ['npz', 'png'])
+def test_an_export_that_fails_leaves_nothing(digits, tmp_path, visualize, form):
+    (digits / 'generator_iter_20.npz').rename(tmp_path / 'good.npz')
+    before = names(digits)
+    assert_one_line(visualize('export', digits, '--format', form), 'generator_iter_N.npz')
+    with np.load(tmp_path / 'good.npz') as f:
+        np.savez(digits / 'generator_iter_20.npz', **{key: f[key] if f[key].dtype.kind == 'i' else np.nan * f[key]
+                                                      for key in f.files})
+    assert_one_line(visualize('export', digits, '--format', form), 'generator_iter_20.npz', 'not finite')
+    assert_one_line(visualize('score', digits), 'generator_iter_20.npz', 'not finite')
+    assert names(digits) == sorted([*before, 'generator_iter_20.npz'])
+
+
+def test_an_export_puts_nothing_in_the_place_of_what_is_there(digits, tmp_path, visualize):
+    (digits / '.samples-png.partial').mkdir()       # what a killed one leaves
+    (digits / '.samples-png.partial' / '00009.png').touch()
+    assert_exported(visualize('export', digits, '-n', 2, '--format', 'png'), digits / 'samples-png')
+    assert names(digits / 'samples-png') == ['00000.png', '00001.png'] and '.samples-png.partial' not in names(digits)
+    (tmp_path / 'file').touch()
+    (tmp_path / 'a.npz').mkdir()
+    for out, words in [([], ['samples-png']), (['-o', 'file'], ['file']), (['-o', '.'], ['exists'])]:
+        assert_one_line(visualize('export', digits, '-n', 2, '--format', 'png', *out), *words, '--out')
+    assert_one_line(visualize('export', digits, '-o', 'a.npz'), 'a.npz', 'folder')
+    assert_one_line(visualize('export', digits, '-o', 'a.zip'), 'a.zip', '.npz')
+
+
+def test_images_that_are_gone_are_named(digits, tmp_path, visualize):
+    edit_config(digits, data=str(tmp_path / 'gone'))
+    assert_one_line(visualize('samples', digits), 'gone')
+    assert_drawn(visualize('animation', digits), digits / 'figures' / 'animation.gif')
+
+
+def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
+    for args, words in [
+        (['scatter', digits], [str(digits), 'train_mnist.py', 'scatter']),
+        (['samples', bare], [str(bare), 'train_gaussian.py', 'samples']),
+        (['interpolate', bare], [str(bare), 'interpolation']),
+        (['arithmetic', bare], [str(bare), 'arithmetic']),
+        (['interpolate', digits, '--cells', 3], ['--cells', '2']),
+        (['arithmetic', digits, '--cells', 3, 4, 5, 6], ['--cells', '3']),
+        (['interpolate', digits, '--cells', 3, 100], ['100', '0 to 99']),
+        (['interpolate', digits, '--cells', -1, 3], ['-1', '0 to 99']),
+        (['interpolate', digits, '--cells', 'x'], ['--cells', "'x'"]),
+        (['interpolate', digits, '--rows', 51], ['--rows', '50']),
+        (['interpolate', digits, '--rows', 1, '--cells', 0, 1], ['--rows', '--cells']),
+        (['interpolate', digits, '--steps', 1], ['--steps', '2']),
+        (['interpolate', digits, '--steps', 1000], ['--steps', '100']),
+        (['export', digits, '--format', 'jpg'], ['jpg', 'npz', 'png']),
+        (['export', digits, '-n', 10 ** 13], ['memory', '-n']),
+        (['score', digits, '-n', 10], ['-n']),
+    ]:
+        assert_one_line(visualize(*args), *words)
+    assert not (digits / 'figures').exists() and names(bare) == ['config.json', 'generator_iter_40.npz']
+
+
 def test_wrong_calls_are_one_line(bare, tmp_path, visualize):
     (tmp_path / 'file').touch()
     (tmp_path / 'folder.png').mkdir()
@@ -257,6 +469,7 @@ def test_wrong_calls_are_one_line(bare, tmp_path, visualize):
 
 def test_help_teaches(tmp_path):
     text = call('visualize.py', '--help', cwd=tmp_path).stdout
-    for word in 'scatter', 'density', 'curves', 'animation', 'compare', 'all', 'config.json':
+    for word in ('scatter', 'density', 'samples', 'classes', 'interpolate', 'arithmetic', 'curves', 'animation', 'compare',
+                 'all', 'score', 'export', 'config.json'):
         assert word in text
     assert '-n' in call('visualize.py', 'scatter', '--help', cwd=tmp_path).stdout
