@@ -32,7 +32,7 @@ def grid(file, images, title, columns=10, headings=()):
         y, x = top + i // columns * step_y, _MARGIN + i % columns * step_x
         sheet[y:y + cell.shape[0], x:x + cell.shape[1]] = cell
     tall, wide, _ = sheet.shape
-    figure = Figure(((wide + 0.5) / _DPI, (tall + 0.5) / _DPI), dpi=_DPI)      # exact sizes may be cut to a pixel less
+    figure = Figure((wide / _DPI, tall / _DPI), dpi=_DPI)
     figure.figimage(sheet)
     size = palette.TITLE * min(1, wide / (13 * max(1, len(title))))     # a long title still fits
     figure.text(0.5, 1 - _TITLE / 2 / tall, title, fontsize=size, fontweight='bold', ha='center', va='center')

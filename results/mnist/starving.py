@@ -3,9 +3,10 @@
     python results/mnist/starving.py RUN                each loss and seed that starving.csv lacks, then the picture
     python results/mnist/starving.py RUN --steps 2000   shorter
 
-RUN is a run folder of train_mnist.py --network mlp, stopped half-way; its newest generator is taken. D starts anew and is of the
-same kind: of a least squares GAN with one Adam step on the sum of both terms, then with two steps, of a standard GAN, and as
-critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient of G's loss is.
+RUN is a run folder of train_mnist.py --network mlp, stopped half-way; its newest generator is taken. D starts anew and is of
+the same kind: of a least squares GAN with one Adam step on the sum of both terms, then with two steps, of a standard GAN,
+and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient of G's loss
+is.
 """
 import argparse
 import pathlib
