@@ -1,0 +1,61 @@
+"""Draws map.png from map.csv and plain.csv: what the initial scale of G and of D decides.
+
+    python results/mnist/map.py
+"""
+import statistics
+
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from sweep import GROUPS, HERE, OPTIMIZERS, SCHEMES, STDS, learnt
+
+from lsgan.figures import palette
+from lsgan.training.sweep import rows
+
+TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
+
+
+def panel(ax, title, table, name):
+    """One map; `name` gives the run's name from G's and D's scale. Cells without a run stay white."""
+    values = [[[row for row in table if row['name'] == name(g, d)] for g in STDS] for d in STDS]
+    distances = [[statistics.median(float(row['frechet_distance']) for row in runs) if runs else float('nan')
+                  for runs in line] for line in values]
+    image = ax.imshow(distances, 'viridis_r', LogNorm(10, 1000), origin='lower')
+    for y, line in enumerate(values):
+        for x, runs in enumerate(line):
+            if runs:
+                n = sum(map(learnt, runs))
+                ax.text(x, y, f'{n}/{len(runs)}', ha='center', va='center', fontsize=palette.TICK,
+                        fontweight='bold' if n else None, color='white' if distances[y][x] > 100 else 'black')
+    ax.set_xticks(range(len(STDS)), STDS, rotation=45)
+    ax.set_yticks(range(len(STDS)), STDS)
+    ax.tick_params(labelsize=palette.TICK)
+    ax.set_title(title, fontsize=palette.LABEL)
+    return image
+
+
+def main():
+    table = rows(HERE / 'map.csv') + rows(HERE / 'plain.csv')
+    panels = [(f'{optimizer}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
+              for optimizer in OPTIMIZERS for scheme in SCHEMES]
+    if any(row['name'] in GROUPS['plain'] for row in table):
+        panels.append(('adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
+    columns = (len(panels) + 1) // 2
+    figure = Figure((4.2 * columns + 1.5, 8.6), dpi=100, layout='constrained')
+    axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
+    for ax, (title, name) in zip(axes.flat, panels):
+        image = panel(ax, title, table, name)
+    for ax in axes.flat[len(panels):]:
+        ax.set_axis_off()
+    for ax in axes[:, 0]:
+        ax.set_ylabel("D's initial std", fontsize=palette.LABEL)
+    for ax in axes[-1]:
+        ax.set_xlabel("G's initial std", fontsize=palette.LABEL)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6)
+    bar.set_label('Fréchet distance, median', fontsize=palette.LABEL)
+    bar.ax.tick_params(labelsize=palette.TICK)
+    figure.suptitle('Seeds that learnt digits in 2,400 updates', fontsize=palette.TITLE, fontweight='bold')
+    figure.savefig(HERE / 'map.png')
+
+
+if __name__ == '__main__':
+    main()
