@@ -1,0 +1,134 @@
+"""Which digits come out after equal seconds and after equal images: train_mnist.py and PyTorch-GAN's lsgan.py, by one judge.
+
+    python benchmarks/mnist_quality.py                  20 minutes each; needs `pip install torch`
+    python benchmarks/mnist_quality.py --minutes 1 2    shorter
+
+PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN), written afresh: images of 32x32, G a linear
+layer to 128x8x8 and two steps of upsampling and 3x3 convolution, D four 3x3 convolutions of stride 2 with dropout, Adam 2e-4,
+batches of 64. Its samples are resized to 28x28 before they are judged. Its seconds are those of the updates alone, those of
+train_mnist.py hold its metrics and pictures too.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import tqdm
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BATCH, LATENT, SIDE = 64, 100, 32
+IMAGES = 60000      # in an epoch
+METRICS = 'frechet_distance', 'confident', 'classes_fair'
+
+
+def resized(images, side):
+    """Images in [-1, 1] (N, 1, H, W) at another size, float32 (N, 1, side, side)."""
+    return np.stack([np.asarray(Image.fromarray(image[0]).resize((side, side), Image.Resampling.BILINEAR))
+                     for image in images.astype(np.float32)])[:, None]
+
+
+def torch_networks():
+    from torch import nn
+
+    def norm(channels):
+        return nn.BatchNorm2d(channels, 0.8)
+
+    generator = nn.Sequential(
+        nn.Linear(LATENT, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), nn.BatchNorm2d(128),
+        nn.Upsample(scale_factor=2), nn.Conv2d(128, 128, 3, padding=1), norm(128), nn.LeakyReLU(0.2, True),
+        nn.Upsample(scale_factor=2), nn.Conv2d(128, 64, 3, padding=1), norm(64), nn.LeakyReLU(0.2, True),
+        nn.Conv2d(64, 1, 3, padding=1), nn.Tanh())
+    layers = []
+    for a, b in zip((1, 16, 32, 64), (16, 32, 64, 128)):
+        layers += [nn.Conv2d(a, b, 3, 2, 1), nn.LeakyReLU(0.2, True), nn.Dropout2d(0.25), *([norm(b)] if a > 1 else [])]
+    discriminator = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 2 * 2, 1))
+    for net in generator, discriminator:
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0, 0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1, 0.02)
+    return generator, discriminator
+
+
+def torch_side(images, judgement, seconds, epochs):
+    """Yields (epochs seen, seconds, metrics) of PyTorch-GAN at each of these marks."""
+    import torch
+    torch.manual_seed(0)
+    real = torch.from_numpy(resized(images, SIDE))
+    generator, discriminator = torch_networks()
+    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (generator, discriminator)]
+    mse = torch.nn.MSELoss()
+    valid, fake = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    marks = {('seconds', mark) for mark in seconds} | {('epochs', mark) for mark in epochs}
+    spent, seen = 0.0, 0
+    bar = tqdm.tqdm(total=max(seconds), desc='PyTorch-GAN', disable=None, bar_format='{l_bar}{bar}| {remaining} left')
+    while marks:
+        start = time.perf_counter()
+        batch = real[torch.randint(len(real), (BATCH,))]
+        samples = generator(torch.randn(BATCH, LATENT))
+        optimizers[0].zero_grad()
+        mse(discriminator(samples), valid).backward()
+        optimizers[0].step()
+        optimizers[1].zero_grad()
+        (0.5 * (mse(discriminator(batch), valid) + mse(discriminator(samples.detach()), fake))).backward()
+        optimizers[1].step()
+        spent, seen = spent + time.perf_counter() - start, seen + BATCH
+        bar.update(min(spent, bar.total) - bar.n)
+        reached = {mark for mark in marks if mark[1] <= {'seconds': spent, 'epochs': seen / IMAGES}[mark[0]]}
+        if reached:
+            generator.eval()
+            with torch.no_grad():
+                drawn = torch.cat([generator(torch.randn(500, LATENT)) for _ in range(20)]).numpy()
+            generator.train()
+            yield seen / IMAGES, spent, judgement.metrics(resized(drawn, 28))
+            marks -= reached
+    bar.close()
+
+
+def lsgan_side(seconds, epochs):
+    """Yields the same of train_mnist.py, from the last metrics before each mark."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder, 'run')
+        process = subprocess.Popen([sys.executable, ROOT / 'train_mnist.py', '-o', out, '--metric-interval', '300'])
+        try:
+            process.wait(max(seconds) + 60)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        log = json.loads((out / 'log').read_text())
+        size = json.loads((out / 'config.json').read_text())['settings']['batchsize']
+    for kind, marks in ('epochs', epochs), ('seconds', seconds):
+        for mark in marks:
+            before = [entry for entry in log if 'confident' in entry and mark >= {'seconds': entry['elapsed_time'],
+                                                         'epochs': entry['iteration'] * size / IMAGES}[kind]]
+            if before:
+                yield before[-1]['iteration'] * size / IMAGES, before[-1]['elapsed_time'], before[-1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--minutes', type=float, nargs='+', default=[7, 20], help='when to judge (default: 7 20)')
+    parser.add_argument('--epochs', type=float, nargs='+', default=[1, 3], help='when to judge as well (default: 1 3)')
+    args = parser.parse_args()
+    from lsgan.datasets import mnist
+    from lsgan.datasets.images import scaled
+    from lsgan.training.judgement import Judgement
+    data = mnist.load()
+    judgement = Judgement(data.train[:, None], data.test[:, None])
+    seconds = [60 * minutes for minutes in args.minutes]
+    print('| | epochs | minutes | Fréchet distance | confident | fair classes |\n|---|--:|--:|--:|--:|--:|')
+    for name, side in [('lsgan', lsgan_side(seconds, args.epochs)),
+                       ('PyTorch-GAN', torch_side(scaled(data.train[:, None]), judgement, seconds, args.epochs))]:
+        for seen, spent, metrics in side:
+            print(f'| {name} | {seen:.2f} | {spent / 60:.1f} | ' + ' | '.join(f'{metrics[key]:.3g}' for key in METRICS) + ' |',
+                  flush=True)
+
+
+if __name__ == '__main__':
+    main()
