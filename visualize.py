@@ -28,7 +28,6 @@ samples folder.
 import argparse
 import contextlib
 import functools
-import importlib.util
 import io
 import os
 import pathlib
@@ -36,182 +35,25 @@ import shutil
 import sys
 
 import numpy
-import tqdm
 from PIL import Image
 
-from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
-from lsgan.figures import images
-from lsgan.figures.animation import FORMATS, animation
+from lsgan.figures.animation import FORMATS
 from lsgan.figures.curves import curves
 from lsgan.figures.sheet import sheet
-from lsgan.npz import load_weights
-from lsgan.random import analogy, way
 from lsgan.training import flags, report, run, snapshot
+from lsgan.training.folder import ROWS, RunFolder
 
 SAMPLES = {'scatter': 'real and generated points side by side, the modes marked',
            'density': 'how dense real and generated points lie',
            'samples': "samples in a grid, no more than the run's own shows",
            'classes': 'the share of samples of each class, as the judge sees them'}
 EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png'}
-BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
-
-
-class RunFolder:
-    """A run folder, of which no more is read than a picture needs.
-
-    Args:
-        path: the folder; must hold config.json.
-        samples (int): how many to draw from the generator; None for as many as the run's own picture or metrics are made of.
-        seed (int): of the latents; None for those of the run's own pictures.
-
-    Raises:
-        InputError: also by each attribute, where what it needs is missing, damaged or of something else.
-    """
-
-    def __init__(self, path, samples=None, seed=None):
-        self.path, self._n, self._seed = pathlib.Path(path), samples, seed
-        if not self.path.is_dir():
-            raise InputError(f'{path}: no such run folder')
-        self._config = self.path / 'config.json'
-        self.settings = snapshot.read_settings(path)
-
-    @functools.cached_property
-    def experiment(self):
-        """The `lsgan.training.run.Experiment`, built by the training script beside this one."""
-        name = f'train_{self.settings["experiment"]}'
-        script = pathlib.Path(__file__).resolve().parent / f'{name}.py'
-        if not name.isidentifier() or not script.is_file():
-            raise InputError(f'{self._config}: a run of {name}.py, which is not beside {pathlib.Path(__file__).name}')
-        spec = importlib.util.spec_from_file_location(name, script)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        with self._settings_to_blame():
-            return module.build(self.settings)
-
-    @property
-    def has_images(self):
-        """Whether the samples are images, which a grid shows."""
-        return 'samples' in self.experiment.figures
-
-    @functools.cached_property
-    def newest(self):
-        """The file of the newest generator, and the number of updates that this had seen."""
-        files = snapshot.numbered(self.path, 'generator_iter_{}.npz')
-        if not files:
-            raise InputError(f'{self.path}: no generator_iter_N.npz')
-        return files[0], int(files[0].stem.rpartition('_')[2])
-
-    @functools.cached_property
-    def generator(self):
-        """The newest one, on the CPU."""
-        load_weights(self.newest[0], self.experiment.generator, 'config.json describes')
-        return self.experiment.generator
-
-    @property
-    def title(self):
-        """What a picture of its samples says above them."""
-        return report.title(self.settings, self.newest[1])
-
-    def latents(self, n):
-        """The first n latents, (n, size)."""
-        seed = self.settings['seed'] if self._seed is None else self._seed
-        with self._settings_to_blame():
-            return run.latents(self.experiment, seed, run.select_device('-1'), n)
-
-    def generate(self, z):
-        """Samples of the newest generator: a NumPy array (N, ...)."""
-        generator = self.generator
-        with self._settings_to_blame():
-            return run.generate(generator, z, BATCH)
-
-    @functools.cached_property
-    def samples(self):
-        """As many samples as were asked for, or as the metrics are made of."""
-        return self.generate(self.latents(self._n or self.experiment.samples))
-
-    def written(self):
-        """Yields the same, a batch at a time, as they are exported: images as bytes (N, H, W, C), all else as it is."""
-        z = self.latents(self._n or self.experiment.samples)
-        with tqdm.tqdm(total=len(z), delay=2, file=sys.stdout, disable=not sys.stdout.isatty(), unit='') as bar:
-            for i in range(0, len(z), BATCH):
-                samples = self.generate(z[i:i + BATCH])
-                self.require_finite(samples)
-                yield to_bytes(samples).transpose(0, 2, 3, 1) if self.has_images else samples
-                bar.update(len(samples))
-
-    def require_finite(self, samples):
-        if not numpy.isfinite(samples).all():
-            raise InputError(f'{self.newest[0]}: makes samples that are not finite')
-
-    @contextlib.contextmanager
-    def _settings_to_blame(self):
-        try:
-            yield
-        except (LookupError, TypeError, ValueError) as error:
-            raise InputError(f'{self._config}: settings that cannot be used ({type(error).__name__}: {error})') from None
-
-    def pictures(self):
-        """File names and what draws each, see `lsgan.training.report.draw_each`."""
-        pictures = report.main_pictures(self.path, self.settings, self.experiment.figures,
-                                        lambda: (self.samples, self.newest[1]))
-        if self.has_images:     # a grid shows the first samples only, so that no more are made for it
-            pictures.update({'samples.png': self.draw_shown, 'interpolation.png': self.draw_interpolation,
-                             'arithmetic.png': self.draw_arithmetic})
-        return pictures
-
-    def draw_shown(self, file, title=None):
-        """Writes the picture that the run has of its samples all through training."""
-        samples = self.generate(self.latents(self._n or self.experiment.shown))
-        self.experiment.draw(samples, file, title or self.title)
-
-    def draw_interpolation(self, file, cells=None, rows=None, steps=10):
-        if not 2 <= steps <= STEPS:
-            raise InputError(f'--steps {steps}: from 2, which are both ends, to {STEPS}')
-        ways = [way(*ends, steps, self.experiment.latent_distribution) for ends in self._latents_of(2, cells, rows)]
-        self._draw_rows(file, ways)
-
-    def draw_arithmetic(self, file, cells=None):
-        rows = [[*abc, analogy(*abc, self.experiment.latent_distribution)] for abc in self._latents_of(3, cells)]
-        self._draw_rows(file, rows, ('a', 'b', 'c', 'a − b + c'))
-
-    def _latents_of(self, n, cells=None, rows=None):
-        """The latents of some samples of the grid, n in a row: (rows, n, size); of the first ones, where none are given.
-
-        Args:
-            cells (sequence of int): their numbers in the grid.
-            rows (int): how many of the first ones.
-        """
-        shown = self.experiment.shown
-        most = shown // n
-        if cells is None:
-            cells = range(n * (rows or min(ROWS, most)))
-            if len(cells) > shown:
-                raise InputError(f'--rows {rows}: the grid has {shown} samples, enough for {most} rows')
-        elif rows:
-            raise InputError('--rows is of the first samples of the grid; leave it out where --cells says which')
-        elif len(cells) % n:
-            raise InputError(f'--cells: {len(cells)} given; it takes {n} for each row')
-        for cell in cells:
-            if not 0 <= cell < shown:
-                raise InputError(f'--cells {cell}: the grid has the samples 0 to {shown - 1}')
-        return self.latents(shown)[cells].reshape(-1, n, self.experiment.latent_size)
-
-    def _draw_rows(self, file, z, headings=()):
-        """Draws the samples of latents (rows, columns, size) in such rows."""
-        samples = self.generate(numpy.concatenate(z))
-        images.grid(file, to_bytes(samples), self.title, len(z[0]), headings)
-
-    def draw_animation(self, file, form='GIF', seconds=0.15):
-        folder = self.path / 'samples'
-        frames = snapshot.numbered(folder, 'iter_{}.png') if folder.is_dir() else []
-        if not frames:
-            raise InputError(f'{folder}: no iter_N.png')
-        animation(file, frames[::-1], form, seconds)
+SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 
 def draw_one(args, name, samples=None, **options):
-    folder = RunFolder(args.runs[0], samples, args.seed)
+    folder = RunFolder(args.runs[0], SCRIPTS, samples, args.seed)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
         raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
@@ -231,7 +73,7 @@ def draw_arithmetic(args):
 
 
 def draw_curves(args):
-    folders = [RunFolder(path) for path in args.runs]
+    folders = [RunFolder(path, SCRIPTS) for path in args.runs]
     if len(folders) == 1:
         picture = functools.partial(report.draw_log, folder=folders[0].path, settings=folders[0].settings)
         yield report.draw(out_path(args, 'figures/curves.png'), picture)
@@ -242,12 +84,12 @@ def draw_curves(args):
 
 def draw_animation(args):
     path = out_path(args, 'figures/animation.gif', FORMATS)
-    picture = functools.partial(RunFolder(args.runs[0]).draw_animation, form=FORMATS[path.suffix], seconds=args.seconds)
-    yield report.draw(path, picture)
+    folder = RunFolder(args.runs[0], SCRIPTS)
+    yield report.draw(path, functools.partial(folder.draw_animation, form=FORMATS[path.suffix], seconds=args.seconds))
 
 
 def draw_comparison(args):
-    folders = [RunFolder(path, args.samples, args.seed) for path in args.runs]
+    folders = [RunFolder(path, SCRIPTS, args.samples, args.seed) for path in args.runs]
     panels = []
     for name, folder in zip(labels(folders, args.labels), folders):
         panels.append(io.BytesIO())
@@ -256,21 +98,21 @@ def draw_comparison(args):
 
 
 def draw_all(args):
-    folder = RunFolder(args.runs[0], args.samples, args.seed)
+    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed)
     pictures = {**folder.pictures(), 'animation.gif': folder.draw_animation}
     yield from report.draw_each(pathlib.Path(args.out or folder.path / 'figures'), pictures)
 
 
 def score(args):
     for folder in args.runs:
-        folder = RunFolder(folder, seed=args.seed)
+        folder = RunFolder(folder, SCRIPTS, seed=args.seed)
         folder.require_finite(folder.samples)
         yield f'{folder.newest[0]}:'
         yield from run.tell(folder.experiment.evaluate(folder.samples))
 
 
 def export(args):
-    folder = RunFolder(args.runs[0], args.samples, args.seed)
+    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed)
     if args.format == 'png':
         path = out_path(args, EXPORTS['png'], None)
         if not folder.has_images:
@@ -286,7 +128,7 @@ def export(args):
         samples = numpy.concatenate(list(folder.written()))
         path.parent.mkdir(parents=True, exist_ok=True)
         with snapshot.replacing(path) as f:
-            numpy.savez(f, samples=samples)
+            numpy.savez(f, samples)
     yield f'written: {path}'
 
 
@@ -385,7 +227,7 @@ def make_parser():
             'npz to write, or folder, which must be new or empty (default: RUN/samples.npz or RUN/samples-png)', 'Writes',
             ).add_argument(
         '--format', choices=list(EXPORTS), default='npz',
-        help='npz: one array `samples`, of images uint8 (N, H, W, C), the layout of tools for FID, of points float32 (N, 2); '
+        help='npz: one array, arr_0, of images uint8 (N, H, W, C), the layout of tools for FID, of points float32 (N, 2); '
              'png: files 00000.png and on, of images (default: npz)')
     return parser
 

@@ -278,8 +278,8 @@ def assert_exported(result, path):
 
 def read_samples(path):
     with np.load(path) as f:
-        assert f.files == ['samples']
-        return f['samples']
+        assert f.files == ['arr_0']
+        return f['arr_0']
 
 
 def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):

@@ -1,0 +1,48 @@
+"""The pictures of images, judged by their pixels."""
+import numpy as np
+import pytest
+from test_figures import count, picture
+
+from lsgan.figures import palette
+from lsgan.figures.images import grid, histogram
+
+
+def noise(*shape):
+    return np.random.RandomState(0).randint(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize('n, colours, height, width, columns, zoom', [
+    (100, 1, 28, 28, 10, 3), (8, 3, 64, 64, 4, 1), (5, 1, 7, 9, 3, 8), (3, 3, 70, 40, 10, 1), (1, 1, 1, 1, 10, 64),
+    (1, 1, 20, 103, 1, 1), (1, 1, 71, 20, 1, 1)])      # 115 / 100 * 100 is below 115
+def test_every_image_is_in_its_cell_to_the_pixel(n, colours, height, width, columns, zoom):
+    images = noise(n, colours, height, width)
+    for top, headings in (40, ()), (66, 'x' * min(n, columns)):
+        sheet = picture(grid, images, 'title', columns, headings).copy()
+        assert sheet.shape == (top - -(-n // columns) * -(height * zoom + 2), min(n, columns) * (width * zoom + 2) + 10, 3)
+        for i, image in enumerate(images):
+            y, x = top + i // columns * (height * zoom + 2), 6 + i % columns * (width * zoom + 2)
+            cell = sheet[y:y + height * zoom, x:x + width * zoom]
+            assert (cell == image.repeat(zoom, axis=1).repeat(zoom, axis=2).transpose(1, 2, 0)).all()
+            sheet[y:y + height * zoom, x:x + width * zoom] = 255
+        assert (sheet[top:] == 255).all()
+
+
+def test_title_and_headings_stand_above_their_columns():
+    images = np.full((8, 1, 28, 28), 255, np.uint8)
+    plain = picture(grid, images, 'a long title, longer than this', 4)
+    sheet = picture(grid, images, 'a long title, longer than this', 4, ('a', 'b', 'c', 'a - b + c'))
+    assert (sheet[:40] == plain[:40]).all() and (sheet[66:] == 255).all()
+    columns = (sheet[40:66] < 128).all(axis=2).any(axis=0)
+    assert all(columns[6 + 86 * i:90 + 86 * i].any() for i in range(4))
+    assert not columns[[0, 1, 90, 91, 176, 177, 262, 263, -2, -1]].any()
+
+
+def test_bars_are_as_high_as_the_shares_and_the_legend_covers_none():
+    due = np.full(10, 0.1)
+    even, all_in_one = (picture(histogram, shares, due, 'title') for shares in (due, np.eye(10)[9]))
+    assert even.shape == all_in_one.shape
+    assert count(even, palette.BLUE) > 10000 and count(even, palette.BLACK) > 1000
+    blue = np.abs(all_in_one.astype(int) - [0x00, 0x72, 0xB2]).max(axis=2) <= 40
+    bar = blue.sum(axis=0) > 100
+    legend = np.flatnonzero(blue[:, ~bar].sum(axis=1) > 10)
+    assert len(legend) and legend.max() < np.flatnonzero(blue[:, bar].any(axis=1)).min()
