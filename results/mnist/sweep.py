@@ -34,7 +34,8 @@ GROUPS = {
     'plain': {f'plain {g} {d}': (f'{SHORT} --norm none --init-std {g} {d}', THREE) for g, d in itertools.product(STDS, STDS)},
     # one factor of the blog's perceptrons at a time, 30 passes
     'factors': {name: (f'{PASSES} {flags}'.strip(), THREE) for name, flags in [
-        ('as published', ''),
+        ('blog', ''),
+        ('without normalisation', '--norm none'),
         ('rmsprop', '--optimizer rmsprop'),
         *((f'{net.upper()} {activation}', f'--activation-{net} {activation}')
           for net, activations in {'g': ('leaky_relu', 'tanh', 'sigmoid'), 'd': ('relu', 'tanh', 'sigmoid')}.items()
