@@ -21,6 +21,7 @@ from lsgan.metrics.swd import sliced_wasserstein
 from lsgan.networks.gaussian import INITIALIZERS, Perceptron
 from lsgan.random import Stream
 from lsgan.training import flags, run
+from lsgan.training.experiment import Experiment, select_device
 
 # Arjovsky et al. 2017, algorithm 1; presets shorten its runs so that every loss sees as many real examples
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
@@ -78,11 +79,11 @@ def make_parser():
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.run.Experiment`."""
+    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
                                         settings['sigma'])
     weights = INITIALIZERS[settings['init']](settings['init_scale'])
-    cpu = run.select_device('-1')
+    cpu = select_device('-1')
     real = gaussians.sample(2500, Stream(settings['seed'], 'real', cpu))
     others = Stream(settings['seed'], 'other real', cpu)
     floor = float(np.mean([sliced_wasserstein(gaussians.sample(2500, others), real) for _ in range(10)]))
@@ -94,7 +95,7 @@ def build(settings):
     def picture(figure, real=None):
         return lambda samples, file, title: figure(file, samples, gaussians.centers, gaussians.sigma, title, real)
 
-    return run.Experiment(
+    return Experiment(
         generator=Perceptron([settings['latent'], *settings['hidden_g'], 2], settings['activation_g'], weights),
         discriminator=Perceptron([2, *settings['hidden_d'], 1], settings['activation_d'], weights),
         latent_size=settings['latent'], latent_distribution='normal',

@@ -22,6 +22,7 @@ from lsgan.networks.gaussian import INITIALIZERS
 from lsgan.networks.image import Discriminator, Generator
 from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
 from lsgan.training import flags, run
+from lsgan.training.experiment import Experiment
 from lsgan.training.judgement import Judgement
 
 # Arjovsky et al. 2017, algorithm 1
@@ -105,7 +106,7 @@ def networks(settings, shape):
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.run.Experiment`."""
+    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     data = mnist.load(settings['data'])
     train = data.train[:, None]
     # where there is no test set, the metrics compare with what was trained on
@@ -118,7 +119,7 @@ def build(settings):
     def classes(samples, file, title):
         images.histogram(file, class_shares(judgement.probabilities(samples)), judgement.real_shares, title)
 
-    return run.Experiment(
+    return Experiment(
         generator=generator, discriminator=discriminator,
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
         data=ImageSet(train), samples=10000, shown=100, evaluate=judgement.metrics,

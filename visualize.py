@@ -42,6 +42,7 @@ from lsgan.figures.animation import FORMATS
 from lsgan.figures.curves import curves
 from lsgan.figures.sheet import sheet
 from lsgan.training import flags, report, run, snapshot
+from lsgan.training.experiment import tell
 from lsgan.training.folder import ROWS, RunFolder
 
 SAMPLES = {'scatter': 'real and generated points side by side, the modes marked',
@@ -108,7 +109,7 @@ def score(args):
         folder = RunFolder(folder, SCRIPTS, seed=args.seed)
         folder.require_finite(folder.samples)
         yield f'{folder.newest[0]}:'
-        yield from run.tell(folder.experiment.evaluate(folder.samples))
+        yield from tell(folder.experiment.evaluate(folder.samples))
 
 
 def export(args):

@@ -14,7 +14,8 @@ from lsgan.figures import images
 from lsgan.figures.animation import animation
 from lsgan.npz import load_weights
 from lsgan.random import analogy, way
-from lsgan.training import report, run, snapshot
+from lsgan.training import report, snapshot
+from lsgan.training.experiment import generate, select_device
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
 
@@ -41,7 +42,7 @@ class RunFolder:
 
     @functools.cached_property
     def experiment(self):
-        """The `lsgan.training.run.Experiment`, built by the training script."""
+        """The `lsgan.training.experiment.Experiment`, built by the training script."""
         name = f'train_{self.settings["experiment"]}'
         script = self._scripts / f'{name}.py'
         if not name.isidentifier() or not script.is_file():
@@ -80,13 +81,13 @@ class RunFolder:
         """The first n latents, (n, size)."""
         seed = self.settings['seed'] if self._seed is None else self._seed
         with self._settings_to_blame():
-            return run.latents(self.experiment, seed, run.select_device('-1'), n)
+            return self.experiment.latents(seed, select_device('-1'), n)
 
     def generate(self, z):
         """Samples of the newest generator: a NumPy array (N, ...)."""
         generator = self.generator
         with self._settings_to_blame():
-            return run.generate(generator, z, BATCH)
+            return generate(generator, z, BATCH)
 
     @functools.cached_property
     def samples(self):

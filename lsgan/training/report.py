@@ -75,7 +75,7 @@ def main_pictures(folder, settings, figures, sample):
     Args:
         folder (pathlib.Path): of the run.
         settings (dict): of the run.
-        figures (dict): see `lsgan.training.run.Experiment`.
+        figures (dict): see `lsgan.training.experiment.Experiment`.
         sample (callable): returns samples, and the number of updates that they were drawn after.
     """
     def draw_samples(figure, file):

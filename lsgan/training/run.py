@@ -1,11 +1,9 @@
 """From a script's flags to a finished run folder."""
-import dataclasses
 import errno
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable
 
 import chainer
 import numpy
@@ -17,39 +15,9 @@ from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, report, snapshot
+from lsgan.training.experiment import select_device, tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise
-
-
-@dataclasses.dataclass
-class Experiment:
-    """What a script adds to the training that all share.
-
-    Attributes:
-        generator, discriminator (chainer.Link): on the CPU, initialized.
-        latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
-        data: what training draws from; see `lsgan.datasets.iterator.SampleIterator`.
-        samples (int): how many samples the metrics are made of.
-        shown (int): how many of them, from the first, the pictures show.
-        evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
-        draw (callable): takes such samples, a path or file, and a title; writes a PNG.
-        show (dict): the metrics that progress shows, and what it calls them.
-        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
-        blas_threads (int): threads for matrix products, or None for as many as there are.
-    """
-
-    generator: chainer.Link
-    discriminator: chainer.Link
-    latent_size: int
-    latent_distribution: str
-    data: object
-    samples: int
-    shown: int
-    evaluate: Callable
-    draw: Callable
-    show: dict
-    figures: dict
-    blas_threads: int | None = None
 
 
 def main(parser, build):
@@ -57,7 +25,8 @@ def main(parser, build):
 
     Args:
         parser (lsgan.training.flags.Parser): with all flags.
-        build (callable): from the settings to an `Experiment`; draws initial weights from NumPy's global stream.
+        build (callable): from the settings to a `lsgan.training.experiment.Experiment`; initial weights draw from NumPy's
+            global stream.
 
     Returns:
         int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
@@ -122,18 +91,12 @@ def _train(parser, build, given):
     print(f'\nafter {updater.iteration:,} updates:')
     for line in tell(metrics):
         print(line)
-    final = sample(made, updater.sampler, settings['seed'], device, made.samples), updater.iteration
+    final = made.sample(updater.sampler, settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
-
-
-def tell(metrics):
-    """Yields a line for each of the metrics, a dict of numbers."""
-    for name, value in metrics.items():
-        yield f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}')
 
 
 def _run(trainer, start):
@@ -194,39 +157,6 @@ def _open(out, settings):
     snapshot.write_json(path, {**config, 'settings': settings})
 
 
-def select_device(name):
-    """The Chainer device of that name, made current.
-
-    Raises:
-        InputError: where there is no such device.
-    """
-    try:
-        device = chainer.get_device(name)
-        device.use()
-    except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
-        reason = str(error).strip().splitlines()
-        raise InputError(f'--device {name}: {reason[0] if reason else type(error).__name__}; '
-                         'the CPU is -1, a GPU 0 or @cupy:0') from None
-    return device
-
-
-def latents(experiment, seed, device, n):
-    """The latents that metrics and pictures are made of, the same for the same seed: shape (n, latent size)."""
-    return Latent(experiment.latent_size, experiment.latent_distribution, Stream(seed, 'samples', device))(n)
-
-
-def generate(generator, z, batch=500):
-    """The samples of a generator in test mode from latents z, `batch` at a time: a NumPy array."""
-    with chainer.no_backprop_mode(), chainer.using_config('train', False):
-        batches = [generator(z[i:i + batch]).array for i in range(0, len(z), batch)]
-    return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
-
-
-def sample(experiment, generator, seed, device, n):
-    """The first n samples of those that metrics and pictures are made of: a NumPy array."""
-    return generate(generator, latents(experiment, seed, device, n))
-
-
 def make_loss(settings):
     """The loss that the settings name."""
     if settings['loss'] == 'lsgan':
@@ -264,7 +194,7 @@ def _assemble(made, settings, out, device, total, stop):
     log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
 
     def samples(n):
-        return lambda: sample(made, updater.sampler, seed, device, n)
+        return lambda: made.sample(updater.sampler, seed, device, n)
 
     trainer.extend(extensions.Metrics(samples(made.samples), made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['metric'])

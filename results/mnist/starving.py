@@ -27,7 +27,8 @@ from lsgan.figures import palette
 from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
 from lsgan.npz import load_weights
 from lsgan.random import Latent, Stream
-from lsgan.training import run, snapshot
+from lsgan.training import snapshot
+from lsgan.training.experiment import select_device
 from lsgan.training.sweep import append, rows
 from lsgan.training.updater import ClipWeights, GANUpdater
 
@@ -46,7 +47,7 @@ LOSSES = {
 def follow(name, seed, settings, weights, images, steps):
     """The rows of one D's training, a dict each."""
     loss, split, make_optimizer = LOSSES[name]
-    device, shape = run.select_device('-1'), images.shape[1:]
+    device, shape = select_device('-1'), images.shape[1:]
     np.random.seed(seed)        # initial weights draw from it
     generator = PerceptronGenerator(settings['latent'], settings['hidden_g'], shape, settings['activation_g'],
                                     settings['norm'] in ('g', 'both'))

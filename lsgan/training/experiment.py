@@ -1,0 +1,76 @@
+"""What a training script describes, and how it is sampled from."""
+import dataclasses
+from collections.abc import Callable
+
+import chainer
+
+from lsgan.errors import InputError
+from lsgan.random import Latent, Stream
+
+
+@dataclasses.dataclass
+class Experiment:
+    """What a script adds to the training that all share.
+
+    Attributes:
+        generator, discriminator (chainer.Link): on the CPU, initialized.
+        latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
+        data: what training draws from; see `lsgan.datasets.iterator.SampleIterator`.
+        samples (int): how many samples the metrics are made of.
+        shown (int): how many of them, from the first, the pictures show.
+        evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
+        draw (callable): takes such samples, a path or file, and a title; writes a PNG.
+        show (dict): the metrics that progress shows, and what it calls them.
+        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
+        blas_threads (int): threads for matrix products, or None for as many as there are.
+    """
+
+    generator: chainer.Link
+    discriminator: chainer.Link
+    latent_size: int
+    latent_distribution: str
+    data: object
+    samples: int
+    shown: int
+    evaluate: Callable
+    draw: Callable
+    show: dict
+    figures: dict
+    blas_threads: int | None = None
+
+    def latents(self, seed, device, n):
+        """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""
+        return Latent(self.latent_size, self.latent_distribution, Stream(seed, 'samples', device))(n)
+
+    def sample(self, generator, seed, device, n):
+        """The generator's samples of these latents: a NumPy array (n, ...)."""
+        return generate(generator, self.latents(seed, device, n))
+
+
+def generate(generator, z, batch=500):
+    """The samples of a generator in test mode from latents z, `batch` at a time: a NumPy array."""
+    with chainer.no_backprop_mode(), chainer.using_config('train', False):
+        batches = [generator(z[i:i + batch]).array for i in range(0, len(z), batch)]
+    return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
+
+
+def select_device(name):
+    """The Chainer device of that name, made current.
+
+    Raises:
+        InputError: where there is no such device.
+    """
+    try:
+        device = chainer.get_device(name)
+        device.use()
+    except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
+        reason = str(error).strip().splitlines()
+        raise InputError(f'--device {name}: {reason[0] if reason else type(error).__name__}; '
+                         'the CPU is -1, a GPU 0 or @cupy:0') from None
+    return device
+
+
+def tell(metrics):
+    """Yields a line for each of the metrics, a dict of numbers."""
+    for name, value in metrics.items():
+        yield f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}')
