@@ -16,43 +16,6 @@ def rows(path):
         return list(csv.DictReader(f))
 
 
-def sweep(script, table, wanted, metrics, jobs=1):
-    """Makes the rows that a table lacks, several runs at a time.
-
-    The runs' folders are result/sweep/NAME-SEED beside the script, where a run that was stopped goes on.
-
-    Args:
-        script (pathlib.Path): the training script.
-        table (pathlib.Path): a CSV file; each run that ends well appends a row: name, seed, commit, flags, seconds of training
-            and metrics.
-        wanted (sequence): of each run (name, flags, seed), the flags in one string; a name and seed stand for one run.
-        metrics (callable): from the run's metrics.json and its log, as read, to a dict of numbers.
-        jobs (int): runs at a time.
-
-    Yields:
-        str: a line about each run, in the order of `wanted`.
-    """
-    there = {(row['name'], int(row['seed'])) for row in rows(table)}
-    missing = [run for run in wanted if (run[0], run[2]) not in there]
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda run: _run(script, table, *run, metrics), missing)
-
-
-def _run(script, table, name, flags, seed, metrics):
-    out = script.parent / 'result' / 'sweep' / f'{name.replace(" ", "-")}-{seed}'
-    new = [*flags.split(), '--seed', str(seed)] if not (out / 'config.json').exists() else []
-    done = subprocess.run([sys.executable, script, '--resume', '-o', out, *new], cwd=script.parent,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        return f'{name} {seed}: {done.stderr.strip()}'
-    config, measured, log = (json.loads((out / file).read_text()) for file in ('config.json', 'metrics.json', 'log'))
-    numbers = {key: f'{value:.6g}' for key, value in metrics(measured, log).items()}
-    row = {'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags,
-           'seconds': f'{log[-1]["elapsed_time"]:.0f}', **numbers}      # in training, that before a stop included
-    append(table, [row])
-    return f'{name} {seed}: {row["seconds"]} s, ' + ', '.join(f'{key} {value}' for key, value in numbers.items())
-
-
 def append(path, new):
     """Adds rows, dicts of the same keys, to a table under a lock, and the header where the file is new."""
     with open(path, 'a+', newline='') as f:
@@ -63,3 +26,51 @@ def append(path, new):
         if header is None:
             writer.writeheader()
         writer.writerows(new)
+
+
+def sweep(script, table, wanted, columns, jobs=1, dry=False):
+    """Makes the rows that a table lacks, several runs at a time, and prints a line about each.
+
+    The runs' folders are result/sweep/SCRIPT/NAME-SEED beside the script, where a run that was stopped goes on.
+
+    Args:
+        script (pathlib.Path): the training script.
+        table (pathlib.Path): a CSV file. Each run that ends or diverges appends a row: name, seed, commit, flags, seconds of
+            training, and columns.
+        wanted (sequence): of each run (name, flags, seed), the flags in one string; a name and seed stand for one run.
+        columns (sequence of str): keys of metrics.json, or keys of the log and `first` or `last`, the entry; nan where a run
+            has none, as one that diverged.
+        jobs (int): runs at a time.
+        dry (bool): only print what is missing.
+    """
+    there = {(row['name'], int(row['seed'])) for row in rows(table)}
+    missing = [run for run in wanted if (run[0], run[2]) not in there]
+    print(f'{len(there)} runs done, {len(missing)} missing')
+    if dry:
+        print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
+        return
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for line in pool.map(lambda run: _run(script, table, *run, columns), missing):
+            print(line, flush=True)
+
+
+def _run(script, table, name, flags, seed, columns):
+    out = script.parent / 'result' / 'sweep' / script.stem / f'{name.replace(" ", "-")}-{seed}'
+    # with --resume a run that is there goes on, if its flags are these
+    command = [sys.executable, script, '--resume', '-o', out, *flags.split(), '--seed', str(seed)]
+    done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    diverged = done.returncode == 1
+    if done.returncode and not diverged:
+        return f'{name} {seed}: {done.stderr.strip()}'
+    config = json.loads((out / 'config.json').read_text())
+    log = json.loads((out / 'log').read_text()) if (out / 'log').exists() else []
+    known = {f'{key} {when}': value for when, entry in zip(('first', 'last'), (log[:1], log[-1:])) for each in entry
+             for key, value in each.items()}
+    if not diverged:
+        known.update(json.loads((out / 'metrics.json').read_text()))
+    seconds = known.get('elapsed_time last', 0)     # in training, that before a stop included
+    numbers = {key: f'{known.get(key, float("nan")):.6g}' for key in columns}
+    append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags, 'seconds': f'{seconds:.0f}',
+                    **numbers}])
+    return f'{name} {seed}: {seconds:.0f} s, ' + ('diverged' if diverged else
+                                                  ', '.join(f'{key} {value}' for key, value in numbers.items()))

@@ -11,10 +11,10 @@ result/sweep stays for pictures. Run it from a clean checkout.
 import argparse
 import pathlib
 
-from lsgan.training.sweep import rows, sweep
+from lsgan.training.sweep import sweep
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+SCRIPT = HERE.parent.parent / 'train_gaussian.py'
 METRICS = ('iteration', 'modes_total', 'modes_captured', 'modes_fair', 'high_quality', 'spread_min', 'spread_max',
            'sliced_wasserstein', 'sliced_wasserstein_floor', 'images_per_second')
 
@@ -44,30 +44,16 @@ RUNS = {
 }
 
 
-def make(table, wanted, jobs):
-    """Makes the rows of those runs that the table lacks, each of (name, flags, seed), and prints a line about each."""
-    def numbers(metrics, log):
-        return {key: metrics[key] for key in METRICS}
-
-    for line in sweep(ROOT / 'train_gaussian.py', table, wanted, numbers, jobs):
-        print(line, flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
     parser.add_argument('--only', action='append', choices=list(RUNS), metavar='NAME', help='only the runs of that name')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
     args = parser.parse_args()
-    there = {(row['name'], int(row['seed'])) for row in rows(HERE / 'runs.csv')}
-    missing = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds
-               if (name, seed) not in there and (not args.only or name in args.only)]
-    missing.sort(key=lambda run: (run[0] != 'default', run[2]))     # all of the default, then one seed of each, and so on
-    print(f'{len(there)} runs done, {len(missing)} missing')
-    if args.list:
-        print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
-        return
-    make(HERE / 'runs.csv', missing, args.jobs)
+    wanted = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds
+              if not args.only or name in args.only]
+    wanted.sort(key=lambda run: (run[0] != 'default', run[2]))      # all of the default, then one seed of each, and so on
+    sweep(SCRIPT, HERE / 'runs.csv', wanted, METRICS, args.jobs, args.list)
 
 
 if __name__ == '__main__':

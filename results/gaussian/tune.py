@@ -4,16 +4,17 @@
     python results/gaussian/tune.py wgan --jobs 2       of the Wasserstein GAN with clipped weights, two at a time
 
 Least squares had 38 trials (tuning.csv), and so has each of these: the default's own settings and 25 others, drawn at random,
-on seed 100, then the best four of them again on seeds 101 to 103. The best is that of the largest mean score, of equal ones
-that of the smallest mean distance. Trials see as many real examples as the default. Those that are there are not made again.
+on seed 100, then the best four of them again on seeds 101 to 103. The best is that of the largest mean score over these three,
+of equal ones that of the smallest mean distance. Trials see as many real examples as the default. Those that are there are not
+made again.
 """
 import argparse
 import random
 import statistics
 
-from sweep import HERE, make
+from sweep import HERE, METRICS, SCRIPT
 
-from lsgan.training.sweep import rows
+from lsgan.training.sweep import rows, sweep
 
 TRIALS = HERE / 'trials.csv'
 DRAWN, FINAL_SEEDS = 25, (101, 102, 103)
@@ -39,9 +40,10 @@ def settings(loss):
 
 
 def score(row):
-    """1 on target, less by the factor by which each part of it is missed."""
-    return (int(row['modes_fair']) / int(row['modes_total']) * min(1, float(row['high_quality']) / 0.97)
-            * min(1, float(row['spread_min']) / 0.7) * min(1, 1.3 / max(float(row['spread_max']), 1e-9)))
+    """1 on target, less by the factor by which each part of it is missed; 0 where the trial diverged."""
+    fair, total, quality, least, most = (float(row[key]) for key in (
+        'modes_fair', 'modes_total', 'high_quality', 'spread_min', 'spread_max'))
+    return fair / total * min(1, quality / 0.97) * min(1, least / 0.7) * min(1, 1.3 / most) if most > 0 else 0
 
 
 def main():
@@ -55,7 +57,8 @@ def main():
         return [row for row in rows(TRIALS) if row['flags'] in number]
 
     def run(wanted):
-        make(TRIALS, [(f'tune {args.loss} {number[flags]}', flags, seed) for flags, seed in wanted], args.jobs)
+        wanted = [(f'tune {args.loss} {number[flags]}', flags, seed) for flags, seed in wanted]
+        sweep(SCRIPT, TRIALS, wanted, METRICS, args.jobs)
 
     def rank(seeds):
         tried = {}
@@ -68,7 +71,7 @@ def main():
 
     run([(flags, 100) for flags in number])
     run([(flags, seed) for seed in FINAL_SEEDS for flags, _ in rank((100,))[:4]])
-    for flags, (points, distance) in rank((100, *FINAL_SEEDS)):
+    for flags, (points, distance) in rank(FINAL_SEEDS):
         print(f'{points:.3f}  {-distance:.3f}  {flags}')
 
 

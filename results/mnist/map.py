@@ -2,6 +2,7 @@
 
     python results/mnist/map.py
 """
+import math
 import statistics
 
 from matplotlib.colors import LogNorm
@@ -14,11 +15,16 @@ from lsgan.training.sweep import rows
 TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
 
 
+def _distance(row):
+    """The Fréchet distance, without end where the run diverged."""
+    distance = float(row['frechet_distance'])
+    return math.inf if math.isnan(distance) else distance
+
+
 def panel(ax, title, table, name):
     """One map; `name` gives the run's name from G's and D's scale. Cells without a run stay white."""
     values = [[[row for row in table if row['name'] == name(g, d)] for g in STDS] for d in STDS]
-    distances = [[statistics.median(float(row['frechet_distance']) for row in runs) if runs else float('nan')
-                  for runs in line] for line in values]
+    distances = [[statistics.median(_distance(row) for row in runs) if runs else math.nan for runs in line] for line in values]
     image = ax.imshow(distances, 'viridis_r', LogNorm(10, 1000), origin='lower')
     for y, line in enumerate(values):
         for x, runs in enumerate(line):

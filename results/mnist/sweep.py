@@ -11,15 +11,16 @@ import argparse
 import itertools
 import pathlib
 
-from lsgan.training.sweep import rows, sweep
+from lsgan.training.sweep import sweep
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_mnist.py'
 STDS = '0.0003', '0.001', '0.003', '0.01', '0.03', '0.1'
 SCHEMES, OPTIMIZERS = ('binary', 'pearson'), ('adam', 'rmsprop')
-METRICS = ('iteration', 'frechet_distance', 'frechet_distance_floor', 'classes_fair', 'class_kl', 'confident',
-           'nearest_distance', 'saturated', 'images_per_second')
 LOGGED = 'gen/loss', 'dis/loss', 'dis/real', 'dis/fake', 'gen/gradient', 'dis/gradient'
+COLUMNS = ('iteration', 'frechet_distance', 'frechet_distance_floor', 'classes_fair', 'class_kl', 'confident',
+           'nearest_distance', 'saturated', 'images_per_second',
+           *(f'{key} {when}' for key in LOGGED for when in ('first', 'last')))
 THREE = range(3)
 
 SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sample-interval 2400 --snapshot-interval 2400'
@@ -49,14 +50,7 @@ def learnt(row):
     Decided before the runs, on one that had learnt rough digits (26, 6 classes) and on generators of noise, of inverted digits
     and of one blurred digit (290 to 630, no class).
     """
-    return int(row['classes_fair']) >= 5 and float(row['frechet_distance']) <= 100
-
-
-def numbers(metrics, log):
-    """What a row says: the last metrics, and the mean over the first and over the last 100 updates of what was logged."""
-    first, last = log[0], log[-1]
-    return {**{key: metrics[key] for key in METRICS},
-            **{f'{key} {when}': entry[key] for key in LOGGED for when, entry in (('first', first), ('last', last))}}
+    return float(row['classes_fair']) >= 5 and float(row['frechet_distance']) <= 100
 
 
 def main():
@@ -65,17 +59,10 @@ def main():
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
     args = parser.parse_args()
-    table = HERE / f'{args.group}.csv'
-    there = {(row['name'], int(row['seed'])) for row in rows(table)}
-    missing = [(name, f'{flags} --gradient-norms', seed) for name, (flags, seeds) in GROUPS[args.group].items()
-               for seed in seeds if (name, seed) not in there]
-    missing.sort(key=lambda run: run[2])
-    print(f'{len(there)} runs done, {len(missing)} missing')
-    if args.list:
-        print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
-        return
-    for line in sweep(SCRIPT, table, missing, numbers, args.jobs):
-        print(line, flush=True)
+    wanted = [(name, f'{flags} --gradient-norms', seed)
+              for name, (flags, seeds) in GROUPS[args.group].items() for seed in seeds]
+    wanted.sort(key=lambda run: run[2])
+    sweep(SCRIPT, HERE / f'{args.group}.csv', wanted, COLUMNS, args.jobs, args.list)
 
 
 if __name__ == '__main__':

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -14,30 +15,40 @@ def script(tmp_path):
     return shutil.copy(SCRIPT, tmp_path / SCRIPT.name)
 
 
-def numbers(metrics, log):
-    return {'modes': metrics['modes_captured'], 'losses': len(log)}
+COLUMNS = 'modes_captured', 'dis/loss first', 'iteration last'
 
 
-def test_each_run_that_ends_well_is_a_row_and_is_made_once(script, tmp_path):
+def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
     table = tmp_path / 'runs.csv'
-    wanted = [('plain', FLAGS, 0), ('two words', f'{FLAGS} --loss gan', 3), ('wrong', f'{FLAGS} --loss hinge', 0)]
-    said = list(sweep(script, table, wanted, numbers, jobs=2))
-    assert 'plain 0: ' in said[0] and 'losses 9' in said[0] and 'hinge' in said[2]
-    made = rows(table)
-    assert sorted((row['name'], row['seed'], row['flags']) for row in made) == [
-        ('plain', '0', FLAGS), ('two words', '3', f'{FLAGS} --loss gan')]
-    assert all(row['losses'] == '9' and 0 <= int(row['modes']) <= 8 and int(row['seconds']) >= 0 for row in made)
-    assert (tmp_path / 'result' / 'sweep' / 'two-words-3' / 'generator_iter_180.npz').exists()
-    assert list(sweep(script, table, wanted[:2], numbers)) == []
-    assert rows(table) == made
+    wanted = [('plain', FLAGS, 0), ('two words', f'{FLAGS} --loss gan', 3), ('wrong', f'{FLAGS} --loss hinge', 0),
+              ('diverging', f'{FLAGS} --average 0 --lr-g 1e30 --lr-d 1e30', 0)]
+    sweep(script, table, wanted, COLUMNS, dry=True)
+    assert '0 runs done, 4 missing\nplain 0\n' in capsys.readouterr().out and not table.exists()
+    sweep(script, table, wanted, COLUMNS, jobs=2)
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith('plain 0: ') and 'modes_captured' in said[1] and 'hinge' in said[3] and 'diverged' in said[4]
+    made = {(row['name'], row['seed']): row for row in rows(table)}
+    assert {key: row['flags'] for key, row in made.items()} == {
+        (name, str(seed)): flags for name, flags, seed in wanted if name != 'wrong'}
+    for name, seed in ('plain', '0'), ('two words', '3'):
+        row = made[name, seed]
+        log = json.loads((tmp_path / 'result/sweep/train_gaussian' / f'{name.replace(" ", "-")}-{seed}' / 'log').read_text())
+        assert float(row['dis/loss first']) == pytest.approx(log[0]['dis/loss'], rel=1e-5)
+        assert row['iteration last'] == '180' and 0 <= int(row['modes_captured']) <= 8 and int(row['seconds']) >= 0
+    assert made['diverging', '0']['modes_captured'] == 'nan'
+    before = table.read_text()
+    sweep(script, table, wanted[:2], COLUMNS)
+    assert '0 missing' in capsys.readouterr().out and table.read_text() == before
 
 
-def test_a_run_that_was_stopped_goes_on(script, tmp_path):
-    folder = tmp_path / 'result' / 'sweep' / 'stopped-0'
-    process = start(*SHORT, '--iterations', 100, '-o', folder, script=script)
-    process.communicate()
+def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_path, capsys):
+    folder = tmp_path / 'result' / 'sweep' / 'train_gaussian' / 'stopped-0'
+    start(*SHORT, '--iterations', 100, '-o', folder, script=script).communicate()
     before = (folder / 'snapshot_iter_100').stat().st_mtime_ns
-    assert 'stopped 0: ' in list(sweep(script, tmp_path / 'runs.csv', [('stopped', FLAGS, 0)], numbers))[0]
+    sweep(script, tmp_path / 'runs.csv', [('stopped', f'{FLAGS} --lr-g 0.5', 0)], COLUMNS)
+    assert '--lr-g is 0.001 there and 0.5 here' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
+    sweep(script, tmp_path / 'runs.csv', [('stopped', FLAGS, 0)], COLUMNS)
+    assert len(rows(tmp_path / 'runs.csv')) == 1
     assert (folder / 'generator_iter_180.npz').exists()
     assert (folder / 'snapshot_iter_100').stat().st_mtime_ns == before       # which a new run would have written anew
 
