@@ -74,7 +74,7 @@ def make_parser():
         parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f'after each of them, in {name}')
     parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     parser.setting('--init-scale', type=flags.above_zero, group=nets, metavar='S',
-                   help='its scale: of He\'s or orthogonal weights the gain, of normal ones the standard deviation')
+                   help='its scale: of normal weights the standard deviation, of the others a factor')
     return parser
 
 

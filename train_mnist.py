@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Trains a GAN on MNIST, or on any images in its format, and lets a classifier judge the digits that come out.
 
-    train_mnist.py                                      least squares GAN, our tuned settings; downloads MNIST once
-    train_mnist.py --preset blog -o result/mlp          the blog post's settings, which never learned
+    train_mnist.py                                      least squares GAN, our settings; downloads MNIST once
+    train_mnist.py --preset blog -o result/blog         those of the blog post; with --norm none those of its code
     train_mnist.py --loss wgan -o result/wgan           another loss
     train_mnist.py --data DIR                           idx files of yours: MNIST's, Fashion-MNIST's, EMNIST's, ...
     train_mnist.py --resume                             go on after Ctrl-C or a crash
@@ -27,34 +27,38 @@ from lsgan.training.judgement import Judgement
 
 # Arjovsky et al. 2017, algorithm 1
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+CONVOLUTIONS = {'hidden_g': [128, 64], 'hidden_d': [32, 64], 'norm': 'both'}
+PERCEPTRONS = {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}
 
 PRESETS = {
     'default': {
         'about': 'our own',
         'data': None, 'judge': None,
-        'network': 'conv', 'latent': 64, 'latent_distribution': 'normal', 'hidden_g': [128, 64], 'hidden_d': [32, 64],
-        'activation_g': 'relu', 'activation_d': 'leaky_relu', 'norm': 'both', 'init': 'normal', 'init_std': [0.02, 0.02],
+        'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': [0.02, 0.02],
+        'network': 'conv', **CONVOLUTIONS, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 2e-4, 'lr_d': 2e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
         'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 30, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 6},
-                     ('network', 'mlp'): {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}},
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 6}, ('network', 'mlp'): PERCEPTRONS},
     },
     'blog': {
-        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, and its code',
-        'network': 'mlp', 'latent': 50, 'latent_distribution': 'uniform', 'hidden_g': [500, 500], 'hidden_d': [500, 500],
-        'norm': 'g', 'init_std': [0.001, 0.001], 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1, 'lr_decay': 0.0, 'average': 0.0,
-        'epoch': 1000, 'epoch_size': 500,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 200}},
+        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, the numbers '
+                 'from its code, in which G has no batch normalisation: --norm none',
+        'latent': 50, 'latent_distribution': 'uniform', 'init': 'normal', 'init_std': [0.001, 0.001],
+        'network': 'mlp', 'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g',
+        'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1,
+        'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 100, 'epoch': 1000, 'epoch_size': 500,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 200}, ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
-        'about': "of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN",
-        'latent': 1024, 'latent_distribution': 'uniform', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512],
-        'init': 'lecun', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3, 'lr_decay': 0.0, 'average': 0.0,
-        'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 20}},
+        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases',
+        'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
+        'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
+        'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
+        'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 20}, ('network', 'mlp'): PERCEPTRONS},
     },
 }
 
@@ -69,13 +73,14 @@ def make_parser():
                       help='classifier made by results/mnist/judge.py (default: the one that comes along, of digits)')
     nets = parser.add_argument_group('networks')
     parser.setting('--network', choices=['conv', 'mlp'], group=nets,
-                   help='convolutional, or perceptrons, which normalise after the activation')
+                   help='convolutional, or fully connected, which normalises after the activation')
     parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
-    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets, help='of each; uniform in [-1, 1)')
+    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
+                   help='of these numbers; uniform is in [-1, 1)')
     for net, name, what in ('g', 'G', 'before each deconvolution'), ('d', 'D', 'after each convolution'):
         parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
-                       help=f"units of {name}'s hidden layers, or channels {what}")
-        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f'after each of them, in {name}')
+                       help=f"channels {what} of {name}; with --network mlp units of its hidden layers, 500 500 by default")
+        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {name}'s hidden layers")
     parser.setting('--norm', choices=['none', 'g', 'd', 'both'], group=nets, help='which networks have batch normalisation')
     parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     parser.setting('--init-std', type=flags.above_zero, nargs=2, group=nets, metavar=('G', 'D'),
@@ -109,8 +114,10 @@ def build(settings):
     """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     data = mnist.load(settings['data'])
     train = data.train[:, None]
-    # where there is no test set, the metrics compare with what was trained on
-    judgement = Judgement(train, train if data.test is None else data.test[:, None], settings['judge'])
+    judgement = Judgement(train, None if data.test is None else data.test[:, None], data.test_labels, settings['judge'])
+    if not judgement.judge:
+        print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
+              'results/mnist/judge.py trains one for other images of that size, for --judge')
     generator, discriminator = networks(settings, train.shape[1:])
 
     def grid(samples, file, title):

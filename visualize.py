@@ -100,7 +100,12 @@ def draw_comparison(args):
 
 def draw_all(args):
     folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed)
-    pictures = {**folder.pictures(), 'animation.gif': folder.draw_animation}
+    pictures = {'curves.png': functools.partial(report.draw_log, folder=folder.path, settings=folder.settings),
+                'animation.gif': folder.draw_animation}
+    try:
+        pictures = {**folder.pictures(), **pictures}
+    except InputError as error:
+        yield f'left out: all pictures of samples ({error})'
     yield from report.draw_each(pathlib.Path(args.out or folder.path / 'figures'), pictures)
 
 
@@ -239,11 +244,8 @@ def main(argv=None):
 
     def act():
         args = parser.parse_args(argv)
-        try:
-            for line in args.action(args):
-                print(line, flush=True)
-        except MemoryError:
-            raise InputError('that does not fit into memory; ask for fewer samples with -n') from None
+        for line in args.action(args):
+            print(line, flush=True)
         return 0
     return run.guarded(parser.prog, act)
 

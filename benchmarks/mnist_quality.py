@@ -3,10 +3,10 @@
     python benchmarks/mnist_quality.py                  20 minutes each; needs `pip install torch`
     python benchmarks/mnist_quality.py --minutes 1 2    shorter
 
-PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN), written afresh: images of 32x32, G a linear
-layer to 128x8x8 and two steps of upsampling and 3x3 convolution, D four 3x3 convolutions of stride 2 with dropout, Adam 2e-4,
-batches of 64. Its samples are resized to 28x28 before they are judged. Its seconds are those of the updates alone, those of
-train_mnist.py hold its metrics and pictures too.
+PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN, commit e0a8f3c), written afresh: images of 32x32,
+G a linear layer to 128x8x8 and two steps of upsampling and 3x3 convolution, D four 3x3 convolutions of stride 2 with dropout,
+Adam 2e-4, batches of 64. Its samples are resized to 28x28 before they are judged. Its seconds are those of the updates alone,
+those of train_mnist.py hold its metrics and pictures too.
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ def torch_networks():
         return nn.BatchNorm2d(channels, 0.8)
 
     generator = nn.Sequential(
-        nn.Linear(LATENT, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), nn.BatchNorm2d(128),
+        nn.Linear(LATENT, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)),
         nn.Upsample(scale_factor=2), nn.Conv2d(128, 128, 3, padding=1), norm(128), nn.LeakyReLU(0.2, True),
         nn.Upsample(scale_factor=2), nn.Conv2d(128, 64, 3, padding=1), norm(64), nn.LeakyReLU(0.2, True),
         nn.Conv2d(64, 1, 3, padding=1), nn.Tanh())
@@ -60,6 +60,7 @@ def torch_side(images, judgement, seconds, epochs):
     """Yields (epochs seen, seconds, metrics) of PyTorch-GAN at each of these marks."""
     import torch
     torch.manual_seed(0)
+    watched = torch.randn(10000, LATENT)
     real = torch.from_numpy(resized(images, SIDE))
     generator, discriminator = torch_networks()
     optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (generator, discriminator)]
@@ -84,7 +85,7 @@ def torch_side(images, judgement, seconds, epochs):
         if reached:
             generator.eval()
             with torch.no_grad():
-                drawn = torch.cat([generator(torch.randn(500, LATENT)) for _ in range(20)]).numpy()
+                drawn = torch.cat([generator(z) for z in watched.split(500)]).numpy()
             generator.train()
             yield seen / IMAGES, spent, judgement.metrics(resized(drawn, 28))
             marks -= reached
@@ -101,6 +102,8 @@ def lsgan_side(seconds, epochs):
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
+        if not (out / 'log').exists():
+            sys.exit('train_mnist.py ended before its first metrics')      # and has said why
         log = json.loads((out / 'log').read_text())
         size = json.loads((out / 'config.json').read_text())['settings']['batchsize']
     for kind, marks in ('epochs', epochs), ('seconds', seconds):
@@ -123,11 +126,16 @@ def main():
     judgement = Judgement(data.train[:, None], data.test[:, None])
     seconds = [60 * minutes for minutes in args.minutes]
     print('| | epochs | minutes | Fréchet distance | confident | fair classes |\n|---|--:|--:|--:|--:|--:|')
+
+    def tell(*before, metrics):
+        print('| ' + ' | '.join([*before, *(f'{metrics[key]:.3g}' for key in METRICS)]) + ' |', flush=True)
+
+    resizing = judgement.metrics(resized(resized(scaled(data.test[:, None]), SIDE), 28))
+    tell('test images, to 32x32 and back', '', '', metrics=resizing)
     for name, side in [('lsgan', lsgan_side(seconds, args.epochs)),
                        ('PyTorch-GAN', torch_side(scaled(data.train[:, None]), judgement, seconds, args.epochs))]:
         for seen, spent, metrics in side:
-            print(f'| {name} | {seen:.2f} | {spent / 60:.1f} | ' + ' | '.join(f'{metrics[key]:.3g}' for key in METRICS) + ' |',
-                  flush=True)
+            tell(name, f'{seen:.2f}', f'{spent / 60:.1f}', metrics=metrics)
 
 
 if __name__ == '__main__':

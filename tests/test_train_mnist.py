@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import running
 from PIL import Image
-from running import ROOT, assert_one_line, assert_same_run, write_images
+from running import ROOT, assert_one_line, assert_same_run, same_arrays, write_images
 
 train = functools.partial(running.train, script=ROOT / 'train_mnist.py')
 SHORT = ['--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6', '--sample-interval', '6',
@@ -69,11 +69,42 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, data, tm
     ['--loss', 'wgan', '--norm', 'd', '--n-critic', '2', '--latent-distribution', 'uniform'],
 ], ids=['mlp', 'split', 'wgan'])
 def test_other_settings_run_and_resume_exactly(flags, data, tmp_path):
-    flags = [*SHORT, '--data', data, '--metric-interval', '100', *flags]
+    flags = [*SHORT, '--data', data, '--metric-interval', '99', *flags]
     assert train(*flags, '-o', tmp_path / 'whole').returncode == 0
     assert train(*flags, '--iterations', 7, '-o', tmp_path / 'run').returncode == 0
     assert train('--resume', tmp_path / 'run').returncode == 0
     assert_same_run(tmp_path / 'whole', tmp_path / 'run', 18)
+
+
+def test_watching_does_not_change_the_training(run, data, tmp_path):
+    never = ['--log-interval', 100, '--metric-interval', 100, '--sample-interval', 100]
+    assert train(*SHORT, '--data', data, *never, '-o', tmp_path / 'run').returncode == 0
+    assert same_arrays(run[0] / 'generator_iter_18.npz', tmp_path / 'run' / 'generator_iter_18.npz')
+
+
+def shapes(link):
+    return {name: p.shape for name, p in link.namedparams()}
+
+
+def test_networks_are_what_the_settings_say(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_mnist
+    from lsgan.training import flags
+
+    def networks(**given):
+        return train_mnist.networks(flags.resolve('mnist', given, train_mnist.PRESETS), (1, 28, 28))
+    generator, discriminator = networks(preset='blog')
+    assert [shapes(generator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 50), (500, 500), (784, 500)]
+    assert [shapes(discriminator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 784), (500, 500), (1, 500)]
+    assert '/norms/0/gamma' in shapes(generator) and '/norms/0/gamma' not in shapes(discriminator)
+    generator, discriminator = networks(preset='blog', norm='d', init_std=[0.5, 0.02], activation_g='tanh')
+    assert '/norms/0/gamma' not in shapes(generator) and '/norms/0/gamma' in shapes(discriminator)
+    for net, std in (generator, 0.5), (discriminator, 0.02):
+        assert net.layers[1].W.array.std() == pytest.approx(std, rel=0.05)
+    assert (generator.activation, discriminator.activation) == ('tanh', 'leaky_relu')
+    generator, discriminator = networks(preset='pfnet')
+    assert shapes(generator)['/first/W'] == (256 * 4 * 4, 1024) and shapes(discriminator)['/last/W'] == (1, 512)
+    assert networks(preset='blog', network='conv')[0].start == (128, 7, 7)
 
 
 def test_generator_weights_load_in_stock_chainer(data, tmp_path):
@@ -84,15 +115,16 @@ def test_generator_weights_load_in_stock_chainer(data, tmp_path):
     assert np.isfinite(stock.layers[1].W.array).all()
 
 
-@pytest.mark.parametrize('preset, batchsize, examples', [('blog', 100, 500_000 * 100), ('pfnet', 64, 93_800 * 64)])
+@pytest.mark.parametrize('preset, average, batchsize, examples', [
+    ('default', 0.999, 100, 18_000 * 100), ('blog', 0, 100, 500_000 * 100), ('pfnet', 0, 64, 93_800 * 64)])
 @pytest.mark.parametrize('loss', ['lsgan', 'wgan', 'gan'])
-def test_presets_sample_from_the_plain_weights_and_see_as_many_images_with_every_loss(preset, batchsize, examples, loss, data,
-                                                                                      tmp_path):
-    small = ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8] if preset == 'pfnet' else []
+def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(preset, average, batchsize, examples, loss, data,
+                                                                            tmp_path):
+    small = [] if preset == 'blog' else ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8]
     result = train('--preset', preset, '--loss', loss, '--data', data, *small, '--iterations', 1, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     settings = settings_of(tmp_path / 'run')
-    assert settings['average'] == 0
+    assert settings['average'] == average
     assert settings['epoch'] * settings['epoch_size'] * settings['n_critic'] * settings['batchsize'] == examples
     assert settings['batchsize'] == batchsize
 

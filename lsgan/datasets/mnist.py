@@ -55,20 +55,18 @@ def load(path=None):
 
     Raises:
         InputError: where there are no training images or several, files are damaged or do not go together, or MNIST is
-            missing and cannot be downloaded or kept.
-        OSError: where a folder cannot be read.
+            missing and cannot be downloaded or kept, or a folder cannot be read.
     """
-    if path is None:
-        try:
+    try:
+        if path is None:
             train = [fetch(name, MIRRORS, sha256, _cache()) for name, sha256 in SHA256.items()][0]
-        except OSError as error:
-            raise InputError(f'{error.filename}: {error.strerror}; put the files of MNIST anywhere else and give their folder '
-                             'by --data') from None
-    else:
-        path = pathlib.Path(path)
-        train = _training_images(path) if path.is_dir() else path
-    before, *role = _parse(train.name)
-    files = _found(train.parent) if role == ['train', 'images'] and train.is_file() else {}
+        else:
+            path = pathlib.Path(path)
+            train = _training_images(path) if path.is_dir() else path
+        before, *role = _parse(train.name)
+        files = _found(train.parent) if role == ['train', 'images'] and train.is_file() else {}
+    except OSError as error:
+        raise InputError(f'{error.filename}: {error.strerror}; the folder of idx files is given by --data') from None
     files[before, 'train', 'images'] = train
     (images, labels), (test, test_labels) = (
         _read_split(files.get((before, split, 'images')), files.get((before, split, 'labels'))) for split in ('train', 'test'))

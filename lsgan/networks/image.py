@@ -6,6 +6,11 @@ import chainer.links as L
 from lsgan import links
 
 
+def _require(norm, kinds):
+    if norm not in (*kinds, None):
+        raise ValueError(f'norm is {norm!r}; it can be {" or ".join(kinds)}, or None')
+
+
 def _after(size, activation, norm):
     """What follows a layer of so many channels."""
     return links.BatchNormalization(size, activation) if norm else links.Activation(activation)
@@ -39,6 +44,7 @@ class Generator(chainer.Chain):
 
     def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None):
         super().__init__()
+        _require(norm, ('unit', 'channel'))
         (height, pads_y), (width, pads_x) = (_paddings(side, len(channels)) for side in size)
         self.start = channels[0], height, width
         self.by_channel = norm == 'channel'
@@ -70,6 +76,7 @@ class Discriminator(chainer.Chain):
 
     def __init__(self, channels, size, colours=3, activation='leaky_relu', norm='all', initialW=None):
         super().__init__()
+        _require(norm, ('all', 'but first'))
         scale = 2 ** len(channels)
         with self.init_scope():
             self.steps = chainer.ChainList(*(links.Convolution2D(a, b, 4, 2, 1, initialW=initialW)

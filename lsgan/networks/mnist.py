@@ -6,6 +6,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from lsgan import functions, links
+from lsgan.functions.perceptron import ACTIVATIONS
 
 
 class _Layers(chainer.Chain):
@@ -21,7 +22,7 @@ class _Layers(chainer.Chain):
     def forward(self, h):
         if not len(self.norms):
             return functions.perceptron(h, [p for layer in self.layers for p in (layer.W, layer.b)], self.activation)
-        activate = links.Activation(self.activation)
+        _, _, activate = ACTIVATIONS[self.activation]
         for layer, norm in zip(self.layers, self.norms):
             h = norm(activate(layer(h)))
         return self.layers[-1](h)

@@ -40,7 +40,8 @@ class Experiment:
 
     def latents(self, seed, device, n):
         """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""
-        return Latent(self.latent_size, self.latent_distribution, Stream(seed, 'samples', device))(n)
+        stream = Stream(seed, 'samples', chainer.get_device('@numpy'))      # so that all devices have the same
+        return device.send(Latent(self.latent_size, self.latent_distribution, stream)(n))
 
     def sample(self, generator, seed, device, n):
         """The generator's samples of these latents: a NumPy array (n, ...)."""

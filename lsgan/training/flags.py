@@ -1,6 +1,6 @@
 """The flags that all scripts share, and how a run's settings follow from presets and flags."""
 import argparse
-import pathlib
+import os
 import textwrap
 
 from chainer import optimizers
@@ -91,13 +91,14 @@ def add_common(parser):
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
     add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
 
-    run = parser.add_argument_group('length and reports, in generator updates')
+    run = parser.add_argument_group('length and reports')
     setting = parser.setting
-    setting('-e', '--epoch', type=positive, group=run, help='length of the run in epochs')
-    setting('--epoch-size', type=positive, group=run, metavar='N', help='updates in an epoch')
+    setting('-e', '--epoch', type=positive, group=run, help='length of the run')
+    setting('--epoch-size', type=positive, group=run, metavar='N', help='generator updates in an epoch')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
     setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
-    setting('--metric-interval', type=positive, group=run, metavar='N', help='updates between two measurements of the metrics')
+    setting('--metric-interval', type=positive, group=run, metavar='N',
+            help='updates between two measurements of the metrics, a multiple of those between log entries')
     setting('--sample-interval', type=positive, group=run, metavar='N', help='updates between two sample pictures')
     setting('--snapshot-interval', type=positive, group=run, metavar='N', help='updates between two snapshots')
     setting('--keep', type=positive, group=run, metavar='N', help='how many of the newest snapshots stay')
@@ -124,7 +125,7 @@ def add_common(parser):
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--gradient-norms', action=argparse.BooleanOptionalAction, group=optimizer,
-            help="log the norms of both networks' gradients")
+            help="log the norms of both networks' gradients; of a split update that of the second step")
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
@@ -160,6 +161,8 @@ def resolve(experiment, given, presets, saved=None):
     for (setting, value), variant in variants.items():
         if settings[setting] == value:
             settings.update({**variant, **given})
+    if 'metric_interval' not in given:      # metrics stand in log entries
+        settings['metric_interval'] = -(-settings['metric_interval'] // settings['log_interval']) * settings['log_interval']
     settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
     settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     if saved is not None:
@@ -168,6 +171,9 @@ def resolve(experiment, given, presets, saved=None):
     for name, (reader, reads) in _READERS.items():
         if name in given and not reads(settings):
             raise InputError(f'{_flag(name)} is for {reader}; leave it out')
+    if settings['metric_interval'] % settings['log_interval']:
+        raise InputError(f'--metric-interval {settings["metric_interval"]} must be a multiple of --log-interval '
+                         f'{settings["log_interval"]}: metrics stand in log entries')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both give the targets: leave one of them out')
     if 0 < settings['noise'] <= settings['noise_end']:
@@ -209,7 +215,7 @@ def device(text):
 
 def path(text):
     """A path that means the same from every folder."""
-    return str(pathlib.Path(text).expanduser().resolve())
+    return os.path.realpath(os.path.expanduser(text))
 
 
 def _kind(convert, accept, wanted):

@@ -112,6 +112,8 @@ class RunFolder:
     def _settings_to_blame(self):
         try:
             yield
+        except InputError:      # a ValueError, too
+            raise
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(f'{self._config}: settings that cannot be used ({type(error).__name__}: {error})') from None
 

@@ -17,20 +17,33 @@ class Judgement:
     """The metrics of image experiments; what they need of real images is computed once, when it is first needed.
 
     Args:
-        train, test: uint8 arrays of shapes (N, 1, H, W) and (M, 1, H, W).
-        judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along, which sees images of 28x28
-            only: others are measured without.
+        train, test: uint8 arrays of shapes (N, 1, H, W) and (M, 1, H, W). Where there is no test set, None, the last training
+            images, up to half of them, are compared with, and the floor is that of the others.
+        labels: of the test images, uint8 array of shape (M,), or None.
+        judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along. That is left out, and the
+            attribute `judge` None, where it would judge what it does not know: images that are not of 28x28, or of which it
+            tells less than 90% as their labels do.
 
     Raises:
-        InputError: where `judge` cannot be read, or is given and the images are of another size.
+        InputError: where `judge` cannot be read, or is given and the images are of another size, or these are too few.
     """
 
-    def __init__(self, train, test, judge=None):
+    def __init__(self, train, test=None, labels=None, judge=None):
+        if test is None:
+            half = max(len(train) // 2, len(train) - _MOST)
+            train, test, labels = train[:half], train[half:], None
+        if min(len(train), len(test)) < 2:
+            raise InputError('too few images to measure anything: 2 for training and 2 for testing are the least, or 4 in all')
+        self.train, self.test = train, test[:_MOST]
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
             raise InputError(f'--judge {judge}: sees images of 28 x 28 pixels, not of {train.shape[2]} x {train.shape[3]}')
-        self.train, self.test = train, test[:_MOST]
         self.judge = load_judge(judge) if fits else None
+        if self.judge and not judge and labels is not None:
+            some = slice(0, 500)
+            told = self.judge.look(scaled(self.test[some]))[1].argmax(axis=1) == labels[some]
+            if told.mean() < 0.9:
+                self.judge = None
 
     def probabilities(self, samples):
         """The judge's, of the classes of samples (N, 1, 28, 28) in [-1, 1]: (N, K)."""

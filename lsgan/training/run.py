@@ -52,6 +52,8 @@ def guarded(prog, action):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # or Python complains again when it ends
         message, status = 'nobody reads what is printed here: stopped', 1
+    except MemoryError:
+        message, status = 'that does not fit into memory: ask for smaller networks or batches, or for fewer samples with -n', 2
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         todo = 'nothing written before is lost: make room and add --resume' if full else 'choose another place with --out'
@@ -151,9 +153,11 @@ def _open(out, settings):
     """Makes the run folder and its config.json, and removes what a killed run left half written."""
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
-    path = out / 'config.json'
+    path, here = out / 'config.json', surroundings()
     config = (snapshot.read_json(path) if path.exists()
-              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings()})
+              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **here})
+    if config.get('threads', here['threads']) != here['threads']:
+        print(f'note: begun with {config["threads"]} threads, going on with {here["threads"]}: the last bits will differ')
     snapshot.write_json(path, {**config, 'settings': settings})
 
 

@@ -7,7 +7,7 @@ import subprocess
 import chainer
 import numpy
 
-import lsgan
+import lsgan.functions  # has the setting of the threads
 
 
 def surroundings():
@@ -17,11 +17,11 @@ def surroundings():
     if chainer.backends.cuda.available:
         versions['cupy'] = chainer.backends.cuda.cupy.__version__
     return {'versions': versions, 'platform': f'{platform.system()} {platform.machine()}', 'cores': os.cpu_count(),
-            'git_commit': _git_commit()}
+            'threads': chainer.config.cpu_threads, 'git_commit': _git_commit()}
 
 
 def _git_commit():
-    """The commit of the checkout that the package is in, with -dirty where Python files were changed; None outside of one."""
+    """The commit of the checkout that the package is in, with -dirty where code was changed or is new; None outside of one."""
     root = pathlib.Path(lsgan.__file__).resolve().parent.parent
     if not (root / '.git').exists():
         return None
@@ -31,6 +31,7 @@ def _git_commit():
 
     try:
         commit = git('rev-parse', '--short=12', 'HEAD').stdout.strip()
-        return f'{commit}-dirty' if commit and git('diff', '--quiet', 'HEAD', '--', '*.py').returncode else commit or None
+        changed = git('status', '--porcelain', '--', 'lsgan', ':(glob)*.py').stdout
+        return f'{commit}-dirty' if commit and changed else commit or None
     except OSError:
         return None

@@ -3,37 +3,31 @@
     python results/mnist/starving.py RUN                each loss and seed that starving.csv lacks, then the picture
     python results/mnist/starving.py RUN --steps 2000   shorter
 
-RUN is a run folder of train_mnist.py --network mlp, stopped half-way; its newest generator is taken. D starts anew and is of
-the same kind: of a least squares GAN with one Adam step on the sum of both terms, then with two steps, of a standard GAN,
-and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient of G's loss
-is.
+RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
+network and initial weights: of a least squares GAN with one Adam step on the sum of both terms, then with two steps, of a
+standard GAN, and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient
+of G's loss is. Rows that are there are not made again: for another RUN, move starving.csv away.
 """
 import argparse
 import pathlib
+import sys
 
 import numpy as np
 import tqdm
 from matplotlib.figure import Figure
 
-from lsgan import functions, losses  # lsgan goes before chainer
-
-# isort: split
-from chainer.initializers import Normal
-
-from lsgan.datasets import mnist
-from lsgan.datasets.images import ImageSet
+from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.figures import palette
-from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
-from lsgan.npz import load_weights
 from lsgan.random import Latent, Stream
-from lsgan.training import snapshot
 from lsgan.training.experiment import select_device
+from lsgan.training.folder import RunFolder
+from lsgan.training.run import guarded
 from lsgan.training.sweep import append, rows
 from lsgan.training.updater import ClipWeights, GANUpdater
 
 HERE = pathlib.Path(__file__).resolve().parent
-TABLE = HERE / 'starving.csv'
+ROOT, TABLE = HERE.parent.parent, HERE / 'starving.csv'
 EVERY, SEEDS, BATCH = 20, (0, 1, 2), 100
 # name: loss, whether in two steps, optimizer
 LOSSES = {
@@ -44,20 +38,18 @@ LOSSES = {
 }
 
 
-def follow(name, seed, settings, weights, images, steps):
+def follow(name, seed, path, steps):
     """The rows of one D's training, a dict each."""
     loss, split, make_optimizer = LOSSES[name]
-    device, shape = select_device('-1'), images.shape[1:]
-    np.random.seed(seed)        # initial weights draw from it
-    generator = PerceptronGenerator(settings['latent'], settings['hidden_g'], shape, settings['activation_g'],
-                                    settings['norm'] in ('g', 'both'))
-    load_weights(weights, generator, 'config.json describes')
-    discriminator = PerceptronDiscriminator(shape, settings['hidden_d'], settings['activation_d'], initialW=Normal(0.02))
-    optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': make_optimizer().setup(discriminator)}
+    device = select_device('-1')
+    np.random.seed(seed)        # D's initial weights draw from it
+    folder = RunFolder(path, ROOT)
+    made, generator = folder.experiment, folder.generator
+    optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': make_optimizer().setup(made.discriminator)}
     if name == 'WGAN':
         optimizers['discriminator'].add_hook(ClipWeights(0.01))
-    latent = Latent(settings['latent'], settings['latent_distribution'], Stream(seed, 'latent', device))
-    batches = SampleIterator(ImageSet(images), BATCH, Stream(seed, 'data', device), 600)
+    latent = Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device))
+    batches = SampleIterator(made.data, BATCH, Stream(seed, 'data', device), 600)
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):
         n, reported = updater.step_discriminator()
@@ -98,19 +90,17 @@ def main():
     parser.add_argument('run', type=pathlib.Path, metavar='RUN', help='run folder')
     parser.add_argument('--steps', type=int, default=5000, help="of D (default: 5000)")
     args = parser.parse_args()
-    settings = snapshot.read_settings(args.run)
-    weights = snapshot.numbered(args.run, 'generator_iter_{}.npz')[0]
-    images = mnist.load(settings['data']).train[:, None]
     there = {(row['loss'], int(row['seed'])) for row in rows(TABLE)}
     for seed in SEEDS:
         for name in LOSSES:
             if (name, seed) not in there:
-                made = list(follow(name, seed, settings, weights, images, args.steps))
+                made = list(follow(name, seed, args.run, args.steps))
                 append(TABLE, made)
                 first, last = made[0]['gen/gradient'], made[-1]['gen/gradient']
                 print(f"{name} {seed}: G's gradient {first} at first, {last} at last", flush=True)
     draw(rows(TABLE))
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(guarded('starving.py', main))

@@ -5,7 +5,8 @@ from lsgan.errors import InputError
 from lsgan.training import flags
 
 COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
-          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'snapshot_interval': 5, 'keep': 3}
+          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'snapshot_interval': 5, 'keep': 3,
+          'log_interval': 10, 'metric_interval': 40}
 PRESETS = {
     'default': {'about': 'ours', **COMMON, 'data': 'ring', 'modes': 8,
                 'variants': {('loss', 'gan'): {'lr_g': 7.0}, ('data', 'grid'): {'modes': 5}}},
@@ -59,3 +60,12 @@ def test_help_tells_every_preset():
     text = flags.Parser('test', 'doc', PRESETS).format_help()
     assert 'theirs' in text and '--lr-g 2.0' in text
     assert 'with --loss wgan' in text and '--n-critic 5 --lr-d 3.0' in text
+
+
+def test_metrics_stand_in_log_entries():
+    assert resolve({})['metric_interval'] == 40
+    assert resolve({'log_interval': 15})['metric_interval'] == 45
+    assert resolve({'log_interval': 100})['metric_interval'] == 100
+    assert resolve({'log_interval': 15, 'metric_interval': 30})['metric_interval'] == 30
+    with pytest.raises(InputError, match='--metric-interval 40 must be a multiple of --log-interval 15'):
+        resolve({'log_interval': 15, 'metric_interval': 40})

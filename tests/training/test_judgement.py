@@ -1,0 +1,91 @@
+import numpy
+import pytest
+from PIL import Image, ImageDraw
+
+from lsgan.datasets.images import scaled
+from lsgan.errors import InputError
+from lsgan.metrics.frechet import frechet_distance
+from lsgan.metrics.nearest import nearest_distance
+from lsgan.networks.judge import load_judge
+from lsgan.training.judgement import Judgement
+
+
+def strokes(n, kind, seed=0):
+    """Zeros (kind 0) or ones (kind 1), drawn with small shifts: uint8 (n, 1, 28, 28)."""
+    rng, images = numpy.random.RandomState(seed), []
+    for _ in range(n):
+        image = Image.new('L', (28, 28))
+        x, y = rng.randint(-2, 3, 2)
+        draw = ImageDraw.Draw(image)
+        if kind:
+            draw.line((14 + x, 4 + y, 14 + x, 23 + y), 255, 3)
+        else:
+            draw.ellipse((7 + x, 4 + y, 20 + x, 23 + y), outline=255, width=3)
+        images.append(numpy.asarray(image))
+    return numpy.stack(images)[:, None]
+
+
+def mixed(n, seed):
+    return numpy.concatenate([strokes(n, 0, seed), strokes(n, 1, seed)])
+
+
+@pytest.fixture(scope='module')
+def judgement():
+    return Judgement(mixed(60, 1), mixed(40, 2))
+
+
+def test_samples_are_held_against_the_test_images_and_the_floor_is_that_of_training_images(judgement):
+    samples = scaled(strokes(50, 0, 3))
+    judge = load_judge()
+    test, train, these = (judge.look(x)[0] for x in (scaled(mixed(40, 2)), scaled(mixed(60, 1)), samples))
+    metrics = judgement.metrics(samples)
+    assert metrics['frechet_distance'] == pytest.approx(frechet_distance(these, test))
+    assert metrics['frechet_distance_floor'] == pytest.approx(frechet_distance(train, test))
+    assert 0 < metrics['frechet_distance_floor'] < metrics['frechet_distance'] / 10
+
+
+def test_classes_are_due_the_share_that_they_have_among_test_images(judgement):
+    assert judgement.real_shares == pytest.approx([0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert judgement.metrics(scaled(mixed(20, 4)))['classes_fair'] == 10
+    # of zeros alone: twice their due is fair, no ones is not
+    assert judgement.metrics(scaled(strokes(20, 0, 4)))['classes_fair'] == 9
+
+
+def test_nearest_is_searched_among_training_images_in_grey_levels(judgement):
+    assert judgement.metrics(scaled(mixed(60, 1)))['nearest_distance'] == 0
+    metrics = judgement.metrics(scaled(mixed(40, 2)))
+    assert metrics['nearest_distance'] == metrics['nearest_distance_real'] == pytest.approx(
+        nearest_distance(mixed(40, 2), mixed(60, 1)))
+
+
+def test_saturated_pixels_are_counted_on_both_sides(judgement):
+    samples = numpy.zeros((4, 1, 28, 28), numpy.float32)
+    samples[:, :, :7], samples[:, :, 7:14] = 1, -1
+    assert judgement.metrics(samples)['saturated'] == pytest.approx(0.5)
+
+
+def test_without_a_test_set_half_of_the_training_images_is_held_back():
+    images = mixed(30, 5)
+    metrics = Judgement(images).metrics(scaled(images[30:]))
+    assert metrics['frechet_distance'] == pytest.approx(0, abs=1e-6)
+    assert metrics['frechet_distance_floor'] > 1        # zeros against ones
+    assert metrics['nearest_distance_real'] > 0
+
+
+def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
+    train, test = mixed(20, 1), mixed(20, 2)
+    right = numpy.repeat([0, 1], 20).astype(numpy.uint8)
+    assert Judgement(train, test, right).judge and judgement.judge
+    for images in Judgement(train, test, 1 - right), Judgement(train[..., :20], test[..., :20]):
+        assert images.judge is None
+        metrics = images.metrics(scaled(images.test))
+        assert metrics.keys() == {'nearest_distance', 'nearest_distance_real', 'saturated'}
+
+
+def test_too_few_images_or_a_judge_of_another_size_are_refused():
+    with pytest.raises(InputError, match='too few images'):
+        Judgement(mixed(5, 0), strokes(1, 0))
+    with pytest.raises(InputError, match='too few images'):
+        Judgement(strokes(3, 0))
+    with pytest.raises(InputError, match='--judge some.npz: sees images of 28 x 28 pixels, not of 28 x 20'):
+        Judgement(mixed(5, 0)[..., :20], judge='some.npz')
