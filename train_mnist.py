@@ -33,7 +33,7 @@ PERCEPTRONS = {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}
 PRESETS = {
     'default': {
         'about': 'our own',
-        'data': None, 'judge': None,
+        'data': None, 'judge': None, 'metric_samples': 10000,
         'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': [0.02, 0.02],
         'network': 'conv', **CONVOLUTIONS, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
@@ -71,6 +71,8 @@ def make_parser():
                       help='folder of idx files, or one file of training images (default: MNIST, downloaded into the cache)')
     data.add_argument('--judge', type=flags.path, metavar='FILE',
                       help='classifier made by results/mnist/judge.py (default: the one that comes along, of digits)')
+    parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
+                   help='samples that the metrics are made of; distances of different numbers are not to be compared')
     nets = parser.add_argument_group('networks')
     parser.setting('--network', choices=['conv', 'mlp'], group=nets,
                    help='convolutional, or fully connected, which normalises after the activation')
@@ -129,7 +131,7 @@ def build(settings):
     return Experiment(
         generator=generator, discriminator=discriminator,
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
-        data=ImageSet(train), samples=10000, shown=100, evaluate=judgement.metrics,
+        data=ImageSet(train), samples=settings['metric_samples'], shown=100, evaluate=judgement.metrics,
         draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own

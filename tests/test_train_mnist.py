@@ -13,7 +13,8 @@ from running import ROOT, assert_one_line, assert_same_run, same_arrays, write_i
 
 train = functools.partial(running.train, script=ROOT / 'train_mnist.py')
 SHORT = ['--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6', '--sample-interval', '6',
-         '--snapshot-interval', '5', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
+         '--snapshot-interval', '5', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16',
+         '--metric-samples', '300']
 
 
 @pytest.fixture(scope='module')
@@ -121,7 +122,8 @@ def test_generator_weights_load_in_stock_chainer(data, tmp_path):
 def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(preset, average, batchsize, examples, loss, data,
                                                                             tmp_path):
     small = [] if preset == 'blog' else ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8]
-    result = train('--preset', preset, '--loss', loss, '--data', data, *small, '--iterations', 1, '-o', tmp_path / 'run')
+    small += ['--metric-samples', 100, '--iterations', 1]
+    result = train('--preset', preset, '--loss', loss, '--data', data, *small, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     settings = settings_of(tmp_path / 'run')
     assert settings['average'] == average
@@ -151,7 +153,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
         (['--data', data, '--init', 'he', '--init-std', 1, 1], ['--init-std', '--init normal']),
         (['--data', data, '--init-std', 1], ['--init-std', '2']),
     ]:
-        assert_one_line(train(*SHORT[:-8], *flags, '-o', tmp_path / 'run'), *words)
+        assert_one_line(train(*SHORT[:10], *flags, '-o', tmp_path / 'run'), *words)
         assert not (tmp_path / 'run').exists()
 
 
