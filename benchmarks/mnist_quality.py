@@ -6,8 +6,8 @@
 PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN, commit e0a8f3c), written afresh: images of 32x32,
 G a linear layer to 128x8x8 and two steps of upsampling and 3x3 convolution, D four 3x3 convolutions of stride 2 with dropout,
 Adam 2e-4, batches of 64. It resizes MNIST to 32x32; here a black margin makes them so large, and is cut off before they are
-judged, because resizing there and back alone would cost a Fréchet distance of 3.6. Its seconds are those of the updates
-alone, those of train_mnist.py hold its metrics and pictures too.
+judged, because resizing there and back alone would blur them. Its seconds are those of the updates alone, those of
+train_mnist.py hold its metrics and pictures too.
 """
 import argparse
 import json

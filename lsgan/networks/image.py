@@ -17,8 +17,11 @@ def _after(size, activation, norm):
 
 
 def _paddings(side, n):
-    """Where n deconvolutions that end at `side` start, and the padding of each: one that starts at an even side too far
-    above its half, because the half is odd and can not be halved again, has 2 in place of 1."""
+    """The side at which n deconvolutions that end at `side` start, and the padding of each.
+
+    With 1 a deconvolution doubles. Where half of its output is odd and not yet the start, it begins one above that, and 2
+    takes off what is too much.
+    """
     pads = []
     for i in reversed(range(n)):
         odd = i > 0 and side // 2 % 2

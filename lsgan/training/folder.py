@@ -87,7 +87,7 @@ class RunFolder:
         """Samples of the newest generator: a NumPy array (N, ...)."""
         generator = self.generator
         with self._settings_to_blame():
-            return generate(generator, z, BATCH)
+            return generate(generator, z)
 
     @functools.cached_property
     def samples(self):

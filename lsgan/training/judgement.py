@@ -33,7 +33,8 @@ class Judgement:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None
         if min(len(train), len(test)) < 2:
-            raise InputError('too few images to measure anything: 2 for training and 2 for testing are the least, or 4 in all')
+            raise InputError('--data: too few images to measure anything; the least are 2 for training and 2 for testing, '
+                             'or 4 in all')
         self.train, self.test = train, test[:_MOST]
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:

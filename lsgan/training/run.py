@@ -153,11 +153,11 @@ def _open(out, settings):
     """Makes the run folder and its config.json, and removes what a killed run left half written."""
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
-    path, here = out / 'config.json', surroundings()
+    path, threads = out / 'config.json', chainer.config.cpu_threads
     config = (snapshot.read_json(path) if path.exists()
-              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **here})
-    if config.get('threads', here['threads']) != here['threads']:
-        print(f'note: begun with {config["threads"]} threads, going on with {here["threads"]}: the last bits will differ')
+              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings()})
+    if config.get('threads', threads) != threads:
+        print(f'note: begun with {config["threads"]} threads, going on with {threads}: the last bits will differ')
     snapshot.write_json(path, {**config, 'settings': settings})
 
 

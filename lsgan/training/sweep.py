@@ -64,10 +64,10 @@ def _run(script, table, name, flags, seed, columns):
         return f'{name} {seed}: {done.stderr.strip()}'
     config = json.loads((out / 'config.json').read_text())
     log = json.loads((out / 'log').read_text()) if (out / 'log').exists() else []
-    known = {f'{key} {when}': value for when, entry in zip(('first', 'last'), (log[:1], log[-1:])) for each in entry
-             for key, value in each.items()}
-    if not diverged:
-        known.update(json.loads((out / 'metrics.json').read_text()))
+    known = {} if diverged else json.loads((out / 'metrics.json').read_text())
+    if log:
+        for when, entry in ('first', log[0]), ('last', log[-1]):
+            known.update({f'{key} {when}': value for key, value in entry.items()})
     seconds = known.get('elapsed_time last', 0)     # in training, that before a stop included
     numbers = {key: f'{known.get(key, float("nan")):.6g}' for key in columns}
     append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags, 'seconds': f'{seconds:.0f}',

@@ -38,8 +38,13 @@ class ClipWeights:
             xp.clip(p.array, -self.bound, self.bound, out=p.array)
 
 
+def gradient_norm(link):
+    """The Euclidean norm of the whole gradient of a link, a scalar on its device."""
+    return sum(p.device.xp.vdot(p.grad, p.grad) for p in link.params() if p.grad is not None) ** 0.5
+
+
 class GradientNorm:
-    """Optimizer hook that reports the Euclidean norm of the whole gradient, `gen/gradient` or `dis/gradient`.
+    """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
 
     Args:
         observed (str): what the report begins with: gen or dis.
@@ -52,8 +57,7 @@ class GradientNorm:
         self.observed = observed
 
     def __call__(self, optimizer):
-        squares = sum(p.device.xp.vdot(p.grad, p.grad) for p in optimizer.target.params() if p.grad is not None)
-        chainer.report({f'{self.observed}/gradient': squares ** 0.5})
+        chainer.report({f'{self.observed}/gradient': gradient_norm(optimizer.target)})
 
 
 class Average:

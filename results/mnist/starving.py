@@ -24,7 +24,7 @@ from lsgan.training.experiment import select_device
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.sweep import append, rows
-from lsgan.training.updater import ClipWeights, GANUpdater
+from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, HERE / 'starving.csv'
@@ -55,7 +55,7 @@ def follow(name, seed, path, steps):
         n, reported = updater.step_discriminator()
         if step == 1 or step % EVERY == 0:
             reported['gen/loss'] = updater.backward_generator(n)
-            reported['gen/gradient'] = sum((p.grad ** 2).sum() for p in generator.params()) ** 0.5
+            reported['gen/gradient'] = gradient_norm(generator)
             yield {'loss': name, 'seed': seed, 'step': step, **{key: f'{float(value):.6g}' for key, value in reported.items()}}
 
 
