@@ -13,7 +13,7 @@ setup(
     license='MIT',
     packages=find_packages(include=['lsgan', 'lsgan.*']),
     package_data={'lsgan.networks': ['judge.npz']},
-    scripts=['train_gaussian.py', 'train_mnist.py', 'visualize.py'],
+    scripts=['train_gaussian.py', 'train_mnist.py', 'train_anime.py', 'visualize.py'],
     install_requires=[
         'chainer==7.8.1',
         'numpy>=2',

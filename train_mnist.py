@@ -38,6 +38,7 @@ PRESETS = {
         'network': 'conv', **CONVOLUTIONS, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 2e-4, 'lr_d': 2e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
+        'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 30, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,

@@ -32,10 +32,14 @@ def load_weights(path, link, expected):
     Raises:
         InputError: where the file is missing, damaged, or of another link.
     """
-    saved = read_arrays(path)
+    put_weights(read_arrays(path), link, f'{path}: weights of another network than {expected}')
+
+
+def put_weights(saved, link, complaint):
+    """Puts arrays, a dict by the names of an npz file, into a link; raises `InputError` where they are another link's."""
     fresh = serializers.DictionarySerializer()
     fresh.save(link)
     saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))
     if saved_kinds != kinds:
-        raise InputError(f'{path}: weights of another network than {expected}')
+        raise InputError(complaint)
     serializers.NpzDeserializer(saved).load(link)

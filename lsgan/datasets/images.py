@@ -7,15 +7,21 @@ class ImageSet:
 
     Args:
         images: uint8 array of shape (N, C, H, W), N at least 1.
+        mirror (bool): whether each image is there twice, as it is and with left and right exchanged.
     """
 
-    def __init__(self, images):
-        self.images = images
+    def __init__(self, images, mirror=False):
+        self.images, self.mirror = images, mirror
 
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
         self.images = stream.device.send(self.images)
-        return scaled(self.images[stream.integers(len(self.images), n)])
+        numbers = stream.integers((1 + self.mirror) * len(self.images), n)
+        drawn = scaled(self.images[numbers % len(self.images)])
+        if self.mirror:
+            turned = numbers >= len(self.images)
+            drawn[turned] = drawn[turned, :, :, ::-1]
+        return drawn
 
 
 def scaled(images):

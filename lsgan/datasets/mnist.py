@@ -9,6 +9,7 @@ import zlib
 
 import numpy
 
+from lsgan.datasets import cache
 from lsgan.datasets.download import fetch
 from lsgan.errors import InputError
 
@@ -59,7 +60,7 @@ def load(path=None):
     """
     try:
         if path is None:
-            train = [fetch(name, MIRRORS, sha256, _cache()) for name, sha256 in SHA256.items()][0]
+            train = [fetch(name, MIRRORS, sha256, cache.folder('mnist')) for name, sha256 in SHA256.items()][0]
         else:
             path = pathlib.Path(path)
             train = _training_images(path) if path.is_dir() else path
@@ -74,12 +75,6 @@ def load(path=None):
         raise InputError(f'{files[before, "test", "images"]}: images of {_times(test.shape[1:])} pixels, '
                          f'those of {train} have {_times(images.shape[1:])}')
     return IdxSet(images, labels, test, test_labels)
-
-
-def _cache():
-    base = os.environ.get('XDG_CACHE_HOME', '')
-    base = base if os.path.isabs(base) else os.path.expanduser('~/.cache')      # a relative one is to be ignored
-    return pathlib.Path(base, 'lsgan', 'mnist')
 
 
 def _parse(name):

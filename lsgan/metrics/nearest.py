@@ -11,8 +11,8 @@ def _blocks(rows):
         yield first, rows[first:first + step].reshape(-1, rows[0].size)
 
 
-def nearest_distance(x, y):
-    """The mean, over the rows of x, of the Euclidean distance to the nearest row of y.
+def nearest(x, y):
+    """For each row of x the nearest row of y, by the Euclidean distance.
 
     The nearest row is searched by matrix products in float32, and the distance to it then computed directly in float64; so
     that of a copy is 0, and an error can only come from rows that are nearly as near.
@@ -21,7 +21,7 @@ def nearest_distance(x, y):
         x, y: arrays of shapes (N, ...) and (M, ...), float or uint8, in the same units; neither is copied as a whole.
 
     Returns:
-        float: in units of the data.
+        tuple: the numbers of those rows, an int array (N,), and the distances to them, float64 (N,), in units of the data.
 
     Raises:
         ValueError: where the shapes of the rows differ or there are no rows.
@@ -30,16 +30,23 @@ def nearest_distance(x, y):
     if not (x.ndim > 1 and y.ndim > 1 and x.shape[1:] == y.shape[1:] and x.size and y.size):
         raise ValueError(f'rows of one shape, (N, ...) and (M, ...), are needed, not {x.shape} and {y.shape}')
     center = y.mean(axis=0, dtype=numpy.float64).reshape(-1)    # far from the origin the scores would be rounded away
-    total = 0.0
-    for _, block in _blocks(x):
+    numbers, distances = numpy.empty(len(x), numpy.intp), numpy.empty(len(x))
+    for start, block in _blocks(x):
         a = (block - center).astype(numpy.float32)
-        best, nearest = numpy.full(len(a), numpy.inf, numpy.float32), numpy.zeros(len(a), numpy.intp)
+        best, found = numpy.full(len(a), numpy.inf, numpy.float32), numpy.zeros(len(a), numpy.intp)
         for first, others in _blocks(y):
             b = (others - center).astype(numpy.float32)
             scores = 0.5 * (b * b).sum(axis=1) - a @ b.T        # half the squared distance, less half of |a|²
             least = scores.argmin(axis=1)
             score = scores[numpy.arange(len(a)), least]
             nearer = score < best
-            best[nearer], nearest[nearer] = score[nearer], first + least[nearer]
-        total += numpy.linalg.norm(block - y[nearest].reshape(a.shape).astype(numpy.float64), axis=1).sum()
-    return float(total / len(x))
+            best[nearer], found[nearer] = score[nearer], first + least[nearer]
+        here = slice(start, start + len(a))
+        numbers[here] = found
+        distances[here] = numpy.linalg.norm(block - y[found].reshape(a.shape).astype(numpy.float64), axis=1)
+    return numbers, distances
+
+
+def nearest_distance(x, y):
+    """The mean, over the rows of x, of the distance to the nearest row of y: see `nearest`."""
+    return float(nearest(x, y)[1].mean())

@@ -29,23 +29,62 @@ def _paddings(side, n):
     return side, pads
 
 
+class _Deconvolution(links.Deconvolution2D):
+    """Doubles by a deconvolution of 4x4 with stride 2 (Radford et al. 2016)."""
+
+    def __init__(self, a, b, pads, initialW):
+        super().__init__(a, b, 4, 2, pads, initialW=initialW)
+
+
+class _PixelShuffle(links.Convolution2D):
+    """Doubles by a 3x3 convolution whose channels become blocks of 2x2 pixels (Shi et al. 2016, arXiv:1609.05158)."""
+
+    def __init__(self, a, b, pads, initialW):
+        super().__init__(a, 4 * b, 3, 1, 1, initialW=initialW)
+        self._pads = pads
+
+    def forward(self, x):
+        return _crop(F.depth2space(super().forward(x), 2), self._pads)
+
+
+class _Resize(links.Convolution2D):
+    """Doubles by repeating each pixel, before a 3x3 convolution (Odena et al. 2016, distill.pub/2016/deconv-checkerboard)."""
+
+    def __init__(self, a, b, pads, initialW):
+        super().__init__(a, b, 3, 1, 1, initialW=initialW)
+        self._pads = pads
+
+    def forward(self, x):
+        return super().forward(_crop(F.repeat(F.repeat(x, 2, axis=2), 2, axis=3), self._pads))
+
+
+def _crop(x, pads):
+    """Takes off, at each border, what a deconvolution's padding above 1 would."""
+    y, x0 = (pad - 1 for pad in pads)
+    return x[:, :, y:x.shape[2] - y, x0:x.shape[3] - x0] if y or x0 else x
+
+
+UPSAMPLINGS = {'deconv': _Deconvolution, 'pixelshuffle': _PixelShuffle, 'resize': _Resize}
+
+
 class Generator(chainer.Chain):
     """Maps latents (B, latent) to images (B, colours, H, W) in [-1, 1].
 
-    A linear layer, then deconvolutions that double height and width each, or double and take off 2 where a side would be odd
-    and not the first (28 is 4, 8, 14, 28). Batch normalisation and the activation after each but the last, tanh after that.
+    A linear layer, then steps that double height and width each, or double and take off 2 where a side would be odd and not
+    the first (28 is 4, 8, 14, 28). Batch normalisation and the activation after each but the last, tanh after that.
 
     Args:
         latent (int): numbers in a latent.
-        channels (sequence of int): before each deconvolution.
+        channels (sequence of int): before each step.
         size (tuple of int): height and width of the images, both even.
         colours (int): channels of the images.
         activation (str): see `lsgan.links.Activation`.
         norm (str): after the linear layer, batch normalisation by 'unit' or by 'channel'; None for none anywhere.
         initialW: the weights' initializer, by Chainer's conventions.
+        upsample (str): how a step doubles: deconv, pixelshuffle or resize.
     """
 
-    def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None):
+    def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None, upsample='deconv'):
         super().__init__()
         _require(norm, ('unit', 'channel'))
         (height, pads_y), (width, pads_x) = (_paddings(side, len(channels)) for side in size)
@@ -55,8 +94,8 @@ class Generator(chainer.Chain):
         with self.init_scope():
             self.first = L.Linear(latent, units, initialW=initialW)
             self.first_norm = _after(channels[0] if self.by_channel else units, activation, norm)
-            self.steps = chainer.ChainList(*(links.Deconvolution2D(a, b, 4, 2, pad, initialW=initialW)
-                                             for a, b, pad in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
+            self.steps = chainer.ChainList(*(UPSAMPLINGS[upsample](a, b, pads, initialW)
+                                             for a, b, pads in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
             self.norms = chainer.ChainList(*(_after(c, activation, norm) for c in channels[1:]))
 
     def forward(self, z):

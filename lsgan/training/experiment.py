@@ -23,6 +23,8 @@ class Experiment:
         show (dict): the metrics that progress shows, and what it calls them.
         figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
         blas_threads (int): threads for matrix products, or None for as many as there are.
+        prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
+            folder is to say of it, a dict from file name to text.
     """
 
     generator: chainer.Link
@@ -37,6 +39,7 @@ class Experiment:
     show: dict
     figures: dict
     blas_threads: int | None = None
+    prepare: Callable = dict
 
     def latents(self, seed, device, n):
         """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""

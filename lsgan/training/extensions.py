@@ -75,6 +75,30 @@ class Pictures(training.Extension):
             self.draw(self.sample(), f, f'{iteration:,} updates')
 
 
+class RateSteps(training.Extension):
+    """Sets a learning rate to shares of its first value, each from an epoch on.
+
+    Args:
+        attribute (str): the optimizer's that is the rate.
+        steps (sequence of pairs): epoch and share, the epochs rising.
+        epoch_size (int): updates in an epoch.
+        optimizer (chainer.Optimizer): with its first rate.
+    """
+
+    trigger = 1, 'iteration'
+
+    def __init__(self, attribute, steps, epoch_size, optimizer):
+        self.attribute, self.optimizer, self._first = attribute, optimizer, getattr(optimizer, attribute)
+        self._steps = [(epoch * epoch_size, share) for epoch, share in steps]
+
+    def initialize(self, trainer):
+        self(trainer)
+
+    def __call__(self, trainer):
+        share = next((share for begin, share in reversed(self._steps) if trainer.updater.iteration >= begin), 1)
+        setattr(self.optimizer, self.attribute, share * self._first)
+
+
 class Snapshots(training.Extension):
     """Writes `snapshot_iter_N` and `generator_iter_N.npz` and removes the oldest.
 

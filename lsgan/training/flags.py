@@ -37,6 +37,16 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(f'{message}; see {self.prog} --help')
 
 
+class Steps(argparse.Action):
+    """Keeps pairs of an epoch and a share, [[epoch, share], ...]."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        epochs, shares = values[::2], values[1::2]
+        if len(epochs) != len(shares) or sorted(set(epochs)) != epochs or any(e % 1 for e in epochs) or max(shares) > 1:
+            raise argparse.ArgumentError(self, 'pairs of an epoch and a share of 0 to 1 are needed, the epochs rising')
+        setattr(namespace, self.dest, [[int(epoch), share] for epoch, share in zip(epochs, shares)])
+
+
 class Parser(OneLineParser):
     """The parser of a training script: its namespace holds only what was given, its help tells the presets.
 
@@ -90,6 +100,8 @@ def add_common(parser):
     add('-d', '--device', type=device, help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: -1)')
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
     add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
+    parser.setting('--init-from', type=path, metavar='RUN',
+                   help="begin with the weights of both networks in another run's newest snapshot, which are to be as large")
 
     run = parser.add_argument_group('length and reports')
     setting = parser.setting
@@ -124,8 +136,13 @@ def add_common(parser):
             help="Adam's decay of the mean squared gradient; a smaller one bounds the step after a sudden large gradient")
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
+    setting('--lr-steps', type=not_negative, nargs='+', action=Steps, group=optimizer, metavar='EPOCH SHARE',
+            help="from that epoch on the learning rates are that share of their first values, with --lr-decay 0; "
+                 "50 0.5 100 0.1 150 0.05 200 0.01 is what the blog post's code for anime faces had and did not call")
+    setting('--clip-gradient', type=not_negative, group=optimizer, metavar='NORM',
+            help="scale each network's whole gradient down to this norm where it is longer; 0 does not")
     setting('--gradient-norms', action=argparse.BooleanOptionalAction, group=optimizer,
-            help="log the norms of both networks' gradients; of a split update that of the second step")
+            help="log the norms of both networks' gradients, before clipping; of a split update that of the second step")
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
@@ -174,6 +191,8 @@ def resolve(experiment, given, presets, saved=None):
     if settings['metric_interval'] % settings['log_interval']:
         raise InputError(f'--metric-interval {settings["metric_interval"]} must be a multiple of --log-interval '
                          f'{settings["log_interval"]}: metrics stand in log entries')
+    if given.get('lr_steps') and settings['lr_decay']:
+        raise InputError(f'--lr-steps and --lr-decay {settings["lr_decay"]} both set the learning rates: add --lr-decay 0')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both give the targets: leave one of them out')
     if 0 < settings['noise'] <= settings['noise_end']:

@@ -69,13 +69,16 @@ def _train(parser, build, given):
     device = select_device(settings['device'])
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)
+    notes = made.prepare()
+    if settings['init_from'] and state is None:
+        snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
     with extensions.StopRequest(min(iterations or total, total)) as stop:
         trainer = _assemble(made, settings, out, device, total, stop)
         if state:
             state.restore(trainer)
         updater = trainer.updater
         start = updater.iteration
-        _open(out, settings)
+        _open(out, settings, notes)
         _describe(settings, out, device, start, max(start, stop.iterations))
         try:
             # what is not finite is reported by the next log entry, not by NumPy
@@ -149,8 +152,8 @@ def _start(parser, given):
     return state, settings, out
 
 
-def _open(out, settings):
-    """Makes the run folder and its config.json, and removes what a killed run left half written."""
+def _open(out, settings, notes):
+    """Makes the run folder, its config.json and the notes, and removes what a killed run left half written."""
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
     path, threads = out / 'config.json', chainer.config.cpu_threads
@@ -159,6 +162,9 @@ def _open(out, settings):
     if config.get('threads', threads) != threads:
         print(f'note: begun with {config["threads"]} threads, going on with {threads}: the last bits will differ')
     snapshot.write_json(path, {**config, 'settings': settings})
+    for name, text in notes.items():
+        with snapshot.replacing(out / name) as f:
+            f.write(text.encode(errors='backslashreplace'))     # names of files can be no text
 
 
 def make_loss(settings):
@@ -179,6 +185,8 @@ def _assemble(made, settings, out, device, total, stop):
         optimizers[name] = make(rate, settings['beta1'], settings['beta2']).setup(link)
         if settings['gradient_norms']:
             optimizers[name].add_hook(GradientNorm(name[:3]))
+        if settings['clip_gradient']:
+            optimizers[name].add_hook(chainer.optimizer_hooks.GradientClipping(settings['clip_gradient']))
     if settings['loss'] == 'wgan':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
     updater = GANUpdater(
@@ -211,9 +219,12 @@ def _assemble(made, settings, out, device, total, stop):
 
 def _add_schedules(trainer, settings, total):
     updater = trainer.updater
-    if settings['lr_decay']:
-        _, attribute = flags.OPTIMIZERS[settings['optimizer']]
-        for name, optimizer in updater.get_all_optimizers().items():
+    _, attribute = flags.OPTIMIZERS[settings['optimizer']]
+    for name, optimizer in updater.get_all_optimizers().items():
+        if settings['lr_steps']:
+            trainer.extend(extensions.RateSteps(attribute, settings['lr_steps'], settings['epoch_size'], optimizer),
+                           name='lr_' + name)
+        if settings['lr_decay']:
             span = round((1 - settings['lr_decay']) * total), total
             trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
                            name='lr_' + name)

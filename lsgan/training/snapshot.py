@@ -10,7 +10,7 @@ import numpy
 from chainer import serializers
 
 from lsgan.errors import InputError
-from lsgan.npz import read_arrays
+from lsgan.npz import put_weights, read_arrays
 
 FREE = {'snapshot_interval', 'keep'}      # settings that do not change what is computed
 _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
@@ -91,6 +91,11 @@ class Snapshot:
             raise InputError(f'{path}: no snapshot of lsgan') from None
         self._arrays.update(dict.fromkeys(nones, numpy.asarray(None)))
 
+    def network(self, name):
+        """The weights of the generator or the discriminator, a dict of arrays as in an npz file of that link."""
+        prefix = f'updater/model:{name}/'
+        return {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
+
     def restore(self, trainer):
         """Puts the saved state into a trainer made with the same settings.
 
@@ -105,6 +110,19 @@ class Snapshot:
             if saved is None or (saved.dtype != object != value.dtype and saved.shape != value.shape):
                 raise InputError(f'{self.path}: a snapshot of something else ({key} differs)')
         serializers.NpzDeserializer(self._arrays).load(trainer)
+
+
+def load_networks(folder, links):
+    """Puts the weights in a run's newest good snapshot into links, a dict by the names `generator` and `discriminator`.
+
+    Raises:
+        InputError: where there is no good one, or its networks are others.
+    """
+    state = newest(folder, read_settings(folder), lambda message: None)
+    if state is None:
+        raise InputError(f'--init-from {folder}: no good snapshot in it')
+    for name, link in links.items():
+        put_weights(state.network(name), link, f'--init-from {folder}: its {name} is another network than this run has')
 
 
 def numbered(folder, pattern):

@@ -1,0 +1,113 @@
+"""Images that are made once on a machine and then mapped into memory."""
+import collections
+import concurrent.futures
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import numpy
+import tqdm
+
+_AT_ONCE = 256      # items that are handed to the threads together
+
+
+class Skipped(Exception):
+    """An image that cannot be made; the message is the reason, in words that fit every such image."""
+
+
+def folder(name):
+    """The folder of that name for what lsgan keeps on this machine: in $XDG_CACHE_HOME, usually ~/.cache."""
+    base = os.environ.get('XDG_CACHE_HOME', '')
+    base = base if os.path.isabs(base) else os.path.expanduser('~/.cache')      # a relative one is to be ignored
+    return pathlib.Path(base, 'lsgan', name)
+
+
+def images(key, shape, items, make, title, stream=None):
+    """The images made of some items, from the cache where they were made before.
+
+    They are made by a thread for each core and written aside, so that a killed process leaves nothing that looks whole.
+
+    Args:
+        key: what the images follow from, JSON can write it; another key is another set of images.
+        shape (tuple of int): of an image.
+        items (sequence): what `make` takes, one for each image.
+        make (callable): from an item to a uint8 array of that shape; raises `Skipped` for an item that has none.
+        title (str): what the progress bar says.
+        stream: a text file for the bar, which only a terminal shows (default: standard error).
+
+    Returns:
+        tuple: uint8 array (N, *shape), read-only and mapped into memory; and a list of (index of an item, reason), those
+        that were skipped. N is 0 where all were; that is not kept.
+
+    Raises:
+        OSError: where the disk is full or the cache cannot be written.
+    """
+    place = folder('images') / hashlib.sha256(json.dumps([key, shape]).encode()).hexdigest()[:32]
+    if not (place / 'images').exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(place.parent)
+        aside = pathlib.Path(tempfile.mkdtemp(prefix='.partial-', dir=place.parent))
+        try:
+            skipped = _fill(aside, items, make, title, stream or sys.stderr)
+            if len(skipped) == len(items):
+                return numpy.empty((0, *shape), numpy.uint8), skipped
+            try:
+                os.rename(aside, place)
+            except OSError:
+                if not (place / 'images').exists():     # else another process was quicker
+                    raise
+        except OSError as error:
+            error.filename = error.filename or str(place)       # a failed write does not say of which file
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    made = numpy.memmap(place / 'images', numpy.uint8, 'r')
+    return numpy.asarray(made).reshape(-1, *shape), [tuple(pair) for pair in json.loads((place / 'skipped.json').read_text())]
+
+
+def _remove_leftovers(place):
+    """What processes killed more than a day ago were making."""
+    for partial in place.glob('.partial-*'):
+        if time.time() - partial.stat().st_mtime > 86400:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(aside, items, make, title, stream):
+    """Writes the files of a set; the list of those skipped."""
+    def attempt(item):
+        try:
+            return make(item).tobytes()
+        except Skipped as reason:
+            return str(reason)
+
+    skipped, numbers = [], itertools.count()
+    pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else None)
+    try:
+        with open(aside / 'images', 'wb') as file, tqdm.tqdm(total=len(items), desc=title, unit='', file=stream, delay=0.5,
+                                                            disable=not stream.isatty()) as bar:
+            for first in range(0, len(items), _AT_ONCE):
+                for made in pool.map(attempt, items[first:first + _AT_ONCE]):
+                    number = next(numbers)
+                    if isinstance(made, str):
+                        skipped.append((number, made))
+                    else:
+                        file.write(made)
+                    bar.update()
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        pool.shutdown(cancel_futures=True)
+    (aside / 'skipped.json').write_text(json.dumps(skipped))
+    return skipped
+
+
+def tell_skipped(skipped):
+    """How many were skipped for which reason, in one line; `skipped` is a list of (name, reason)."""
+    counts = collections.Counter(reason for _, reason in skipped)
+    return ', '.join(f'{count:,} {reason}' for reason, count in counts.most_common())

@@ -1,0 +1,182 @@
+"""The images in a folder or a zip, of any format that Pillow reads, as squares of one size."""
+import contextlib
+import io
+import os
+import stat
+import warnings
+import zipfile
+
+import numpy
+from PIL import Image, ImageOps
+
+from lsgan.datasets import cache
+from lsgan.datasets.cache import Skipped
+from lsgan.errors import InputError
+
+_MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
+_VERSION = 1        # of what is made of a file: another one, another cache
+_DAMAGED = 'damaged or truncated'
+
+
+def load(path, size, background='white'):
+    """Reads images: their middle square, resized by area.
+
+    Formats are told by content. Transparent parts show the background, 16 bits become 8, rotations that a camera noted are
+    done, and of an animation the first frame is taken. Files whose names begin with a dot are no one's pictures.
+
+    Args:
+        path: a folder, with all below it and behind symbolic links, or a zip.
+        size (int): height and width of the images.
+        background (str): a colour by name or as #rrggbb.
+
+    Returns:
+        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; and a list of (name, reason) of
+        the files skipped: no images, damaged ones, those smaller than a quarter of the size, or absurdly large.
+
+    Raises:
+        InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image.
+        OSError: where the cache cannot be written.
+    """
+    path = os.path.realpath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images') from None
+    if stat.S_ISDIR(mode):
+        read, names, key, skipped = _folder(path)
+        opened = contextlib.nullcontext()
+    else:
+        opened, read, names, key, skipped = _zip(path, mode)
+    with opened, warnings.catch_warnings():
+        # Pillow warns of large images and odd metadata; what matters is told by reason
+        warnings.simplefilter('ignore')
+        made, missing = cache.images([_VERSION, path, key, background], (3, size, size), names,
+                                     lambda name: square(io.BytesIO(read(name)), size, background), 'reading images')
+    skipped += [(names[i], reason) for i, reason in missing]
+    if not len(made):
+        told = f': {cache.tell_skipped(skipped)}' if skipped else ''
+        raise InputError(f'--images {path}: no image in it that can be used{told}')
+    return made, sorted(skipped)
+
+
+def _folder(path):
+    """What reads a file of a folder, the names of all files, what tells that they changed, and what was skipped."""
+    names, key, skipped, seen = [], [], [], set()
+    for place, folders, files in os.walk(path, followlinks=True, onerror=lambda error: skipped.append(
+            (os.path.relpath(error.filename, path), 'in a folder that cannot be read'))):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:      # a link led back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for file in sorted(files):
+            if file.startswith('.'):
+                continue
+            name = os.path.relpath(os.path.join(place, file), path)
+            try:
+                status = os.stat(os.path.join(place, file))
+            except OSError:
+                skipped.append((name, 'links to nothing'))
+                continue
+            if not stat.S_ISREG(status.st_mode):        # a pipe would be waited for
+                skipped.append((name, 'no regular file'))
+                continue
+            names.append(name)
+            key.append([name, status.st_size, status.st_mtime_ns])
+
+    def read(name):
+        try:
+            with open(os.path.join(path, name), 'rb') as file:
+                data = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise Skipped(f'unreadable ({error.strerror})') from None
+        if len(data) > _MOST_BYTES:
+            raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
+        return data
+    return read, names, key, skipped
+
+
+def _zip(path, mode):
+    """The open zip, and as `_folder`."""
+    try:
+        if not stat.S_ISREG(mode):
+            raise zipfile.BadZipFile
+        opened = zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise InputError(f'--images {path}: neither a folder nor a whole zip; unpack other archives first') from None
+    except OSError as error:
+        raise InputError(f'--images {path}: {error.strerror}') from None
+    entries = {entry.filename: entry for entry in opened.infolist()
+               if not entry.is_dir() and not any(part.startswith(('.', '__MACOSX')) for part in entry.filename.split('/'))}
+    if any(entry.flag_bits & 1 for entry in entries.values()):
+        opened.close()
+        raise InputError(f'--images {path}: encrypted; unpack it, and give the folder')
+    status = os.stat(path)
+
+    def read(name):
+        if entries[name].file_size > _MOST_BYTES:
+            raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
+        try:
+            return opened.read(entries[name])
+        except Exception:       # zipfile has one for each compression
+            raise Skipped(_DAMAGED) from None
+    return opened, read, sorted(entries), [status.st_size, status.st_mtime_ns], []
+
+
+def square(file, size, background='white'):
+    """The middle square of an image, a uint8 array (3, size, size).
+
+    Raises:
+        Skipped: where the binary file holds none, or one that is damaged, too small or too large.
+    """
+    try:
+        image = Image.open(file)
+    except Image.DecompressionBombError:
+        raise Skipped(_too_large()) from None
+    except Exception:       # each format has errors of its own
+        raise Skipped('no image that Pillow reads') from None
+    if image.width * image.height > _MOST_PIXELS:
+        raise Skipped(_too_large())
+    if 4 * min(image.size) < size:
+        raise Skipped(f'smaller than {-(-size // 4)} pixels')
+    try:
+        image.load()
+    except Exception:
+        raise Skipped(_DAMAGED) from None
+    with contextlib.suppress(Exception):        # metadata that are damaged turn nothing
+        image = ImageOps.exif_transpose(image)
+    try:
+        image = _rgb(image, background)
+    except Exception:
+        raise Skipped('of colours that Pillow does not convert') from None
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    way = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC       # enlarged, areas would be blocks
+    image = image.resize((size, size), way, (left, top, left + side, top + side))
+    return numpy.asarray(image).transpose(2, 0, 1)
+
+
+def _too_large():
+    return f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
+
+
+def _rgb(image, background):
+    """The image in 8-bit RGB, on the background where it is transparent."""
+    if image.mode[0] in 'IF':       # 16 bits, which Pillow may hold in 32, or floating point
+        grey = numpy.asarray(image, numpy.float64)
+        white = 65535 if image.mode[0] == 'I' else 1 if grey.max() <= 1 else 255
+        return Image.fromarray(numpy.clip(numpy.rint(grey * (255 / white)), 0, 255).astype(numpy.uint8)).convert('RGB')
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        return Image.alpha_composite(Image.new('RGBA', image.size, background), image).convert('RGB')
+    return image.convert('RGB')
+
+
+def is_colour(name):
+    """Whether Pillow knows a colour of that name."""
+    try:
+        Image.new('RGB', (1, 1), name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""Real images, read when they are first needed, and what is measured against them."""
+import functools
+
+import numpy
+
+from lsgan.datasets.images import ImageSet, to_bytes
+from lsgan.metrics.diversity import mean_pairwise_distance
+from lsgan.metrics.factors import FactorReader, fair_values
+from lsgan.metrics.nearest import nearest
+from lsgan.metrics.swd import pyramid_distances, pyramid_projections
+
+_PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each other, looked for, and learnt from
+
+
+class Gallery:
+    """What an experiment on coloured images draws from and compares with.
+
+    Args:
+        load (callable): returns uint8 images (N, C, H, W), N at least 2, and a dict of their factors, each an int array (N,),
+            empty where none are known; called once, when something needs them.
+        mirror (bool): see `lsgan.datasets.images.ImageSet`.
+    """
+
+    def __init__(self, load, mirror=False):
+        self._load, self._mirror = load, mirror
+
+    @functools.cached_property
+    def _loaded(self):
+        return self._load()
+
+    @property
+    def images(self):
+        """All of them, (N, C, H, W)."""
+        return self._loaded[0]
+
+    @functools.cached_property
+    def _set(self):
+        return ImageSet(self.images, self._mirror)
+
+    def sample(self, n, stream):
+        """See `lsgan.datasets.images.ImageSet.sample`."""
+        return self._set.sample(n, stream)
+
+    @functools.cached_property
+    def shuffled(self):
+        """The numbers of all images in an order of chance, always the same one."""
+        return numpy.random.default_rng(0).permutation(len(self.images))
+
+    @functools.lru_cache(maxsize=1)         # noqa: B019 (there is one gallery, as long as the process)
+    def _real(self, n):
+        """Projections of n images, and the distances of n others to them."""
+        first, others = (pyramid_projections(self.images[self.shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
+        return first, pyramid_distances(others, first)
+
+    @functools.cached_property
+    def _of_real(self):
+        """The images' diversity, and how near they are to each other."""
+        some, others = self.shuffled[:_SEARCHED], self.shuffled[_SEARCHED:_SEARCHED + 10000]
+        near = nearest(self.images[some], self.images[others])[1].mean() if len(others) else numpy.nan
+        return mean_pairwise_distance(self.images[self.shuffled[:_PAIRED]]), float(near)
+
+    @functools.cached_property
+    def _reader(self):
+        factors = self._loaded[1]
+        known = self.shuffled[:_KNOWN]
+        return FactorReader(self.images[known], {name: numbers[known] for name, numbers in factors.items()})
+
+    def metrics(self, samples):
+        """Numbers of samples, a NumPy array (M, C, H, W) in [-1, 1], M at least 2.
+
+        Returns:
+            dict: `sliced_wasserstein`, the distance between patches of samples and of as many images, at most half of all, the
+            mean of `sliced_wasserstein_H` for each level of height H, and `..._floor` of each, between images and images;
+            `diversity`, the mean distance between two samples over that between two images: a collapse alarm, 1 is right;
+            `nearest_distance`, of a sample to the nearest image, and `nearest_distance_real`, of an image to the nearest other
+            one, in grey levels (0..255) of all numbers together; where factors are known, `values_fair`, how many of all
+            `values_total` values are shown by at least half of their share of the samples, and `FACTOR_values` of each.
+        """
+        samples = to_bytes(samples)
+        n = min(len(samples), len(self.images) // 2)
+        real, floors = self._real(n)
+        distances = pyramid_distances(pyramid_projections(samples[:n]), real)
+        diversity, near = self._of_real
+        numbers = {'sliced_wasserstein': float(numpy.mean(list(distances.values()))),
+                   'sliced_wasserstein_floor': float(numpy.mean(list(floors.values())))}
+        for height, distance in distances.items():
+            numbers[f'sliced_wasserstein_{height}'] = distance
+            numbers[f'sliced_wasserstein_{height}_floor'] = floors[height]
+        numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity,
+                    'nearest_distance': float(nearest(samples[:_SEARCHED], self.images)[1].mean()),
+                    'nearest_distance_real': near}
+        if self._loaded[1]:
+            totals = {name: int(of.max()) + 1 for name, of in self._loaded[1].items()}
+            fair = {f'{name}_values': fair_values(of, totals[name]) for name, of in self._reader.read(samples).items()}
+            numbers |= {'values_fair': sum(fair.values()), 'values_total': sum(totals.values()), **fair}
+        return numbers

@@ -1,0 +1,160 @@
+#!/usr/bin/env python
+"""Trains a GAN on the images in a folder or zip, on their middle squares; without one, on cartoon faces that it draws.
+
+    train_anime.py --images PATH                        your images, in any format; 64 x 64 pixels
+    train_anime.py                                      drawn faces: nothing is downloaded
+    train_anime.py --images PATH --preset blog          the anime faces of the blog post: its networks, 96 x 96 pixels
+    train_anime.py --loss wgan -o result/wgan           another loss
+    train_anime.py --resume                             go on after Ctrl-C or a crash
+    visualize.py all result/anime                       every picture of a run
+
+Pictures, log, snapshots and metrics go to the run folder, result/anime; what was skipped of PATH, and why, to its skipped.txt.
+"""
+import argparse
+import sys
+
+from lsgan.datasets import cache, faces, files
+from lsgan.datasets.images import to_bytes
+from lsgan.errors import InputError
+from lsgan.figures import images
+from lsgan.functions.perceptron import ACTIVATIONS
+from lsgan.networks.gaussian import INITIALIZERS
+from lsgan.networks.image import UPSAMPLINGS, Discriminator, Generator
+from lsgan.training import flags, run
+from lsgan.training.experiment import Experiment
+from lsgan.training.gallery import Gallery
+
+# Arjovsky et al. 2017, algorithm 1
+WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+
+PRESETS = {
+    'default': {
+        'about': 'our own',
+        'images': None, 'size': 64, 'mirror': False, 'background': 'white', 'metric_samples': 2000,
+        'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': 0.02,
+        'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv',
+        'activation_g': 'relu', 'activation_d': 'leaky_relu',
+        'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
+        'optimizer': 'adam', 'lr_g': 2e-4, 'lr_d': 2e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
+        'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
+        'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
+        'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
+        'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
+        # intervals and epochs follow, so that every loss is seen and saved after as many real images
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 30, 'log_interval': 10, 'metric_interval': 60,
+                                        'sample_interval': 30, 'snapshot_interval': 30}},
+    },
+    'blog': {
+        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
+        'size': 96, 'latent': 50, 'latent_distribution': 'uniform', 'init_std': 0.01, 'hidden_g': [512, 256, 128, 64],
+        'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'average': 0.0, 'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
+        'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 100, 'log_interval': 10, 'metric_interval': 100,
+                                        'sample_interval': 100, 'snapshot_interval': 100}},
+    },
+    'cifar': {
+        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, for images of 32 x 32',
+        'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
+        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
+        'lr_decay': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 781,
+        'metric_interval': 781, 'sample_interval': 781, 'snapshot_interval': 781,
+        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 156, 'log_interval': 10, 'metric_interval': 160,
+                                        'sample_interval': 156, 'snapshot_interval': 156}},
+    },
+}
+
+
+def side(text):
+    """A side of images that the networks can have."""
+    value = flags.positive(text)
+    if not 32 <= value <= 256 or value % 16:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a multiple of 16 from 32 to 256')
+    return value
+
+
+def colour(text):
+    """A colour that Pillow knows."""
+    if not files.is_colour(text):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a colour by name, such as white, or as #rrggbb')
+    return text
+
+
+def make_parser():
+    parser = flags.Parser('anime', __doc__, PRESETS)
+    flags.add_common(parser)
+    data = parser.add_argument_group('data')
+    parser.setting('--images', type=flags.path, group=data, metavar='PATH',
+                   help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once)')
+    parser.setting('--size', type=side, group=data, metavar='PIXELS', help='side of the images, a multiple of 16, 32 to 256')
+    parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
+                   help='train on each image and its mirror image')
+    parser.setting('--background', type=colour, group=data, metavar='COLOUR', help='behind transparent parts')
+    parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
+                   help='samples that the metrics are made of; distances of different numbers are not to be compared')
+    nets = parser.add_argument_group('networks')
+    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
+    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
+                   help='of these numbers; uniform is in [-1, 1)')
+    for net, name, what in ('g', 'G', 'before each step that doubles the side, after the first layer'), (
+            'd', 'D', 'after each convolution, which halves it'):
+        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
+                       help=f'channels {what}, of {name}')
+        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {name}'s hidden layers")
+    parser.setting('--upsample', choices=list(UPSAMPLINGS), group=nets,
+                   help='how G doubles the side: by 4x4 deconvolutions, by 3x3 convolutions whose channels become pixels, or '
+                        'by repeating pixels before a 3x3 convolution, against checkerboards')
+    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
+    parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
+                   help='standard deviation of the initial weights, with --init normal')
+    return parser
+
+
+def build(settings):
+    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`; no image is read yet."""
+    path, size = settings['images'], settings['size']
+    for net in 'g', 'd':
+        if size % 2 ** len(settings[f'hidden_{net}']):
+            raise InputError(f'--hidden-{net} {" ".join(map(str, settings[f"hidden_{net}"]))}: {size} pixels cannot be halved '
+                             f'{len(settings[f"hidden_{net}"])} times')
+    skipped = []
+
+    def load():
+        if path is None:
+            return faces.load(size)
+        found, left = files.load(path, size, settings['background'])
+        skipped.extend(left)
+        if len(found) < 2:
+            raise InputError(f'--images {path}: a single image, which is nothing to learn from')
+        return found, {}
+
+    gallery = Gallery(load, settings['mirror'])
+
+    def prepare():
+        n = (1 + settings['mirror']) * len(gallery.images)
+        if n < settings['batchsize']:
+            raise InputError(f'--images {path}: {n} images are fewer than a batch of {settings["batchsize"]}; '
+                             f'give more, or --batchsize {n}')
+        if path is None:
+            return {}
+        print(f'{n:,} images of {path}' + (f'; skipped: {cache.tell_skipped(skipped)}, see skipped.txt' if skipped else ''))
+        return {'skipped.txt': ''.join(f'{name}: {reason}\n' for name, reason in skipped)} if skipped else {}
+
+    def grid(samples, file, title):
+        images.grid(file, to_bytes(samples[:100]), title)
+
+    weights = INITIALIZERS[settings['init']](*[settings['init_std']] * (settings['init'] == 'normal'))
+    return Experiment(
+        generator=Generator(settings['latent'], settings['hidden_g'], (size, size), 3, settings['activation_g'],
+                            initialW=weights, upsample=settings['upsample']),
+        discriminator=Discriminator(settings['hidden_d'], (size, size), 3, settings['activation_d'],
+                                    initialW=weights),
+        latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
+        data=gallery, samples=settings['metric_samples'], shown=100, evaluate=gallery.metrics,
+        draw=grid, figures={'samples': grid},
+        show={'sliced_wasserstein': 'distance', 'diversity': 'diversity'},
+        blas_threads=1,         # convolutions have threads of their own
+        prepare=prepare)
+
+
+if __name__ == '__main__':
+    sys.exit(run.main(make_parser(), build))
