@@ -8,6 +8,8 @@ any run:
     visualize.py animation result/mnist -o digits.gif   the samples through training; also .webp and .png
     visualize.py compare result/mnist result/wgan --labels "least squares" Wasserstein
                                                         one sheet, a panel for each run
+    visualize.py compare result/anime result/wgan --epochs 1 20
+                                                        what they drew after these epochs, a row for each
     visualize.py score result/mnist result/wgan         the metrics of the newest generators, printed
     visualize.py export result/mnist -n 50000           samples for metrics of others; --format png for files
 
@@ -15,15 +17,17 @@ runs on points (train_gaussian.py):
     visualize.py scatter result/gaussian                real and generated points side by side, the modes marked
     visualize.py density result/gaussian -n 20000       how dense they lie, of 20,000 samples
 
-runs on images (train_mnist.py):
+runs on images (train_mnist.py, train_anime.py):
     visualize.py samples result/mnist                   samples in a grid, those seen through training
+    visualize.py real result/anime                      real images in such a grid
+    visualize.py nearest result/anime                   samples, and below each the nearest real image
     visualize.py classes result/mnist                   how many samples each class has, as the judge sees them
     visualize.py interpolate result/mnist --cells 3 17  the way from sample 3 of the grid to sample 17
     visualize.py arithmetic result/mnist --cells 3 17 8 sample 3 less 17 plus 8, in latents
 
 A run folder is what a training script leaves, or still writes to. Of it, whatever needs samples needs config.json and one
-generator_iter_N.npz, and takes the newest; of a run on images it also needs the images. Curves need the log, the animation the
-samples folder.
+generator_iter_N.npz, and takes the newest. What shows or measures against real images needs these, where they were or, moved,
+where --images says. Curves need the log, the animation and the pictures after some epochs the samples folder.
 """
 import argparse
 import contextlib
@@ -49,12 +53,13 @@ SAMPLES = {'scatter': 'real and generated points side by side, the modes marked'
            'density': 'how dense real and generated points lie',
            'samples': "samples in a grid, no more than the run's own shows",
            'classes': 'the share of samples of each class, as the judge sees them'}
+IMAGES = {'real': 'real images in a grid', 'nearest': 'samples in a grid, and below each the nearest real image'}
 EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png'}
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 
-def draw_one(args, name, samples=None, **options):
-    folder = RunFolder(args.runs[0], SCRIPTS, samples, args.seed)
+def draw_one(args, name, samples=None, images=None, **options):
+    folder = RunFolder(args.runs[0], SCRIPTS, samples, args.seed, images)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
         raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
@@ -63,6 +68,10 @@ def draw_one(args, name, samples=None, **options):
 
 def draw_samples(args):
     return draw_one(args, args.command, args.samples)
+
+
+def draw_from_images(args):
+    return draw_one(args, args.command, images=args.images)
 
 
 def draw_interpolation(args):
@@ -91,11 +100,14 @@ def draw_animation(args):
 
 def draw_comparison(args):
     folders = [RunFolder(path, SCRIPTS, args.samples, args.seed) for path in args.runs]
-    panels = []
-    for name, folder in zip(labels(folders, args.labels), folders):
-        panels.append(io.BytesIO())
-        folder.draw_shown(panels[-1], name)
-    yield report.draw(out_path(args, 'figures/compare.png'), lambda file: sheet(file, panels, args.columns))
+    if args.epochs:
+        panels, columns = [folder.frame(epoch) for epoch in args.epochs for folder in folders], args.columns or len(folders)
+    else:
+        panels, columns = [], args.columns
+        for name, folder in zip(labels(folders, args.labels), folders):
+            panels.append(io.BytesIO())
+            folder.draw_shown(panels[-1], name)
+    yield report.draw(out_path(args, 'figures/compare.png'), lambda file: sheet(file, panels, columns))
 
 
 def draw_all(args):
@@ -111,7 +123,7 @@ def draw_all(args):
 
 def score(args):
     for folder in args.runs:
-        folder = RunFolder(folder, SCRIPTS, seed=args.seed)
+        folder = RunFolder(folder, SCRIPTS, seed=args.seed, images=args.images)
         folder.require_finite(folder.samples)
         yield f'{folder.newest[0]}:'
         yield from tell(folder.experiment.evaluate(folder.samples))
@@ -181,7 +193,7 @@ def labels(folders, given):
 
 
 def make_parser():
-    one, several, naming, counting, seeding = (argparse.ArgumentParser(add_help=False) for _ in range(5))
+    one, several, naming, counting, seeding, finding = (argparse.ArgumentParser(add_help=False) for _ in range(6))
     one.add_argument('runs', nargs=1, metavar='RUN', help='run folder')
     several.add_argument('runs', nargs='+', metavar='RUN', help='run folders')
     naming.add_argument('--labels', nargs='+', metavar='LABEL',
@@ -191,6 +203,9 @@ def make_parser():
     seeding.add_argument('--seed', type=flags.seed, metavar='N',
                          help="number that determines the latents (default: the run's own, so that the samples are those that "
                               'were seen and measured during training)')
+
+    finding.add_argument('--images', type=flags.path, metavar='PATH',
+                         help='where the real images are (default: where they were in training)')
 
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND', required=True)
@@ -204,6 +219,8 @@ def make_parser():
 
     for name, what in SAMPLES.items():
         command(name, draw_samples, [one, counting, seeding], what, f'PNG to write (default: RUN/figures/{name}.png)')
+    for name, what in IMAGES.items():
+        command(name, draw_from_images, [one, seeding, finding], what, f'PNG to write (default: RUN/figures/{name}.png)')
     interpolation = command('interpolate', draw_interpolation, [one, seeding],
                             'rows of samples on the way from one latent to another',
                             'PNG to write (default: RUN/figures/interpolation.png)')
@@ -221,13 +238,17 @@ def make_parser():
     command('animation', draw_animation, [one], 'the samples through training, moving',
             f'picture to write, ending in {", ".join(FORMATS)} (default: RUN/figures/animation.gif)').add_argument(
         '--seconds', type=flags.above_zero, default=0.15, metavar='S', help='how long a frame is seen (default: 0.15)')
-    command('compare', draw_comparison, [several, naming, counting, seeding], 'the samples of several runs on one sheet',
-            'PNG to write (default: figures/compare.png in the first RUN)').add_argument(
-        '--columns', type=flags.positive, metavar='N', help='panels in a row (default: up to 3; of more, as many as rows)')
+    comparison = command('compare', draw_comparison, [several, naming, counting, seeding],
+                         'the samples of several runs on one sheet',
+                         'PNG to write (default: figures/compare.png in the first RUN)')
+    comparison.add_argument('--columns', type=flags.positive, metavar='N',
+                            help='panels in a row (default: up to 3, of more as many as rows; with --epochs the runs)')
+    comparison.add_argument('--epochs', type=flags.positive, nargs='+', metavar='N',
+                            help='show the pictures that training made after these epochs, instead of new samples')
     command('all', draw_all, [one, counting, seeding], 'every picture of a run, and says what is left out',
             'folder to write to (default: RUN/figures)')
-    command('score', score, [several, seeding], 'the metrics of the newest generator, as training does at its end', None,
-            'Prints')
+    command('score', score, [several, seeding, finding], 'the metrics of the newest generator, as training does at its end',
+            None, 'Prints')
     command('export', export, [one, counting, seeding],
             'samples for metrics of others: images as bytes of 0 to 255, points as they are',
             'npz to write, or folder, which must be new or empty (default: RUN/samples.npz or RUN/samples-png)', 'Writes',

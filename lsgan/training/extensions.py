@@ -62,17 +62,18 @@ class Pictures(training.Extension):
     Args:
         sample (callable): takes nothing, returns samples, a NumPy array (N, ...).
         draw (callable): takes such samples, a file and a title, writes the picture.
+        title (callable): takes the number of updates, returns the title.
     """
 
     name = 'pictures'
 
-    def __init__(self, sample, draw):
-        self.sample, self.draw = sample, draw
+    def __init__(self, sample, draw, title):
+        self.sample, self.draw, self.title = sample, draw, title
 
     def __call__(self, trainer):
         iteration = trainer.updater.iteration
         with snapshot.replacing(f'{trainer.out}/samples/iter_{iteration:08}.png') as f:
-            self.draw(self.sample(), f, f'{iteration:,} updates')
+            self.draw(self.sample(), f, self.title(iteration))
 
 
 class RateSteps(training.Extension):

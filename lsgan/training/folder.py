@@ -12,12 +12,15 @@ from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.figures.animation import animation
+from lsgan.metrics.nearest import nearest
 from lsgan.npz import load_weights
 from lsgan.random import analogy, way
 from lsgan.training import report, snapshot
 from lsgan.training.experiment import generate, select_device
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
+FOUND = 30          # samples whose nearest images are shown
+IMAGES = {'mnist': 'data', 'anime': 'images'}       # the setting of each experiment on images that says where they are
 
 
 class RunFolder:
@@ -28,17 +31,23 @@ class RunFolder:
         scripts (pathlib.Path): where the training scripts are.
         samples (int): how many to draw from the generator; None for as many as the run's own picture or metrics are made of.
         seed (int): of the latents; None for those of the run's own pictures.
+        images: where the real images are now; None for where they were in training.
 
     Raises:
         InputError: also by each attribute, where what it needs is missing, damaged or of something else.
     """
 
-    def __init__(self, path, scripts, samples=None, seed=None):
+    def __init__(self, path, scripts, samples=None, seed=None, images=None):
         self.path, self._scripts, self._n, self._seed = pathlib.Path(path), scripts, samples, seed
         if not self.path.is_dir():
             raise InputError(f'{path}: no such run folder')
         self._config = self.path / 'config.json'
         self.settings = snapshot.read_settings(path)
+        if images:
+            name = self.settings['experiment']
+            if name not in IMAGES:
+                raise InputError(f'--images: a run of train_{name}.py, which has none; leave it out')
+            self.settings[IMAGES[name]] = images
 
     @functools.cached_property
     def experiment(self):
@@ -123,13 +132,38 @@ class RunFolder:
                                         lambda: (self.samples, self.newest[1]))
         if self.has_images:     # a grid shows the first samples only, so that no more are made for it
             pictures.update({'samples.png': self.draw_shown, 'interpolation.png': self.draw_interpolation,
-                             'arithmetic.png': self.draw_arithmetic})
+                             'arithmetic.png': self.draw_arithmetic, 'real.png': self.draw_real,
+                             'nearest.png': self.draw_nearest})
         return pictures
 
     def draw_shown(self, file, title=None):
         """Writes the picture that the run has of its samples all through training."""
         samples = self.generate(self.latents(self._n or self.experiment.shown))
         self.experiment.draw(samples, file, title or self.title)
+
+    @property
+    def _images(self):
+        with self._settings_to_blame():
+            return self.experiment.data.images
+
+    def draw_real(self, file):
+        """Writes a picture of real images, as many as the run's own picture of samples shows."""
+        some = numpy.random.default_rng(0).permutation(len(self._images))[:self.experiment.shown]
+        images.grid(file, self._images[numpy.sort(some)], 'real images')
+
+    def draw_nearest(self, file, columns=10):
+        """Writes a picture of samples, and below each the real image that is nearest to it."""
+        samples = to_bytes(self.generate(self.latents(FOUND)))
+        pairs = numpy.stack([samples, self._images[nearest(samples, self._images)[0]]])
+        rows = pairs.reshape(2, -1, columns, *samples.shape[1:]).swapaxes(0, 1)
+        images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', columns)
+
+    def frame(self, epoch):
+        """The file of the picture that the run made of its samples after so many epochs."""
+        path = self.path / 'samples' / f'iter_{epoch * self.settings.get("epoch_size", 1):08}.png'
+        if not path.is_file():
+            raise InputError(f'{path}: no picture of epoch {epoch}; --sample-interval says when they are made')
+        return path
 
     def draw_interpolation(self, file, cells=None, rows=None, steps=10):
         if not 2 <= steps <= STEPS:

@@ -1,5 +1,6 @@
 """From a script's flags to a finished run folder."""
 import errno
+import functools
 import os
 import pathlib
 import signal
@@ -212,7 +213,8 @@ def _assemble(made, settings, out, device, total, stop):
                    trigger=every['metric'])
     trainer.extend(log)
     trainer.extend(extensions.Progress(log, stop.iterations, made.show))
-    trainer.extend(extensions.Pictures(samples(made.shown), made.draw), trigger=every['sample'], call_before_training=True)
+    trainer.extend(extensions.Pictures(samples(made.shown), made.draw, functools.partial(report.title, settings)),
+                   trigger=every['sample'], call_before_training=True)
     trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
     return trainer
 
