@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from running import write_images
 
+from lsgan.datasets.mnist import load
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-interval', '20', '--metric-interval', '20',
          '--sample-interval', '20', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
@@ -283,7 +285,8 @@ def read_samples(path):
 
 
 def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
-    drawn = [f'{name}.png' for name in ('samples', 'classes', 'curves', 'interpolation', 'arithmetic')] + ['animation.gif']
+    drawn = [f'{name}.png' for name in ('samples', 'classes', 'curves', 'interpolation', 'arithmetic', 'real', 'nearest')]
+    drawn.append('animation.gif')
     result = visualize('all', digits)
     assert result.returncode == 0 and not result.stderr
     assert result.stdout.splitlines() == [f'drawn: {digits / "figures" / name}' for name in drawn]
@@ -295,7 +298,8 @@ def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
 
 @pytest.mark.parametrize('command, name, size', [
     ('samples', 'samples', (40 + 10 * 86, 870)), ('classes', 'classes', (360, 700)),
-    ('interpolate', 'interpolation', (40 + 8 * 86, 870)), ('arithmetic', 'arithmetic', (66 + 8 * 86, 354))])
+    ('interpolate', 'interpolation', (40 + 8 * 86, 870)), ('arithmetic', 'arithmetic', (66 + 8 * 86, 354)),
+    ('real', 'real', (40 + 6 * 86, 870)), ('nearest', 'nearest', (40 + 6 * 86, 870))])
 def test_one_picture_of_a_run_on_images(digits, visualize, command, name, size):
     result = visualize(command, digits)
     assert result.stdout == f'drawn: {digits / "figures" / name}.png\n' and not result.stderr
@@ -330,6 +334,23 @@ def test_an_interpolation_begins_and_ends_with_samples_of_the_grid(digits, tmp_p
     assert_alike(cells(chosen, columns=2), grid)
     visualize('interpolate', digits, '--rows', 50, '--steps', 2, '--seed', 1, '-o', chosen)
     assert np.abs(cells(chosen, columns=2).astype(int) - grid).max() > 100
+
+
+def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(digits, visualize):
+    data = json.loads((digits / 'config.json').read_text())['settings']['data']
+    known = {image.tobytes() for image in load(data).train}
+    for command in 'samples', 'real', 'nearest':
+        assert visualize(command, digits).returncode == 0
+    real, pairs, samples = (cells(digits / 'figures' / f'{name}.png') for name in ('real', 'nearest', 'samples'))
+    assert len({image.tobytes() for image in real}) == len(known) == 60
+    assert all(image.tobytes() in known for image in real)
+    train = load(data).train.astype(float)
+    for row in range(3):
+        assert_alike(pairs[20 * row:20 * row + 10], samples[10 * row:10 * row + 10])
+        for i in range(20 * row, 20 * row + 10):
+            distances = ((train - pairs[i]) ** 2).sum(axis=(1, 2))
+            found = ((train - pairs[i + 10]) ** 2).sum(axis=(1, 2)).argmin()
+            assert pairs[i + 10].tobytes() in known and distances[found] == pytest.approx(distances.min(), rel=1e-3)
 
 
 def test_arithmetic_shows_what_goes_in_and_what_comes_out(digits, tmp_path, visualize):
@@ -443,6 +464,9 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['export', digits, '--format', 'jpg'], ['jpg', 'npz', 'png']),
         (['export', digits, '-n', 10 ** 13], ['memory', '-n']),
         (['score', digits, '-n', 10], ['-n']),
+        (['score', bare, '--images', digits], ['--images', 'train_gaussian.py']),
+        (['nearest', bare], [str(bare), 'nearest']),
+        (['real', digits, '--images', digits / 'no'], ['no', 'No such file']),
     ]:
         assert_one_line(visualize(*args), *words)
     assert not (digits / 'figures').exists() and names(bare) == ['config.json', 'generator_iter_40.npz']

@@ -22,6 +22,15 @@ def test_every_image_is_drawn_equally_often(make_stream):
     assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
 
 
+def test_mirrored_every_image_and_its_mirror_image_are_drawn_equally_often(make_stream):
+    images = numpy.arange(5 * 3, dtype=numpy.uint8).reshape(5, 1, 1, 3)
+    drawn = to_bytes(ImageSet(images, mirror=True).sample(20000, make_stream()))
+    kinds, counts = numpy.unique(drawn.reshape(-1, 3), axis=0, return_counts=True)
+    expected = numpy.concatenate([images, images[:, :, :, ::-1]]).reshape(-1, 3)
+    assert kinds.tolist() == sorted(expected.tolist())
+    assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
+
+
 def test_the_stream_determines_what_is_drawn(make_stream):
     images = ImageSet(numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
     assert numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(1)))

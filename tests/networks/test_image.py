@@ -32,6 +32,26 @@ def test_a_side_whose_half_is_odd_is_doubled_to_less():
     assert Discriminator((2, 4, 8, 16), (28, 40), 1)(generator(z)).shape == (3, 1)
 
 
+@pytest.mark.parametrize('upsample, weights', [('pixelshuffle', (24, 16, 3, 3)), ('resize', (6, 16, 3, 3))])
+@pytest.mark.parametrize('size', [(96, 32), (28, 20)])
+def test_other_ways_to_double_give_images_of_the_same_sizes(upsample, weights, size):
+    z = numpy.random.default_rng(0).standard_normal((3, 7)).astype(numpy.float32)
+    generator = Generator(7, (16, 6), size, upsample=upsample)
+    assert generator(z).shape == (3, 3, *size)
+    assert generator.steps[0].W.shape == weights
+
+
+def test_shuffled_pixels_are_those_of_the_channels_and_resized_ones_repeat():
+    x = numpy.random.default_rng(0).standard_normal((2, 16, 3, 4)).astype(numpy.float32)
+    shuffle = Generator(7, (16, 6), (12, 16), upsample='pixelshuffle').steps[0]
+    wide, y = F.convolution_2d(x, shuffle.W, shuffle.b, 1, 1).array, shuffle(x).array
+    blocks = y.reshape(2, 6, 3, 2, 4, 2).transpose(0, 2, 4, 1, 3, 5).reshape(2, 3, 4, -1)
+    numpy.testing.assert_allclose(numpy.sort(blocks), numpy.sort(wide.transpose(0, 2, 3, 1)), rtol=1e-3, atol=1e-5)
+    resize = Generator(7, (16, 6), (12, 16), upsample='resize').steps[0]
+    expected = F.convolution_2d(numpy.repeat(numpy.repeat(x, 2, 2), 2, 3), resize.W, resize.b, 1, 1)
+    numpy.testing.assert_allclose(resize(x).array, expected.array, rtol=1e-3, atol=1e-5)
+
+
 def normalizations(link):
     return [name for name, child in link.namedlinks() if isinstance(child, L.BatchNormalization)]
 

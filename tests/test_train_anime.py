@@ -1,0 +1,246 @@
+"""train_anime.py as a user runs it, on a small folder of drawn faces among which some files are broken."""
+import functools
+import json
+import os
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import running
+from PIL import Image
+from running import ROOT, arrays, assert_one_line, assert_same_run, same_arrays, timeless_log
+
+from lsgan.datasets.faces import FACTORS, Face, draw
+
+SMALL = ['--size', '32', '--hidden-g', '8', '8', '--hidden-d', '4', '8', '--latent', '8', '--batchsize', '8',
+         '--metric-samples', '20']
+SHORT = [*SMALL, '--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6',
+         '--sample-interval', '6', '--snapshot-interval', '5']
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    return {**os.environ, 'XDG_CACHE_HOME': str(tmp_path_factory.mktemp('cache'))}
+
+
+@pytest.fixture(scope='module')
+def train(cache):
+    return functools.partial(running.train, script=ROOT / 'train_anime.py', env=cache)
+
+
+@pytest.fixture(scope='module')
+def photographs(tmp_path_factory):
+    """Thirty faces of several sizes in three folders, and four files that are no use."""
+    folder = tmp_path_factory.mktemp('photographs') / 'mine'
+    for i in range(30):
+        place = folder / f'album {i % 3}'
+        place.mkdir(parents=True, exist_ok=True)
+        face = Face(*(of[i % len(of)] for of in FACTORS.values()), x=0.001 * i)
+        Image.fromarray(draw(face, 40 + i).transpose(1, 2, 0)).save(place / f'{i}.png')
+    (folder / 'notes.txt').write_text('not a picture')
+    (folder / 'cut.png').write_bytes((folder / 'album 0' / '27.png').read_bytes()[:700])
+    (folder / 'empty.jpg').touch()
+    Image.new('RGB', (7, 100)).save(folder / 'thin.png')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def run(photographs, train, tmp_path_factory):
+    """An uninterrupted run on them, and what it printed."""
+    folder = tmp_path_factory.mktemp('run') / 'run'
+    result = train(*SHORT, '--images', photographs, '--mirror', '-o', folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def settings_of(folder):
+    return json.loads((folder / 'config.json').read_text())['settings']
+
+
+def metrics_of(folder):
+    return json.loads((folder / 'metrics.json').read_text())
+
+
+def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photographs):
+    folder, printed = run
+    assert f'60 images of {photographs}; skipped: 2 no image that Pillow reads, 1' in printed
+    assert sorted((folder / 'skipped.txt').read_text().splitlines()) == [
+        'cut.png: damaged or truncated', 'empty.jpg: no image that Pillow reads', 'notes.txt: no image that Pillow reads',
+        'thin.png: smaller than 8 pixels']
+    assert {'config.json', 'log', 'samples', 'snapshot_iter_18', 'generator_iter_18.npz'} <= set(os.listdir(folder))
+    assert sorted(os.listdir(folder / 'figures')) == ['curves.png', 'samples.png']
+    metrics = metrics_of(folder)
+    assert metrics['sliced_wasserstein'] > metrics['sliced_wasserstein_floor'] > 0
+    assert {'sliced_wasserstein_32', 'sliced_wasserstein_16', 'diversity', 'nearest_distance'} <= metrics.keys()
+    assert 'values_fair' not in metrics
+
+
+def test_a_zip_of_the_same_images_is_the_same_run(run, photographs, train, tmp_path):
+    with zipfile.ZipFile(tmp_path / 'all.zip', 'w') as f:
+        for path in sorted(photographs.rglob('*.*')):
+            f.write(path, path.relative_to(photographs))
+    result = train(*SHORT, '--images', tmp_path / 'all.zip', '--mirror', '-o', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    assert_same_run(run[0], tmp_path / 'run', 18)
+
+
+def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, photographs, train, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, '--images', photographs, '--mirror', '--iterations', 8, '-o', folder).returncode == 0
+    assert train('--resume', folder, cwd=tmp_path).returncode == 0
+    assert_same_run(run[0], folder, 18)
+    assert (folder / 'skipped.txt').read_bytes() == (run[0] / 'skipped.txt').read_bytes()
+
+
+@pytest.mark.parametrize('flags', [
+    ['--upsample', 'pixelshuffle', '--lr-decay', 0, '--lr-steps', 1, 0.5, 2, 0.1],
+    ['--upsample', 'resize', '--loss', 'wgan', '--n-critic', 2, '--clip-gradient', 0.5],
+    ['--loss', 'gan', '--noise', 0.3],
+], ids=['pixelshuffle', 'wgan', 'gan'])
+def test_other_settings_run_and_resume_exactly(flags, photographs, train, tmp_path):
+    flags = [*SHORT, '--images', photographs, '--metric-interval', '99', *flags]
+    result = train(*flags, '-o', tmp_path / 'whole')
+    assert result.returncode == 0, result.stderr
+    assert train(*flags, '--iterations', 7, '-o', tmp_path / 'run').returncode == 0
+    assert train('--resume', tmp_path / 'run').returncode == 0
+    assert_same_run(tmp_path / 'whole', tmp_path / 'run', 18)
+
+
+def test_watching_does_not_change_the_training(run, photographs, train, tmp_path):
+    never = ['--log-interval', 100, '--metric-interval', 100, '--sample-interval', 100]
+    assert train(*SHORT, '--images', photographs, '--mirror', *never, '-o', tmp_path / 'run').returncode == 0
+    assert same_arrays(run[0] / 'generator_iter_18.npz', tmp_path / 'run' / 'generator_iter_18.npz')
+
+
+def test_a_run_can_begin_with_the_weights_of_another(run, photographs, train, tmp_path):
+    flags = [*SMALL, '--images', photographs, '--mirror', '--epoch', '1', '--epoch-size', '1', '--lr-g', '1e-30',
+             '--lr-d', '1e-30', '--average', 0, '--init-from', run[0], '-o', tmp_path / 'run']
+    assert train(*flags).returncode == 0
+    saved, begun = arrays(run[0] / 'snapshot_iter_18'), arrays(tmp_path / 'run' / 'snapshot_iter_1')
+    for name in 'generator/first/W', 'generator/steps/0/W', 'discriminator/last/W':
+        assert np.array_equal(saved[f'updater/model:{name}'], begun[f'updater/model:{name}'])
+    assert_one_line(train(*SMALL, '--latent', 9, '--images', photographs, '--init-from', run[0], '-o', tmp_path / 'other'),
+                    '--init-from', 'generator')
+    assert_one_line(train(*SMALL, '--images', photographs, '--init-from', tmp_path / 'no', '-o', tmp_path / 'other'), 'no')
+    assert not (tmp_path / 'other').exists()
+
+
+def test_rates_fall_in_steps_and_long_gradients_are_clipped(photographs, train, tmp_path):
+    """By plain gradient descent, whose steps tell: without momentum a weight moves by rate times gradient."""
+    flags = [*SMALL, '--images', photographs, '--epoch', 4, '--epoch-size', 1, '--snapshot-interval', 1, '--keep', 9,
+             '--optimizer', 'sgd', '--lr-g', 0.01, '--lr-d', 0.01, '--lr-decay', 0, '--average', 0]
+    assert train(*flags, '--clip-gradient', 1e-3, '--lr-steps', 2, 0.5, 3, 0, '-o', tmp_path / 'run').returncode == 0
+    weights = [arrays(tmp_path / 'run' / f'snapshot_iter_{i}') for i in range(1, 5)]
+
+    def moved(a, b):
+        return sum(((b[key].astype(np.float64) - a[key]) ** 2).sum() for key in a
+                   if key.startswith('updater/model:generator') and 'avg_' not in key and not key.endswith('/N')) ** 0.5
+    lengths = [moved(a, b) for a, b in zip(weights, weights[1:])]
+    assert lengths == pytest.approx([0.01 * 1e-3, 0.005 * 1e-3, 0], rel=0.05, abs=1e-9)
+
+
+def test_drawn_faces_need_no_images_and_have_their_factors_counted(train, tmp_path):
+    result = train(*SMALL, '--iterations', 1, '-o', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    metrics = metrics_of(tmp_path / 'run')
+    assert metrics['values_total'] == sum(map(len, FACTORS.values()))
+    assert metrics['values_fair'] == sum(metrics[f'{name}_values'] for name in FACTORS)
+    assert not (tmp_path / 'run' / 'skipped.txt').exists()
+
+
+@pytest.mark.parametrize('preset, average, batchsize', [('default', 0.999, 64), ('blog', 0, 128), ('cifar', 0, 64)])
+def test_presets_see_and_show_as_many_images_with_every_loss_and_ours_alone_averages(preset, average, batchsize, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_anime
+    from lsgan.training import flags
+    runs = [flags.resolve('anime', {'preset': preset, 'loss': loss}, train_anime.PRESETS) for loss in ('lsgan', 'gan', 'wgan')]
+    for settings in runs:
+        assert (settings['average'], settings['batchsize']) == (average, batchsize)
+        assert settings['sample_interval'] % settings['epoch_size'] == 0
+    seen = [s['epoch_size'] * s['n_critic'] for s in runs]
+    assert len(set(seen)) == 1
+    assert len({s['epoch'] for s in runs}) == 1
+
+
+def test_networks_are_what_the_presets_say(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_anime
+    from lsgan.training import flags
+
+    def shapes(preset):
+        made = train_anime.build(flags.resolve('anime', {'preset': preset}, train_anime.PRESETS))
+        return [{name: p.shape for name, p in link.namedparams()} for link in (made.generator, made.discriminator)]
+    generator, discriminator = shapes('blog')
+    assert generator['/first/W'] == (512 * 6 * 6, 50) and generator['/norms/2/gamma'] == (64,)
+    assert [generator[f'/steps/{i}/W'][:2] for i in range(4)] == [(512, 256), (256, 128), (128, 64), (64, 3)]
+    assert [discriminator[f'/steps/{i}/W'][0] for i in range(4)] == [32, 64, 128, 256]
+    assert discriminator['/norms/0/gamma'] == (32,) and discriminator['/last/W'] == (1, 256 * 6 * 6)
+    generator, discriminator = shapes('cifar')
+    assert generator['/first/W'] == (256 * 4 * 4, 1024) and generator['/steps/2/W'] == (64, 3, 4, 4)
+    assert discriminator['/last/W'] == (1, 512 * 2 * 2)
+
+
+def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path):
+    (tmp_path / 'none').mkdir()
+    (tmp_path / 'few').mkdir()
+    shutil.copy(photographs / 'album 0' / '0.png', tmp_path / 'few' / '0.png')
+    (tmp_path / 'broken.zip').write_bytes(b'PK\3\4 no zip')
+    for flags, words in [
+        (['--images', tmp_path / 'gone'], ['gone', 'No such file']),
+        (['--images', tmp_path / 'none'], ['none', 'no image']),
+        (['--images', tmp_path / 'broken.zip'], ['broken.zip', 'zip']),
+        (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
+        (['--images', tmp_path / 'few'], ['few', 'single image']),
+        (['--images', photographs, '--batchsize', 31], ['30 images', '--batchsize 30']),
+        (['--images', photographs, '--size', 40], ["'40'", 'multiple of 16']),
+        (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
+        (['--images', photographs, '--hidden-g', 4, 4, 4, 4, 4, 4], ['--hidden-g', '6 times']),
+        (['--images', photographs, '--lr-steps', 3], ['--lr-steps', 'pairs']),
+        (['--images', photographs, '--lr-steps', 3, 0.5, 2, 0.1], ['--lr-steps', 'rising']),
+        (['--images', photographs, '--lr-steps', 3, 0.5], ['--lr-steps', '--lr-decay 0']),
+    ]:
+        assert_one_line(train(*SMALL, *flags, '-o', tmp_path / 'run'), *words)
+        assert not (tmp_path / 'run').exists()
+
+
+def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photographs, train, cache, tmp_path):
+    folder, moved = tmp_path / 'run', tmp_path / 'moved'
+    shutil.copytree(run[0], folder)
+    config = json.loads((folder / 'config.json').read_text())
+    config['settings']['images'] = str(tmp_path / 'away')
+    (folder / 'config.json').write_text(json.dumps(config))
+    draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
+    for command in 'samples', 'interpolate', 'arithmetic', 'animation', 'curves':
+        assert draw_it(command, folder).returncode == 0
+    shutil.copytree(photographs, moved)
+    for command in 'real', 'nearest', 'score':
+        assert_one_line(draw_it(command, folder), 'away', '--images')
+        assert draw_it(command, folder, '--images', moved).returncode == 0
+    result = draw_it('all', folder)
+    assert result.returncode == 0 and 'left out: nearest.png' in result.stdout and 'samples.png' in result.stdout
+
+
+def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, train, cache, tmp_path):
+    other = tmp_path / 'other'
+    assert train(*SHORT, '--images', photographs, '--loss', 'gan', '-o', other).returncode == 0
+    draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
+    assert draw_it('compare', run[0], other, '--epochs', 1, 3, '-o', tmp_path / 'sheet.png').returncode == 0
+    with Image.open(tmp_path / 'sheet.png') as sheet, Image.open(other / 'samples' / 'iter_00000018.png') as last:
+        assert sheet.size == (2 * last.width, 2 * last.height)
+        corner = sheet.convert('RGB').crop((last.width, last.height, *sheet.size))
+        assert np.array_equal(np.asarray(corner), np.asarray(last.convert('RGB')))
+    assert_one_line(draw_it('compare', run[0], other, '--epochs', 9), 'epoch 9')
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(run, photographs, train, tmp_path):
+    for seed in 0, 1:
+        assert train(*SHORT, '--images', photographs, '--mirror', '--seed', seed, '-o', tmp_path / str(seed)).returncode == 0
+    assert timeless_log(tmp_path / '0') == timeless_log(run[0]) != timeless_log(tmp_path / '1')
+
+
+def test_help_teaches(train):
+    text = train('--help').stdout
+    for flag in '--images', '--size', '--mirror', '--upsample', '--lr-steps', '--clip-gradient', '--init-from', 'cifar':
+        assert flag in text
+    assert text.count('(default:') > 35

@@ -1,0 +1,61 @@
+"""What is measured of coloured images against real ones."""
+import numpy
+import pytest
+
+from lsgan.datasets.faces import FACTORS, Face, draw
+from lsgan.datasets.images import scaled
+from lsgan.training.gallery import Gallery
+
+
+def faces(n, seed=0, **fixed):
+    draws = numpy.random.default_rng(seed)
+    numbers = {name: draws.integers(len(of), size=n) for name, of in FACTORS.items()}
+    numbers |= {name: numpy.full(n, value) for name, value in fixed.items()}
+    places = draws.uniform(-0.02, 0.02, (n, 2))
+    images = numpy.stack([draw(Face(*(of[numbers[name][i]] for name, of in FACTORS.items()), *places[i]), 32)
+                          for i in range(n)])
+    return images, numbers
+
+
+@pytest.fixture(scope='module')
+def known():
+    return faces(600)
+
+
+def test_nothing_is_read_before_it_is_needed_and_then_once(known):
+    calls = []
+    gallery = Gallery(lambda: calls.append(1) or known)
+    assert not calls
+    gallery.metrics(scaled(known[0][:50]))
+    gallery.metrics(scaled(known[0][50:100]))
+    assert gallery.images is known[0] and calls == [1]
+
+
+def test_real_images_are_at_the_floor_and_as_diverse_as_real_ones(known):
+    metrics = Gallery(lambda: known).metrics(scaled(faces(300, 1)[0]))
+    assert metrics['sliced_wasserstein'] == pytest.approx(metrics['sliced_wasserstein_floor'], rel=0.4)
+    for height in 32, 16:
+        distance, floor = (metrics[f'sliced_wasserstein_{height}{end}'] for end in ('', '_floor'))
+        assert distance == pytest.approx(floor, rel=0.5)
+    assert metrics['diversity'] == pytest.approx(1, abs=0.05)
+    assert metrics['nearest_distance'] == pytest.approx(metrics['nearest_distance_real'], rel=0.2)
+    # of the mouth, which is small, not each value is read
+    assert metrics['values_total'] == 29 and metrics['values_fair'] >= 28 and metrics['hair_values'] == 4
+
+
+def test_copies_noise_and_missing_values_are_seen(known):
+    gallery = Gallery(lambda: known)
+    copies = gallery.metrics(scaled(numpy.repeat(known[0][:1], 100, axis=0)))
+    assert copies['diversity'] == pytest.approx(0, abs=1e-3) and copies['nearest_distance'] == 0
+    assert copies['values_fair'] == 7
+    noise = numpy.random.default_rng(0).uniform(-1, 1, (100, 3, 32, 32)).astype(numpy.float32)
+    assert gallery.metrics(noise)['sliced_wasserstein'] > 3 * copies['sliced_wasserstein_floor']
+    fair = gallery.metrics(scaled(faces(100, 2, hair=0, background=3)[0]))
+    assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
+
+
+def test_as_many_images_are_compared_as_there_are(known):
+    images, numbers = known
+    few = Gallery(lambda: (images[:20], {}))
+    metrics = few.metrics(scaled(images[20:60]))
+    assert metrics['sliced_wasserstein'] > 0 and 'values_fair' not in metrics
