@@ -5,8 +5,9 @@
     python results/anime/sweep.py real                  the same on real images, a folder or zip that data/faces leads to
     python results/anime/sweep.py faces --list          what is there and what is missing
 
-Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a finished
-one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures.
+Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
+finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. For two at a time
+OMP_NUM_THREADS=1 keeps them out of each other's way.
 """
 import argparse
 import pathlib
@@ -28,7 +29,8 @@ def runs(group):
         for preset, updates in PRESETS.items():
             for loss in LOSSES:
                 epoch = updates // 5 if loss == 'wgan' else updates     # of which each has 5 batches of real images
-                flags = [f'--preset {preset} --size 64 --loss {loss} --epoch 8 --epoch-size {epoch} --log-interval {epoch // 4}',
+                flags = [f'--preset {preset} --size 64 --loss {loss} --epoch 8 --epoch-size {epoch}',
+                         f'--log-interval {epoch // 4}',
                          *(f'--{name}-interval {epoch}' for name in ('metric', 'sample', 'snapshot'))]
                 yield f'{group} {preset} {loss}', ' '.join([*flags, GROUPS[group]]).strip(), seed
 

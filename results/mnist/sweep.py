@@ -3,6 +3,7 @@
     python results/mnist/sweep.py map                   all that is missing of a group, one run at a time
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
+                                                        (GROUP is default, map, plain or factors)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
@@ -27,6 +28,8 @@ SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sampl
 PASSES = '--preset blog --epoch 30 --epoch-size 600 --metric-interval 6000 --sample-interval 6000 --snapshot-interval 6000'
 # group: name: (flags, seeds); all runs of one seed come before those of the next
 GROUPS = {
+    # what somebody gets who gives no flags
+    'default': {'default': ('', range(5))},
     # the initial scale of G and of D, 2,400 updates of the blog's perceptrons
     'map': {f'map {scheme} {optimizer} {g} {d}':
             (f'{SHORT} --scheme {scheme} --optimizer {optimizer} --init-std {g} {d}', THREE)
