@@ -18,7 +18,7 @@ def test_the_example_of_the_pieces_trains(tmp_path):
 
 def test_every_flag_named_exists():
     script = ''.join(subprocess.run([sys.executable, ROOT / name, '--help'], capture_output=True, text=True).stdout
-                     for name in ('train_gaussian.py', 'train_mnist.py'))
+                     for name in ('train_gaussian.py', 'train_mnist.py', 'train_anime.py'))
     named = set(re.findall(r'--[a-z][a-z-]+', README.split('### Options')[1].split('### A run folder')[0])) - {'--help'}
     assert named and all(flag in script for flag in named)
 

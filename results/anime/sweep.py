@@ -6,8 +6,8 @@
     python results/anime/sweep.py faces --list          what is there and what is missing
 
 Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
-finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. For two at a time
-OMP_NUM_THREADS=1 keeps them out of each other's way.
+finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. Two at a time
+are best with OMP_NUM_THREADS=1.
 """
 import argparse
 import pathlib
