@@ -4,8 +4,8 @@
     python results/mnist/tune.py wgan --jobs 2          of the Wasserstein GAN with clipped weights, two at a time
     python results/mnist/tune.py gan                    of the standard GAN
 
-Each loss has the settings of the default preset and nine others, drawn at random, on seed 100, all with 300,000 real images
-seen, 5 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again.
+Each loss has the settings of the default preset and nine others, drawn at random, on seed 100, all with 180,000 real images
+seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again.
 """
 import argparse
 import random
@@ -15,7 +15,7 @@ from sweep import COLUMNS, HERE, SCRIPT
 from lsgan.training.sweep import rows, sweep
 
 TRIALS = HERE / 'trials.csv'
-DRAWN, SEED, LENGTH = 9, 100, '--epoch 5 --metric-interval 600 --sample-interval 3000 --snapshot-interval 600'
+DRAWN, SEED, LENGTH = 9, 100, '--epoch 3 --metric-interval 600 --sample-interval 1800 --snapshot-interval 600'
 NETS = {'--latent': ['32', '64', '128'], '--hidden-d': ['32 64', '64 128'], '--norm': ['both', 'both', 'g'],
         '--init-std': ['0.02 0.02', '0.05 0.05'], '--average': ['0.99', '0.999'], '--lr-decay': ['0.5', '1']}
 ADAM = {'--lr-g': ['2e-4', '5e-4', '1e-3', '2e-3'], '--lr-d': ['1e-4', '2e-4', '5e-4', '1e-3'], '--beta1': ['0', '0.5'],
