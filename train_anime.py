@@ -83,8 +83,8 @@ def make_parser():
     parser = flags.Parser('anime', __doc__, PRESETS)
     flags.add_common(parser)
     data = parser.add_argument_group('data')
-    parser.setting('--images', type=flags.path, group=data, metavar='PATH',
-                   help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once)')
+    data.add_argument('--images', type=flags.path, metavar='PATH',
+                      help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once)')
     parser.setting('--size', type=side, group=data, metavar='PIXELS', help='side of the images, a multiple of 16, 32 to 256')
     parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
                    help='train on each image and its mirror image')

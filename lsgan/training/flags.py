@@ -218,6 +218,8 @@ def _flag(name):
 
 
 def _show(value):
+    if value in (None, []):
+        return 'none'
     if isinstance(value, bool):
         return 'on' if value else 'off'
     return ' '.join(map(str, value)) if isinstance(value, list) else value
