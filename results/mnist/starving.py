@@ -23,6 +23,7 @@ from lsgan.random import Latent, Stream
 from lsgan.training.experiment import select_device
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
+from lsgan.training.surroundings import surroundings
 from lsgan.training.sweep import append, rows
 from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
@@ -51,12 +52,14 @@ def follow(name, seed, path, steps):
     latent = Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device))
     batches = SampleIterator(made.data, BATCH, Stream(seed, 'data', device), 600)
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
+    commit = surroundings()['git_commit']
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):
         n, reported = updater.step_discriminator()
         if step == 1 or step % EVERY == 0:
             reported['gen/loss'] = updater.backward_generator(n)
             reported['gen/gradient'] = gradient_norm(generator)
-            yield {'loss': name, 'seed': seed, 'step': step, **{key: f'{float(value):.6g}' for key, value in reported.items()}}
+            numbers = {key: f'{float(value):.6g}' for key, value in reported.items()}
+            yield {'loss': name, 'seed': seed, 'commit': commit, 'step': step, **numbers}
 
 
 def draw(table):
@@ -72,6 +75,7 @@ def draw(table):
 
         gradient.plot(steps, median('gen/gradient'), color=color, linewidth=2, label=name)
         outputs.plot(steps, np.subtract(median('dis/real'), median('dis/fake')), color=color, linewidth=2, label=name)
+    outputs.set_ylim(bottom=1e-3)       # below D still sees no difference, or the wrong way round
     gradient.set_ylabel("norm of G's gradient", fontsize=palette.LABEL)
     outputs.set_ylabel("D's outputs,\nreal less generated", fontsize=palette.LABEL)
     outputs.set_xlabel("D's steps, G held fixed", fontsize=palette.LABEL)
