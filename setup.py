@@ -18,7 +18,7 @@ setup(
         'chainer==7.8.1',
         'numpy>=2',
         'matplotlib>=3.9',
-        'pillow>=10',
+        'pillow>=10.1',
         'tqdm>=4.60',
         'threadpoolctl>=3.8',                   # from here on several threads may limit BLAS
         'numba>=0.63; platform_machine in "x86_64 AMD64 aarch64 arm64"',    # the CPU kernels; elsewhere Chainer's own run

@@ -1,6 +1,7 @@
 """Images that are made once on a machine and then mapped into memory."""
 import collections
 import concurrent.futures
+import contextlib
 import hashlib
 import itertools
 import json
@@ -74,8 +75,9 @@ def images(key, shape, items, make, title, stream=None):
 def _remove_leftovers(place):
     """What processes killed more than a day ago were making."""
     for partial in place.glob('.partial-*'):
-        if time.time() - partial.stat().st_mtime > 86400:
-            shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):        # another process may just have finished it
+            if time.time() - partial.stat().st_mtime > 86400:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _fill(aside, items, make, title, stream):

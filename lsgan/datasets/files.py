@@ -7,7 +7,7 @@ import warnings
 import zipfile
 
 import numpy
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
@@ -47,6 +47,7 @@ def load(path, size, background='white'):
         opened = contextlib.nullcontext()
     else:
         opened, read, names, key, skipped = _zip(path, mode)
+    Image.init()        # else several threads would load the formats at once
     with opened, warnings.catch_warnings():
         # Pillow warns of large images and odd metadata; what matters is told by reason
         warnings.simplefilter('ignore')
@@ -76,25 +77,29 @@ def _folder(path):
             name = os.path.relpath(os.path.join(place, file), path)
             try:
                 status = os.stat(os.path.join(place, file))
-            except OSError:
-                skipped.append((name, 'links to nothing'))
+            except OSError as error:
+                skipped.append((name, 'links to nothing' if os.path.islink(os.path.join(place, file)) else _unreadable(error)))
                 continue
             if not stat.S_ISREG(status.st_mode):        # a pipe would be waited for
                 skipped.append((name, 'no regular file'))
                 continue
             names.append(name)
-            key.append([name, status.st_size, status.st_mtime_ns])
+            key.append([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])      # the last one of permissions
 
     def read(name):
         try:
             with open(os.path.join(path, name), 'rb') as file:
                 data = file.read(_MOST_BYTES + 1)
         except OSError as error:
-            raise Skipped(f'unreadable ({error.strerror})') from None
+            raise Skipped(_unreadable(error)) from None
         if len(data) > _MOST_BYTES:
             raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
         return data
     return read, names, key, skipped
+
+
+def _unreadable(error):
+    return f'unreadable ({error.strerror})'
 
 
 def _zip(path, mode):
@@ -103,12 +108,12 @@ def _zip(path, mode):
         if not stat.S_ISREG(mode):
             raise zipfile.BadZipFile
         opened = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise InputError(f'--images {path}: neither a folder nor a whole zip; unpack other archives first') from None
     except OSError as error:
         raise InputError(f'--images {path}: {error.strerror}') from None
-    entries = {entry.filename: entry for entry in opened.infolist()
-               if not entry.is_dir() and not any(part.startswith(('.', '__MACOSX')) for part in entry.filename.split('/'))}
+    except Exception:       # BadZipFile, and others where its directory is damaged
+        raise InputError(f'--images {path}: neither a folder nor a whole zip; unpack other archives first') from None
+    entries = {entry.filename: entry for entry in opened.infolist() if not entry.is_dir() and not any(
+        part.startswith(('.', '__MACOSX')) and part not in ('.', '..') for part in entry.filename.split('/'))}
     if any(entry.flag_bits & 1 for entry in entries.values()):
         opened.close()
         raise InputError(f'--images {path}: encrypted; unpack it, and give the folder')
@@ -142,6 +147,8 @@ def square(file, size, background='white'):
         raise Skipped(f'smaller than {-(-size // 4)} pixels')
     try:
         image.load()
+    except MemoryError:
+        raise
     except Exception:
         raise Skipped(_DAMAGED) from None
     with contextlib.suppress(Exception):        # metadata that are damaged turn nothing
@@ -151,10 +158,23 @@ def square(file, size, background='white'):
     except Exception:
         raise Skipped('of colours that Pillow does not convert') from None
     side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    way = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC       # enlarged, areas would be blocks
-    image = image.resize((size, size), way, (left, top, left + side, top + side))
-    return numpy.asarray(image).transpose(2, 0, 1)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    if side < size:         # enlarged, areas would be blocks
+        return numpy.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return _areas(image, size)
+
+
+def _areas(image, size):
+    """A square image made smaller: each pixel is the mean of its area, (3, size, size)."""
+    times = max(1, image.width // (8 * size))       # a very large one first by a whole number, which Pillow does quickly
+    length = image.width / times                    # the last pixel may be a part of one
+    pixels = numpy.asarray(image.reduce(times), numpy.float32)
+    edges, starts = numpy.linspace(0, length, size + 1)[:, None], numpy.arange(len(pixels))
+    overlaps = numpy.minimum(edges[1:], starts + 1) - numpy.maximum(edges[:-1], starts)
+    weights = (numpy.maximum(overlaps, 0) * (size / length)).astype(numpy.float32)
+    means = numpy.tensordot(weights, numpy.tensordot(weights, pixels, (1, 0)), (1, 1))       # (x, y, colour)
+    return numpy.rint(means).astype(numpy.uint8).transpose(2, 1, 0)
 
 
 def _too_large():
@@ -174,9 +194,8 @@ def _rgb(image, background):
 
 
 def is_colour(name):
-    """Whether Pillow knows a colour of that name."""
+    """Whether Pillow knows an opaque colour of that name."""
     try:
-        Image.new('RGB', (1, 1), name)
+        return len(ImageColor.getrgb(name)) == 3
     except ValueError:
         return False
-    return True

@@ -42,7 +42,7 @@ class FactorReader:
 def _rows(images):
     """Images as rows of numbers, each the mean of an area where they are larger than is needed."""
     n, colours, height, width = images.shape
-    step = max(1, height // _SIDE), max(1, width // _SIDE)
+    step = -(-height // _SIDE), -(-width // _SIDE)
     images = images[:, :, :height // step[0] * step[0], :width // step[1] * step[1]]
     areas = images.reshape(n, colours, images.shape[2] // step[0], step[0], images.shape[3] // step[1], step[1])
     return areas.mean(axis=(3, 5), dtype=numpy.float32).reshape(n, -1)

@@ -35,13 +35,14 @@ def pyramid_projections(images, seed=0):
     projected on 128 directions (Karras et al. 2018, arXiv:1710.10196, section 5, with fewer patches and directions).
 
     Args:
-        images: array of shape (N, C, H, W), sides of at least 16, C at most 3.
+        images: array of shape (N, C, H, W), grey levels 0 to 255, sides of at least 16, C at most 3.
         seed (int): of the places and the directions; only sets of one seed can be compared.
 
     Returns:
         dict: from the level's height, in pixels, to a float32 array (128, 32 N), each row sorted.
     """
     draws = numpy.random.default_rng(seed)
+    rounding = 1e-5 * max(abs(float(images.min())), abs(float(images.max())), 1e-25)
     patches = {}
     for first in range(0, len(images), 256):
         for level in _laplacian_pyramid(images[first:first + 256].astype(numpy.float32)):
@@ -49,8 +50,9 @@ def pyramid_projections(images, seed=0):
     projections = {}
     for height, parts in patches.items():
         rows = numpy.concatenate(parts)                         # (N * 32, C, 49)
-        rows -= rows.mean(axis=(0, 2), keepdims=True)
-        rows /= rows.std(axis=(0, 2), keepdims=True) + 1e-8     # a set of one colour stays one
+        rows -= rows.mean(axis=(0, 2), keepdims=True, dtype=numpy.float64).astype(numpy.float32)
+        spread = rows.std(axis=(0, 2), keepdims=True, dtype=numpy.float64)
+        rows /= numpy.maximum(spread, rounding).astype(numpy.float32)       # a set of one colour stays one
         rows = rows.reshape(len(rows), -1)
         directions = numpy.random.default_rng([seed, height]).standard_normal((_DIRECTIONS, rows.shape[1]), numpy.float32)
         directions /= numpy.linalg.norm(directions, axis=1, keepdims=True)

@@ -59,7 +59,7 @@ def guarded(prog, action):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         todo = 'nothing written before is lost: make room and add --resume' if full else 'choose another place with --out'
         message, status = f'{error.filename}: {error.strerror}; {todo}' if error.filename else error, 2
-    print(f'{prog}: {message}', file=sys.stderr)
+    print(f'{prog}: {message}'.replace('\n', ' '), file=sys.stderr)      # a path may have a line break
     return status
 
 

@@ -1,0 +1,64 @@
+import numpy
+import pytest
+
+from lsgan.metrics import nearest as module
+from lsgan.metrics.nearest import nearest, nearest_distance
+
+
+def brute_force(x, y):
+    """All distances, one difference after the other."""
+    return numpy.array([[numpy.sqrt(((a.astype(numpy.float64) - b) ** 2).sum()) for b in y] for a in x])
+
+
+def test_points_by_hand():
+    y = numpy.array([[0.0, 0.0], [10.0, 0.0], [0.0, 7.0]])
+    numbers, distances = nearest(numpy.array([[3.0, 4.0], [10.0, 1.0], [-1.0, 6.0], [10.0, 0.0]]), y)
+    assert numbers.tolist() == [2, 1, 2, 1]
+    assert distances == pytest.approx([18 ** 0.5, 1, 2 ** 0.5, 0]) and distances.dtype == numpy.float64
+    assert numpy.issubdtype(numbers.dtype, numpy.integer)
+
+
+@pytest.mark.parametrize('dtypes', [(numpy.uint8, numpy.uint8), (numpy.float32, numpy.float64), (numpy.float64, numpy.uint8)])
+@pytest.mark.parametrize('shape', [(1,), (30,), (3, 5, 4)])
+@pytest.mark.parametrize('rows, values', [(1024, 1 << 20), (7, 1 << 20), (1024, 90), (1, 1)])
+def test_numbers_and_distances_are_those_of_single_differences(dtypes, shape, rows, values, monkeypatch):
+    monkeypatch.setattr(module, 'ROWS', rows)
+    monkeypatch.setattr(module, 'VALUES', values)
+    rng = numpy.random.default_rng(0)
+    x, y = (rng.integers(256, size=(n, *shape)).astype(dtype) for n, dtype in zip((23, 41), dtypes))
+    numbers, distances = nearest(x, y)
+    expected = brute_force(x, y)
+    assert numbers.shape == distances.shape == (23,)
+    assert distances == pytest.approx(expected.min(axis=1))
+    assert expected[numpy.arange(23), numbers] == pytest.approx(distances)
+    if shape != (1,):       # no ties
+        assert numbers.tolist() == expected.argmin(axis=1).tolist()
+    assert nearest_distance(x, y) == pytest.approx(expected.min(axis=1).mean())
+
+
+@pytest.mark.parametrize('offset', [0, 1000])
+def test_every_copy_finds_its_original_at_zero(offset):
+    y = offset + numpy.random.default_rng(1).standard_normal((2500, 60)).astype(numpy.float32)
+    order = numpy.random.default_rng(2).permutation(2500)
+    numbers, distances = nearest(y[order], y)
+    assert numpy.array_equal(numbers, order) and (distances == 0).all()
+    numbers, distances = nearest(y[order] + numpy.float32(0.01), y)
+    assert numpy.array_equal(numbers, order) and distances == pytest.approx(0.01 * 60 ** 0.5, rel=0.05)
+
+
+def test_large_sets_are_searched_wholly():
+    rng = numpy.random.default_rng(3)
+    y = rng.integers(256, size=(5000, 3, 8, 8), dtype=numpy.uint8)
+    wanted = rng.integers(5000, size=40)
+    x = (y[wanted].astype(int) + rng.integers(-5, 6, (40, 3, 8, 8))).clip(0, 255).astype(numpy.uint8)
+    before = x.copy(), y.copy()
+    numbers, distances = nearest(x, y)
+    assert numpy.array_equal(numbers, wanted)
+    differences = (x.astype(int) - y[wanted]).reshape(40, -1)
+    assert distances == pytest.approx(numpy.sqrt((differences ** 2).sum(axis=1)))
+    assert numpy.array_equal(x, before[0]) and numpy.array_equal(y, before[1])
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r'rows of one shape.*not \(5, 2\) and \(5, 3\)'):
+        nearest(numpy.zeros((5, 2)), numpy.zeros((5, 3)))
