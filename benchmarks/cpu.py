@@ -43,6 +43,7 @@ class Repeat:
 
 def chainer_side(case, batch, real, threads, fast):
     from lsgan import functions, losses
+    from lsgan.functions import memory
     from lsgan.networks import gaussian, image, mnist
     from lsgan.random import Latent, Stream
     from lsgan.training.experiment import select_device
@@ -57,6 +58,8 @@ def chainer_side(case, batch, real, threads, fast):
                     else mnist.PerceptronGenerator(latent, widths_g, shape),
                     'discriminator': gaussian.Perceptron((*shape, *widths_d, 1), 'leaky_relu')}
     chainer.global_config.fast, chainer.global_config.cpu_threads = fast, threads
+    if fast:        # as the scripts do
+        memory.keep_freed_memory()
     if fast and case != 'mnist':        # as the scripts do; lsgan's own threads convolve
         threadpoolctl.threadpool_limits(1, 'blas')
     optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}

@@ -14,6 +14,7 @@ from chainer.training import extensions as chainer_extensions
 from lsgan import losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
+from lsgan.functions.memory import keep_freed_memory
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, report, snapshot
 from lsgan.training.experiment import select_device, tell
@@ -68,6 +69,7 @@ def _train(parser, build, given):
     state, settings, out = _start(parser, given)
     total = settings['epoch'] * settings['epoch_size']
     device = select_device(settings['device'])
+    keep_freed_memory()
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)
     notes = made.prepare()

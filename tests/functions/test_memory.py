@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource
+import numpy
+from lsgan.functions.memory import keep_freed_memory
+print(keep_freed_memory())
+def fill():
+    arrays = [numpy.ones(n, numpy.uint8) for n in (1 << 20, 3 << 20, 3 << 20)]
+fill()
+fill()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    fill()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_freed_memory_is_used_again_without_fetching_its_pages():
+    made, pages = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True, check=True).stdout.split()
+    if made == 'False':
+        pytest.skip('a C library other than glibc')
+    assert int(pages) < 200      # 20 times 7 MiB are 35,840
