@@ -8,7 +8,7 @@ _LARGE = 1 << 30
 def keep_freed_memory():
     """Keeps the memory of freed arrays in this process, up to 1 GiB, where the C library can (glibc's `mallopt`).
 
-    Every update frees and allocates the same arrays. By default glibc gives them back to the system, which then fetches, clears
+    Every update frees and allocates the same arrays. By default glibc gives them back to the system, which fetches, clears
     and maps them anew, page by page: a tenth of an update of networks for 28x28 images. The setting is the whole process's, so
     the training scripts make it, and importing the package does not.
 
