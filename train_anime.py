@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from lsgan.datasets import cache, faces, files
-from lsgan.datasets.images import to_bytes
+from lsgan.datasets.images import fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.functions.perceptron import ACTIVATIONS
@@ -27,15 +27,17 @@ from lsgan.training.gallery import Gallery
 # Arjovsky et al. 2017, algorithm 1
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
 
+NORMS = {'all': 'all', 'but-first': 'but first', 'none': None}
+
 PRESETS = {
     'default': {
         'about': 'our own',
         'images': None, 'size': 64, 'mirror': False, 'background': 'white', 'metric_samples': 2000,
         'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': 0.02,
-        'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv',
+        'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv', 'norm_d': 'none',
         'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
-        'optimizer': 'adam', 'lr_g': 2e-4, 'lr_d': 2e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
+        'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
@@ -47,6 +49,7 @@ PRESETS = {
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
         'size': 96, 'latent': 50, 'latent_distribution': 'uniform', 'init_std': 0.01, 'hidden_g': [512, 256, 128, 64],
+        'norm_d': 'all',
         'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'average': 0.0, 'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
         'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
         'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 100, 'log_interval': 10, 'metric_interval': 100,
@@ -55,7 +58,8 @@ PRESETS = {
     'cifar': {
         'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, for images of 32 x 32',
         'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
-        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
+        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm_d': 'but-first',
+        'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,
         'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 156, 'log_interval': 10, 'metric_interval': 160,
@@ -90,7 +94,8 @@ def make_parser():
                    help='train on each image and its mirror image')
     parser.setting('--background', type=colour, group=data, metavar='COLOUR', help='behind transparent parts')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
-                   help='samples that the metrics are made of; distances of different numbers are not to be compared')
+                   help='samples that the metrics are made of, at most half as many as images; distances of different numbers '
+                        'are not to be compared')
     nets = parser.add_argument_group('networks')
     parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
     parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
@@ -103,6 +108,8 @@ def make_parser():
     parser.setting('--upsample', choices=list(UPSAMPLINGS), group=nets,
                    help='how G doubles the side: by 4x4 deconvolutions, by 3x3 convolutions whose channels become pixels, or '
                         'by repeating pixels before a 3x3 convolution, against checkerboards')
+    parser.setting('--norm-d', choices=list(NORMS), group=nets,
+                   help='after which convolutions of D there is batch normalisation; G always has it')
     parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
                    help='standard deviation of the initial weights, with --init normal')
@@ -123,20 +130,23 @@ def build(settings):
             return faces.load(size)
         found, left = files.load(path, size, settings['background'])
         skipped.extend(left)
-        if len(found) < 2:
-            raise InputError(f'--images {path}: a single image, which is nothing to learn from')
+        if not any((image != found[0]).any() for image in found):
+            raise InputError(f'--images {path}: a single image, or copies of it, is nothing to learn from{told()}')
         return found, {}
+
+    def told():
+        return f'; skipped: {cache.tell_skipped(skipped)}' if skipped else ''
 
     gallery = Gallery(load, settings['mirror'])
 
     def prepare():
         n = (1 + settings['mirror']) * len(gallery.images)
         if n < settings['batchsize']:
-            raise InputError(f'--images {path}: {n} images are fewer than a batch of {settings["batchsize"]}; '
-                             f'give more, or --batchsize {n}')
+            raise InputError(f'--batchsize {settings["batchsize"]}: there are fewer images, {n} of '
+                             f'{"drawn faces" if path is None else path}; give more, or --batchsize {n}{told()}')
         if path is None:
             return {}
-        print(f'{n:,} images of {path}' + (f'; skipped: {cache.tell_skipped(skipped)}, see skipped.txt' if skipped else ''))
+        print(f'{n:,} images of {path}{told()}{", see skipped.txt" * bool(skipped)}')
         return {'skipped.txt': ''.join(f'{name}: {reason}\n' for name, reason in skipped)} if skipped else {}
 
     def grid(samples, file, title):
@@ -147,13 +157,13 @@ def build(settings):
         generator=Generator(settings['latent'], settings['hidden_g'], (size, size), 3, settings['activation_g'],
                             initialW=weights, upsample=settings['upsample']),
         discriminator=Discriminator(settings['hidden_d'], (size, size), 3, settings['activation_d'],
-                                    initialW=weights),
+                                    NORMS[settings['norm_d']], weights),
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
         data=gallery, samples=settings['metric_samples'], shown=100, evaluate=gallery.metrics,
         draw=grid, figures={'samples': grid},
         show={'sliced_wasserstein': 'distance', 'diversity': 'diversity'},
         blas_threads=1,         # convolutions have threads of their own
-        prepare=prepare)
+        prepare=prepare, fingerprint=lambda: fingerprint(gallery.images))
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ Pictures, log, snapshots and metrics go to the run folder, result/mnist.
 import sys
 
 from lsgan.datasets import mnist
-from lsgan.datasets.images import ImageSet, to_bytes
+from lsgan.datasets.images import ImageSet, fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.functions.perceptron import ACTIVATIONS
@@ -135,6 +135,7 @@ def build(settings):
         data=ImageSet(train), samples=settings['metric_samples'], shown=100, evaluate=judgement.metrics,
         draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
+        fingerprint=lambda: fingerprint(train),
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
 
 

@@ -59,7 +59,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 
 def draw_one(args, name, samples=None, images=None, **options):
-    folder = RunFolder(args.runs[0], SCRIPTS, samples, args.seed, images)
+    folder = RunFolder(args.runs[0], SCRIPTS, samples, getattr(args, 'seed', None), images)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
         raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
@@ -101,6 +101,8 @@ def draw_animation(args):
 def draw_comparison(args):
     folders = [RunFolder(path, SCRIPTS, args.samples, args.seed) for path in args.runs]
     if args.epochs:
+        if args.labels or args.samples or args.seed is not None:
+            raise InputError('--epochs shows pictures that are there: leave --labels, --samples and --seed out')
         panels, columns = [folder.frame(epoch) for epoch in args.epochs for folder in folders], args.columns or len(folders)
     else:
         panels, columns = [], args.columns
@@ -111,7 +113,7 @@ def draw_comparison(args):
 
 
 def draw_all(args):
-    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed)
+    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed, args.images)
     pictures = {'curves.png': functools.partial(report.draw_log, folder=folder.path, settings=folder.settings),
                 'animation.gif': folder.draw_animation}
     try:
@@ -220,7 +222,8 @@ def make_parser():
     for name, what in SAMPLES.items():
         command(name, draw_samples, [one, counting, seeding], what, f'PNG to write (default: RUN/figures/{name}.png)')
     for name, what in IMAGES.items():
-        command(name, draw_from_images, [one, seeding, finding], what, f'PNG to write (default: RUN/figures/{name}.png)')
+        parents = [one, seeding, finding] if name == 'nearest' else [one, finding]
+        command(name, draw_from_images, parents, what, f'PNG to write (default: RUN/figures/{name}.png)')
     interpolation = command('interpolate', draw_interpolation, [one, seeding],
                             'rows of samples on the way from one latent to another',
                             'PNG to write (default: RUN/figures/interpolation.png)')
@@ -245,7 +248,7 @@ def make_parser():
                             help='panels in a row (default: up to 3, of more as many as rows; with --epochs the runs)')
     comparison.add_argument('--epochs', type=flags.positive, nargs='+', metavar='N',
                             help='show the pictures that training made after these epochs, instead of new samples')
-    command('all', draw_all, [one, counting, seeding], 'every picture of a run, and says what is left out',
+    command('all', draw_all, [one, counting, seeding, finding], 'every picture of a run, and says what is left out',
             'folder to write to (default: RUN/figures)')
     command('score', score, [several, seeding, finding], 'the metrics of the newest generator, as training does at its end',
             None, 'Prints')

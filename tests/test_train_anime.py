@@ -185,6 +185,8 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
     (tmp_path / 'none').mkdir()
     (tmp_path / 'few').mkdir()
     shutil.copy(photographs / 'album 0' / '0.png', tmp_path / 'few' / '0.png')
+    shutil.copytree(tmp_path / 'few', tmp_path / 'same')
+    shutil.copy(tmp_path / 'few' / '0.png', tmp_path / 'same' / '1.png')
     (tmp_path / 'broken.zip').write_bytes(b'PK\3\4 no zip')
     for flags, words in [
         (['--images', tmp_path / 'gone'], ['gone', 'No such file']),
@@ -192,7 +194,10 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', tmp_path / 'broken.zip'], ['broken.zip', 'zip']),
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
         (['--images', tmp_path / 'few'], ['few', 'single image']),
-        (['--images', photographs, '--batchsize', 31], ['30 images', '--batchsize 30']),
+        (['--images', tmp_path / 'same'], ['same', 'copies']),
+        (['--images', photographs, '--batchsize', 31], ['30 of', '--batchsize 30', 'skipped: 2 no image']),
+        (['--batchsize', 10001], ['10000 of drawn faces', '--batchsize 10000']),
+        (['--images', ''], ['empty']),
         (['--images', photographs, '--size', 40], ["'40'", 'multiple of 16']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
         (['--images', photographs, '--hidden-g', 4, 4, 4, 4, 4, 4], ['--hidden-g', '6 times']),
@@ -216,9 +221,25 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     shutil.copytree(photographs, moved)
     for command in 'real', 'nearest', 'score':
         assert_one_line(draw_it(command, folder), 'away', '--images')
+    for command in 'nearest', 'score', 'all':
         assert draw_it(command, folder, '--images', moved).returncode == 0
     result = draw_it('all', folder)
     assert result.returncode == 0 and 'left out: nearest.png' in result.stdout and 'samples.png' in result.stdout
+
+
+def test_a_run_goes_on_with_its_images_wherever_they_are_and_with_no_others(photographs, train, tmp_path):
+    here, there, folder = tmp_path / 'here', tmp_path / 'there', tmp_path / 'run'
+    shutil.copytree(photographs, here)
+    flags = [*SHORT, '--images', here]
+    assert train(*flags, '-o', tmp_path / 'whole').returncode == 0
+    assert train(*flags, '--iterations', 7, '-o', folder).returncode == 0
+    here.rename(there)
+    (there / 'album 0' / '27.png').rename(tmp_path / '27.png')
+    assert_one_line(train('--resume', folder), 'here', 'No such file')
+    assert_one_line(train('--resume', folder, '--images', there), 'cannot resume', 'training data')
+    (tmp_path / '27.png').rename(there / 'album 0' / '27.png')
+    assert train('--resume', folder, '--images', there).returncode == 0
+    assert_same_run(tmp_path / 'whole', folder, 18)
 
 
 def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, train, cache, tmp_path):
@@ -231,12 +252,23 @@ def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, trai
         corner = sheet.convert('RGB').crop((last.width, last.height, *sheet.size))
         assert np.array_equal(np.asarray(corner), np.asarray(last.convert('RGB')))
     assert_one_line(draw_it('compare', run[0], other, '--epochs', 9), 'epoch 9')
+    assert_one_line(draw_it('compare', run[0], other, '--epochs', 1, '-n', 5), '--samples')
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(run, photographs, train, tmp_path):
     for seed in 0, 1:
         assert train(*SHORT, '--images', photographs, '--mirror', '--seed', seed, '-o', tmp_path / str(seed)).returncode == 0
     assert timeless_log(tmp_path / '0') == timeless_log(run[0]) != timeless_log(tmp_path / '1')
+
+
+def test_an_unusable_cache_is_one_line(photographs, tmp_path):
+    (tmp_path / 'cache').mkdir()
+    (tmp_path / 'cache' / 'lsgan').touch()
+    for flags in ['--images', photographs], []:
+        result = running.train(*SMALL, *flags, '-o', tmp_path / 'run', script=ROOT / 'train_anime.py',
+                               env={**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache')})
+        assert_one_line(result, str(tmp_path / 'cache' / 'lsgan'), '$XDG_CACHE_HOME')
+    assert not (tmp_path / 'run').exists()
 
 
 def test_help_teaches(train):

@@ -15,6 +15,9 @@ import time
 import numpy
 import tqdm
 
+from lsgan.errors import InputError
+
+UNREADABLE = 'unreadable'       # a reason that begins so may pass: what was skipped for it is tried again each time
 _AT_ONCE = 256      # items that are handed to the threads together
 
 
@@ -47,29 +50,45 @@ def images(key, shape, items, make, title, stream=None):
         that were skipped. N is 0 where all were; that is not kept.
 
     Raises:
-        OSError: where the disk is full or the cache cannot be written.
+        InputError: where the disk is full or the cache cannot be written.
     """
     place = folder('images') / hashlib.sha256(json.dumps([key, shape]).encode()).hexdigest()[:32]
-    if not (place / 'images').exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(place.parent)
-        aside = pathlib.Path(tempfile.mkdtemp(prefix='.partial-', dir=place.parent))
-        try:
-            skipped = _fill(aside, items, make, title, stream or sys.stderr)
-            if len(skipped) == len(items):
-                return numpy.empty((0, *shape), numpy.uint8), skipped
+    try:
+        return _read(place, shape, len(items)) or _make(place, shape, items, make, title, stream or sys.stderr)
+    except OSError as error:
+        raise InputError(f'{place.parent}: {error.strerror}; images are kept there once they are made: make room, or let '
+                         '$XDG_CACHE_HOME name another folder') from None
+
+
+def _read(place, shape, n):
+    """What `images` returns, or None where it is not there, damaged, or not to be relied on."""
+    try:
+        skipped = [tuple(pair) for pair in json.loads((place / 'skipped.json').read_text())]
+        made = numpy.asarray(numpy.memmap(place / 'images', numpy.uint8, 'r')).reshape(n - len(skipped), *shape)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return None if any(reason.startswith(UNREADABLE) for _, reason in skipped) else (made, skipped)
+
+
+def _make(place, shape, items, make, title, stream):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(place.parent)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix='.partial-', dir=place.parent))
+    try:
+        skipped = _fill(aside, items, make, title, stream)
+        if len(skipped) == len(items):
+            return numpy.empty((0, *shape), numpy.uint8), skipped
+        made = numpy.memmap(aside / 'images', numpy.uint8, 'r')     # mapped, it stays even where the file is replaced
+        if not _read(place, shape, len(items)):         # else another process was quicker
+            shutil.rmtree(place, ignore_errors=True)
             try:
                 os.rename(aside, place)
             except OSError:
-                if not (place / 'images').exists():     # else another process was quicker
+                if not place.exists():      # else it was so now
                     raise
-        except OSError as error:
-            error.filename = error.filename or str(place)       # a failed write does not say of which file
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    made = numpy.memmap(place / 'images', numpy.uint8, 'r')
-    return numpy.asarray(made).reshape(-1, *shape), [tuple(pair) for pair in json.loads((place / 'skipped.json').read_text())]
+        return numpy.asarray(made).reshape(-1, *shape), skipped
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_leftovers(place):

@@ -7,6 +7,8 @@ import warnings
 import zipfile
 
 import numpy
+import PIL
+import threadpoolctl
 from PIL import Image, ImageColor, ImageOps
 
 from lsgan.datasets import cache
@@ -14,7 +16,7 @@ from lsgan.datasets.cache import Skipped
 from lsgan.errors import InputError
 
 _MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
-_VERSION = 1        # of what is made of a file: another one, another cache
+_VERSION = 2        # of what is made of a file: another one, another cache
 _DAMAGED = 'damaged or truncated'
 
 
@@ -34,8 +36,8 @@ def load(path, size, background='white'):
         the files skipped: no images, damaged ones, those smaller than a quarter of the size, or absurdly large.
 
     Raises:
-        InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image.
-        OSError: where the cache cannot be written.
+        InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image, or where the
+            cache cannot be written.
     """
     path = os.path.realpath(path)
     try:
@@ -48,10 +50,11 @@ def load(path, size, background='white'):
     else:
         opened, read, names, key, skipped = _zip(path, mode)
     Image.init()        # else several threads would load the formats at once
-    with opened, warnings.catch_warnings():
+    # each of several threads has an image of its own
+    with opened, warnings.catch_warnings(), threadpoolctl.threadpool_limits(1, 'blas'):
         # Pillow warns of large images and odd metadata; what matters is told by reason
         warnings.simplefilter('ignore')
-        made, missing = cache.images([_VERSION, path, key, background], (3, size, size), names,
+        made, missing = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names,
                                      lambda name: square(io.BytesIO(read(name)), size, background), 'reading images')
     skipped += [(names[i], reason) for i, reason in missing]
     if not len(made):
@@ -99,7 +102,18 @@ def _folder(path):
 
 
 def _unreadable(error):
-    return f'unreadable ({error.strerror})'
+    return f'{cache.UNREADABLE} ({error.strerror})'
+
+
+@contextlib.contextmanager
+def _or_skip(reason):
+    """Skips an image for that reason where anything goes wrong inside: each format and compression has errors of its own."""
+    try:
+        yield
+    except (MemoryError, Skipped):
+        raise
+    except Exception:
+        raise Skipped(reason) from None
 
 
 def _zip(path, mode):
@@ -122,10 +136,8 @@ def _zip(path, mode):
     def read(name):
         if entries[name].file_size > _MOST_BYTES:
             raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
-        try:
+        with _or_skip(_DAMAGED):
             return opened.read(entries[name])
-        except Exception:       # zipfile has one for each compression
-            raise Skipped(_DAMAGED) from None
     return opened, read, sorted(entries), [status.st_size, status.st_mtime_ns], []
 
 
@@ -135,28 +147,22 @@ def square(file, size, background='white'):
     Raises:
         Skipped: where the binary file holds none, or one that is damaged, too small or too large.
     """
-    try:
-        image = Image.open(file)
-    except Image.DecompressionBombError:
-        raise Skipped(_too_large()) from None
-    except Exception:       # each format has errors of its own
-        raise Skipped('no image that Pillow reads') from None
+    too_large = f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
+    with _or_skip('no image that Pillow reads'):
+        try:
+            image = Image.open(file)
+        except Image.DecompressionBombError:
+            raise Skipped(too_large) from None
     if image.width * image.height > _MOST_PIXELS:
-        raise Skipped(_too_large())
+        raise Skipped(too_large)
     if 4 * min(image.size) < size:
         raise Skipped(f'smaller than {-(-size // 4)} pixels')
-    try:
+    with _or_skip(_DAMAGED):
         image.load()
-    except MemoryError:
-        raise
-    except Exception:
-        raise Skipped(_DAMAGED) from None
     with contextlib.suppress(Exception):        # metadata that are damaged turn nothing
         image = ImageOps.exif_transpose(image)
-    try:
+    with _or_skip('of colours that Pillow does not convert'):
         image = _rgb(image, background)
-    except Exception:
-        raise Skipped('of colours that Pillow does not convert') from None
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
@@ -167,7 +173,7 @@ def square(file, size, background='white'):
 
 def _areas(image, size):
     """A square image made smaller: each pixel is the mean of its area, (3, size, size)."""
-    times = max(1, image.width // (8 * size))       # a very large one first by a whole number, which Pillow does quickly
+    times = max(1, image.width // (4 * size))       # a large one first by a whole number, by Pillow, which is quicker
     length = image.width / times                    # the last pixel may be a part of one
     pixels = numpy.asarray(image.reduce(times), numpy.float32)
     edges, starts = numpy.linspace(0, length, size + 1)[:, None], numpy.arange(len(pixels))
@@ -177,14 +183,12 @@ def _areas(image, size):
     return numpy.rint(means).astype(numpy.uint8).transpose(2, 1, 0)
 
 
-def _too_large():
-    return f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
-
-
 def _rgb(image, background):
     """The image in 8-bit RGB, on the background where it is transparent."""
     if image.mode[0] in 'IF':       # 16 bits, which Pillow may hold in 32, or floating point
         grey = numpy.asarray(image, numpy.float64)
+        if not numpy.isfinite(grey).all():
+            raise ValueError('numbers that are none')
         white = 65535 if image.mode[0] == 'I' else 1 if grey.max() <= 1 else 255
         return Image.fromarray(numpy.clip(numpy.rint(grey * (255 / white)), 0, 255).astype(numpy.uint8)).convert('RGB')
     if image.has_transparency_data:

@@ -1,5 +1,9 @@
 """Images of one size, from which training draws."""
+import hashlib
+
 import numpy
+
+from lsgan.metrics.nearest import nearest
 
 
 class ImageSet:
@@ -22,6 +26,32 @@ class ImageSet:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
         return drawn
+
+
+    def nearest(self, samples, but=None):
+        """For each sample, uint8 (n, C, H, W), the nearest image, mirrored or not where both are there.
+
+        Args:
+            but: for each sample the number of an image that does not count, an int array (n,), or None.
+
+        Returns:
+            tuple: those images, uint8 (n, C, H, W), and the distances, float64 (n,), in grey levels of all numbers together.
+        """
+        numbers, distances = nearest(samples, self.images, but)
+        found = self.images[numbers]
+        if self.mirror:
+            numbers, others = nearest(samples[:, :, :, ::-1], self.images, but)
+            nearer = others < distances
+            found[nearer], distances[nearer] = self.images[numbers[nearer], :, :, ::-1], others[nearer]
+        return found, distances
+
+
+def fingerprint(images):
+    """What tells a set of images, a uint8 array, from any other one: its SHA-256, hexadecimal."""
+    digest = hashlib.sha256(str(images.shape).encode())
+    for first in range(0, len(images), 1024):
+        digest.update(numpy.ascontiguousarray(images[first:first + 1024]))
+    return digest.hexdigest()
 
 
 def scaled(images):

@@ -25,6 +25,7 @@ class Experiment:
         blas_threads (int): threads for matrix products, or None for as many as there are.
         prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
             folder is to say of it, a dict from file name to text.
+        fingerprint (callable): tells the training data from any others, a text; a run is not resumed with others.
     """
 
     generator: chainer.Link
@@ -40,6 +41,7 @@ class Experiment:
     figures: dict
     blas_threads: int | None = None
     prepare: Callable = dict
+    fingerprint: Callable = str
 
     def latents(self, seed, device, n):
         """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""

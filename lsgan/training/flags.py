@@ -236,6 +236,8 @@ def device(text):
 
 def path(text):
     """A path that means the same from every folder."""
+    if not text:
+        raise argparse.ArgumentTypeError('an empty path')
     return os.path.realpath(os.path.expanduser(text))
 
 

@@ -12,7 +12,6 @@ from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.figures.animation import animation
-from lsgan.metrics.nearest import nearest
 from lsgan.npz import load_weights
 from lsgan.random import analogy, way
 from lsgan.training import report, snapshot
@@ -20,7 +19,7 @@ from lsgan.training.experiment import generate, select_device
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
 FOUND = 30          # samples whose nearest images are shown
-IMAGES = {'mnist': 'data', 'anime': 'images'}       # the setting of each experiment on images that says where they are
+SOURCES = {'mnist': 'data', 'anime': 'images'}       # the setting of each experiment on images that says where they are
 
 
 class RunFolder:
@@ -45,9 +44,9 @@ class RunFolder:
         self.settings = snapshot.read_settings(path)
         if images:
             name = self.settings['experiment']
-            if name not in IMAGES:
+            if name not in SOURCES:
                 raise InputError(f'--images: a run of train_{name}.py, which has none; leave it out')
-            self.settings[IMAGES[name]] = images
+            self.settings[SOURCES[name]] = images
 
     @functools.cached_property
     def experiment(self):
@@ -141,20 +140,18 @@ class RunFolder:
         samples = self.generate(self.latents(self._n or self.experiment.shown))
         self.experiment.draw(samples, file, title or self.title)
 
-    @property
-    def _images(self):
-        with self._settings_to_blame():
-            return self.experiment.data.images
-
     def draw_real(self, file):
         """Writes a picture of real images, as many as the run's own picture of samples shows."""
-        some = numpy.random.default_rng(0).permutation(len(self._images))[:self.experiment.shown]
-        images.grid(file, self._images[numpy.sort(some)], 'real images')
+        with self._settings_to_blame():
+            real = self.experiment.data.images
+        some = numpy.random.default_rng(0).permutation(len(real))[:self.experiment.shown]
+        images.grid(file, real[numpy.sort(some)], 'real images')
 
     def draw_nearest(self, file, columns=10):
         """Writes a picture of samples, and below each the real image that is nearest to it."""
         samples = to_bytes(self.generate(self.latents(FOUND)))
-        pairs = numpy.stack([samples, self._images[nearest(samples, self._images)[0]]])
+        with self._settings_to_blame():
+            pairs = numpy.stack([samples, self.experiment.data.nearest(samples)[0]])
         rows = pairs.reshape(2, -1, columns, *samples.shape[1:]).swapaxes(0, 1)
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', columns)
 

@@ -6,7 +6,6 @@ import numpy
 from lsgan.datasets.images import ImageSet, to_bytes
 from lsgan.metrics.diversity import mean_pairwise_distance
 from lsgan.metrics.factors import FactorReader, fair_values
-from lsgan.metrics.nearest import nearest
 from lsgan.metrics.swd import pyramid_distances, pyramid_projections
 
 _PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each other, looked for, and learnt from
@@ -16,13 +15,13 @@ class Gallery:
     """What an experiment on coloured images draws from and compares with.
 
     Args:
-        load (callable): returns uint8 images (N, C, H, W), N at least 2, and a dict of their factors, each an int array (N,),
-            empty where none are known; called once, when something needs them.
+        load (callable): returns uint8 images (N, C, H, W), at least 2 and not all the same, and a dict of their factors, each
+            an int array (N,), empty where none are known; called once, when something needs them.
         mirror (bool): see `lsgan.datasets.images.ImageSet`.
     """
 
     def __init__(self, load, mirror=False):
-        self._load, self._mirror = load, mirror
+        self._load, self._mirror, self._projected = load, mirror, {}
 
     @functools.cached_property
     def _loaded(self):
@@ -41,22 +40,27 @@ class Gallery:
         """See `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)
 
+    def nearest(self, samples, but=None):
+        """See `lsgan.datasets.images.ImageSet.nearest`."""
+        return self._set.nearest(samples, but)
+
     @functools.cached_property
     def shuffled(self):
         """The numbers of all images in an order of chance, always the same one."""
         return numpy.random.default_rng(0).permutation(len(self.images))
 
-    @functools.lru_cache(maxsize=1)         # noqa: B019 (there is one gallery, as long as the process)
     def _real(self, n):
         """Projections of n images, and the distances of n others to them."""
-        first, others = (pyramid_projections(self.images[self.shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
-        return first, pyramid_distances(others, first)
+        if n not in self._projected:
+            first, others = (pyramid_projections(self.images[self.shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
+            self._projected = {n: (first, pyramid_distances(others, first))}
+        return self._projected[n]
 
     @functools.cached_property
     def _of_real(self):
         """The images' diversity, and how near they are to each other."""
-        some, others = self.shuffled[:_SEARCHED], self.shuffled[_SEARCHED:_SEARCHED + 10000]
-        near = nearest(self.images[some], self.images[others])[1].mean() if len(others) else numpy.nan
+        some = self.shuffled[:_SEARCHED]
+        near = self.nearest(self.images[some], some)[1].mean()
         return mean_pairwise_distance(self.images[self.shuffled[:_PAIRED]]), float(near)
 
     @functools.cached_property
@@ -87,7 +91,7 @@ class Gallery:
             numbers[f'sliced_wasserstein_{height}'] = distance
             numbers[f'sliced_wasserstein_{height}_floor'] = floors[height]
         numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity,
-                    'nearest_distance': float(nearest(samples[:_SEARCHED], self.images)[1].mean()),
+                    'nearest_distance': float(self.nearest(samples[:_SEARCHED])[1].mean()),
                     'nearest_distance_real': near}
         if self._loaded[1]:
             totals = {name: int(of.max()) + 1 for name, of in self._loaded[1].items()}

@@ -43,6 +43,8 @@ def guarded(prog, action):
         prog (str): the script's name.
         action (callable): takes nothing, returns an exit status.
     """
+    for stream in sys.stdout, sys.stderr:
+        stream.reconfigure(errors='backslashreplace')       # names of files can be no text
     try:
         return action()
     except InputError as error:
@@ -55,7 +57,8 @@ def guarded(prog, action):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # or Python complains again when it ends
         message, status = 'nobody reads what is printed here: stopped', 1
     except MemoryError:
-        message, status = 'that does not fit into memory: ask for smaller networks or batches, or for fewer samples with -n', 2
+        message = 'that does not fit into memory: ask for smaller networks or batches, or fewer samples (-n, --metric-samples)'
+        status = 2
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         todo = 'nothing written before is lost: make room and add --resume' if full else 'choose another place with --out'
@@ -72,16 +75,16 @@ def _train(parser, build, given):
     keep_freed_memory()
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)
-    notes = made.prepare()
     if settings['init_from'] and state is None:
         snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
+    notes, data = made.prepare(), made.fingerprint()
     with extensions.StopRequest(min(iterations or total, total)) as stop:
         trainer = _assemble(made, settings, out, device, total, stop)
         if state:
             state.restore(trainer)
         updater = trainer.updater
         start = updater.iteration
-        _open(out, settings, notes)
+        _open(out, settings, notes, data)
         _describe(settings, out, device, start, max(start, stop.iterations))
         try:
             # what is not finite is reported by the next log entry, not by NumPy
@@ -155,13 +158,16 @@ def _start(parser, given):
     return state, settings, out
 
 
-def _open(out, settings, notes):
+def _open(out, settings, notes, data):
     """Makes the run folder, its config.json and the notes, and removes what a killed run left half written."""
-    (out / 'samples').mkdir(parents=True, exist_ok=True)
-    snapshot.clear_leftovers(out)
     path, threads = out / 'config.json', chainer.config.cpu_threads
     config = (snapshot.read_json(path) if path.exists()
-              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings()})
+              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings(), 'data': data})
+    if config.get('data', data) != data:
+        raise InputError(f'cannot resume: the training data are not those that {out} began with; '
+                         'put them back, or start a new run with --out')
+    (out / 'samples').mkdir(parents=True, exist_ok=True)
+    snapshot.clear_leftovers(out)
     if config.get('threads', threads) != threads:
         print(f'note: begun with {config["threads"]} threads, going on with {threads}: the last bits will differ')
     snapshot.write_json(path, {**config, 'settings': settings})

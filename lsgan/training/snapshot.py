@@ -12,7 +12,8 @@ from chainer import serializers
 from lsgan.errors import InputError
 from lsgan.npz import put_weights, read_arrays
 
-FREE = {'snapshot_interval', 'keep'}      # settings that do not change what is computed
+# settings that do not change what is computed; of images that moved config.json has the fingerprint
+FREE = {'snapshot_interval', 'keep', 'images'}
 _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
 
 
@@ -118,6 +119,8 @@ def load_networks(folder, links):
     Raises:
         InputError: where there is no good one, or its networks are others.
     """
+    if not pathlib.Path(folder).is_dir():
+        raise InputError(f'--init-from {folder}: no such run folder')
     state = newest(folder, read_settings(folder), lambda message: None)
     if state is None:
         raise InputError(f'--init-from {folder}: no good snapshot in it')

@@ -1,4 +1,3 @@
-import errno
 import io
 import os
 import pathlib
@@ -522,19 +521,54 @@ def test_a_write_that_fails_leaves_nothing_and_says_where(folder, cache, tmp_pat
     limits, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(OSError) as error:
-            files.load(folder, 100)
+        told = complaint(folder, 100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert error.value.errno == errno.EFBIG and str(error.value.filename).startswith(str(cache))
+    assert 'File too large' in told and str(cache) in told
     assert list(cache.iterdir()) == []
     assert len(files.load(folder, 100)[0]) == 9
     shutil.rmtree(tmp_path / 'cache')
     (tmp_path / 'cache').touch()
-    with pytest.raises(OSError) as error:
-        files.load(folder, 100)
-    assert str(error.value.filename).startswith(str(tmp_path / 'cache'))
+    told = complaint(folder, 100)
+    assert str(cache) in told and '$XDG_CACHE_HOME' in told
+
+
+@pytest.mark.parametrize('harm', [
+    lambda entry: (entry / 'images').write_bytes(b'short'), lambda entry: (entry / 'images').write_bytes(b''),
+    lambda entry: (entry / 'images').unlink(), lambda entry: (entry / 'skipped.json').unlink(),
+    lambda entry: (entry / 'skipped.json').write_text('{')])
+def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, harm):
+    fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1)), 'c.txt': b'no'})
+    made, skipped = files.load(folder, 4)
+    whole = made.copy()     # what is mapped is harmed, too
+    entry, = cache.iterdir()
+    harm(entry)
+    for _ in range(2):
+        again = files.load(folder, 4)
+        assert numpy.array_equal(again[0], whole) and again[1] == skipped
+    assert list(cache.iterdir()) == [entry]
+
+
+def test_what_may_pass_is_tried_again(folder, monkeypatch):
+    fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1))})
+    square = files.square
+
+    def once_unreadable(*args):
+        monkeypatch.setattr(files, 'square', square)
+        raise files.Skipped('unreadable (Input/output error)')
+    monkeypatch.setattr(files, 'square', once_unreadable)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0})
+    assert len(files.load(folder, 4)[1]) == 1
+    assert len(files.load(folder, 4)[0]) == 2
+
+
+def test_too_little_memory_is_no_damage_of_an_image(folder, monkeypatch):
+    def full(*_):
+        raise MemoryError
+    monkeypatch.setattr(files, '_rgb', full)
+    with pytest.raises(MemoryError):
+        files.load(fill(folder, {'a.png': encoded(noise(4, 4))}), 4)
 
 
 def test_an_interrupted_load_leaves_nothing_that_looks_whole(folder, cache, monkeypatch):

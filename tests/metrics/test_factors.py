@@ -75,6 +75,15 @@ def test_faces_are_read_but_for_the_mouth(drawn):
     assert right.pop('mouth') > 0.6 and min(right.values()) > 0.97
 
 
+def test_what_shows_no_face_has_no_values(drawn):
+    images, _, reader = drawn
+    draws = numpy.random.default_rng(0)
+    for junk in (draws.integers(256, size=images.shape), images[:, :, ::-1],
+                 numpy.broadcast_to(draws.integers(256, size=(len(images), 3, 1, 1)), images.shape)):
+        read = reader.read(junk.astype(numpy.uint8))
+        assert sum(fair_values(read[name], len(of)) for name, of in faces.FACTORS.items()) < 8
+
+
 def test_a_little_noise_does_not_change_what_is_read(drawn):
     images, values, reader = drawn
     noisy = images[1000:] + numpy.random.default_rng(0).normal(0, 5, images[1000:].shape)
@@ -92,6 +101,8 @@ def test_a_little_noise_does_not_change_what_is_read(drawn):
     ([0] * 15 + [1, 2] + [3] * 3, 5, 2),        # 0.75, 0.05, 0.05 and 0.15, where 0.1 are needed
     ([2, 2, 0], 3, 2),
     ([0], 1, 1),
+    ([0, 1, -1, -1, -1, -1], 2, 0),     # a sixth each, where a quarter is needed; -1 is no value
+    ([0, 0, 1, -1], 2, 2),
 ])
 def test_fair_values_by_hand(numbers, n, fair):
     found = fair_values(numpy.array(numbers), n)

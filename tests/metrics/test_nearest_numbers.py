@@ -62,3 +62,13 @@ def test_large_sets_are_searched_wholly():
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r'rows of one shape.*not \(5, 2\) and \(5, 3\)'):
         nearest(numpy.zeros((5, 2)), numpy.zeros((5, 3)))
+
+
+def test_a_row_that_does_not_count_is_passed_over():
+    y = numpy.random.default_rng(0).standard_normal((2500, 3))
+    x = y[[0, 1, 1030, 2499]]
+    numbers, distances = nearest(x, y, but=numpy.array([0, 1, 1030, 2499]))
+    single = numpy.linalg.norm(x[:, None] - y, axis=2)
+    single[range(4), [0, 1, 1030, 2499]] = numpy.inf
+    assert numbers.tolist() == single.argmin(axis=1).tolist()
+    numpy.testing.assert_allclose(distances, single.min(axis=1))

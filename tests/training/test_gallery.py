@@ -54,6 +54,14 @@ def test_copies_noise_and_missing_values_are_seen(known):
     assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
 
 
+def test_real_images_are_as_near_to_others_as_unseen_ones_are(known):
+    images, numbers = known
+    metrics = Gallery(lambda: (images[:210], {})).metrics(scaled(faces(200, 1)[0]))
+    assert metrics['nearest_distance'] == pytest.approx(metrics['nearest_distance_real'], rel=0.1)
+    turned = Gallery(lambda: (images[:100], {}), mirror=True).metrics(scaled(images[:50, :, :, ::-1]))
+    assert turned['nearest_distance'] == 0 < turned['nearest_distance_real']
+
+
 def test_as_many_images_are_compared_as_there_are(known):
     images, numbers = known
     few = Gallery(lambda: (images[:20], {}))
