@@ -7,7 +7,7 @@ import statistics
 
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from sweep import GROUPS, HERE, OPTIMIZERS, SCHEMES, STDS, learnt
+from sweep import HERE, OPTIMIZERS, SCHEMES, STDS, learnt
 
 from lsgan.figures import palette
 from lsgan.training.sweep import rows
@@ -43,11 +43,13 @@ def main():
     table = rows(HERE / 'map.csv') + rows(HERE / 'plain.csv')
     panels = [(f'{optimizer}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
               for optimizer in OPTIMIZERS for scheme in SCHEMES]
-    if any(row['name'] in GROUPS['plain'] for row in table):
-        panels.append(('adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
-    columns = (len(panels) + 1) // 2
-    figure = Figure((4.2 * columns + 1.5, 8.6), dpi=100, layout='constrained')
-    axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
+    panels.append(('adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
+    made = {row['name'] for row in table}
+    panels = [(title, name) for title, name in panels if any(name(g, d) in made for g in STDS for d in STDS)]
+    lines = 1 if len(panels) < 3 else 2
+    columns = math.ceil(len(panels) / lines)
+    figure = Figure((4.2 * columns + 1.5, 4.1 * lines + 0.8), dpi=100, layout='constrained')
+    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax, (title, name) in zip(axes.flat, panels):
         image = panel(ax, title, table, name)
     for ax in axes.flat[len(panels):]:
