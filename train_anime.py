@@ -43,8 +43,8 @@ PRESETS = {
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
         # intervals and epochs follow, so that every loss is seen and saved after as many real images
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 30, 'log_interval': 10, 'metric_interval': 60,
-                                        'sample_interval': 30, 'snapshot_interval': 30}},
+        'variants': {('loss', 'wgan'): {**WGAN, 'norm_d': 'but-first', 'epoch_size': 30, 'log_interval': 10,
+                                        'metric_interval': 60, 'sample_interval': 30, 'snapshot_interval': 30}},
     },
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
