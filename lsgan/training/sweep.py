@@ -59,7 +59,7 @@ def _run(script, table, name, flags, seed, columns):
     # with --resume a run that is there goes on, if its flags are these
     command = [sys.executable, script, '--resume', '-o', out, *flags.split(), '--seed', str(seed)]
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    diverged = done.returncode == 1
+    diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
     if done.returncode and not diverged:
         return f'{name} {seed}: {done.stderr.strip()}'
     config = json.loads((out / 'config.json').read_text())

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import shutil
 
 import pytest
@@ -39,6 +40,12 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
     before = table.read_text()
     sweep(script, table, wanted[:2], COLUMNS)
     assert '0 missing' in capsys.readouterr().out and table.read_text() == before
+
+
+def test_a_script_that_breaks_makes_no_row(script, tmp_path, capsys):
+    pathlib.Path(script).write_text('raise RuntimeError("broken")')
+    sweep(pathlib.Path(script), tmp_path / 'runs.csv', [('plain', FLAGS, 0)], COLUMNS)
+    assert 'broken' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_path, capsys):
