@@ -4,8 +4,9 @@
     python results/mnist/tune.py wgan --jobs 2          of the Wasserstein GAN with clipped weights, two at a time
     python results/mnist/tune.py gan                    of the standard GAN
 
-Each loss has the settings of the default preset and nine others, drawn at random, on seed 100, all with 180,000 real images
-seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again.
+Each loss has the settings of the default preset, of least squares those before these trials, and nine others, drawn at random,
+on seed 100, all with 180,000 real images seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are
+there are not made again.
 """
 import argparse
 import random
