@@ -6,6 +6,8 @@ import zlib
 import chainer
 import numpy
 
+from lsgan.functions import threads
+
 
 class Stream:
     """Random arrays on one device, determined by a seed and a name.
@@ -51,30 +53,59 @@ class Stream:
         self._generator.seed(int(seed))
         return self._generator
 
+    @property
+    def state(self):
+        """What the next numbers on a CPU follow from, a dict; may be set."""
+        return self._generator.bit_generator.state
+
+    @state.setter
+    def state(self, state):
+        self._generator.bit_generator.state = state
+
     def serialize(self, serializer):
         self._draws = int(serializer('draws', self._draws))
         if self.device.xp is numpy:
-            bits = self._generator.bit_generator
-            saved = str(serializer('state', json.dumps(bits.state)))
+            saved = str(serializer('state', json.dumps(self.state)))
             if not isinstance(serializer, chainer.Serializer):
-                bits.state = json.loads(saved)
+                self.state = json.loads(saved)
 
 
 class Latent:
     """Latents for a generator, float32 arrays of shape (B, size).
 
+    On a CPU of several cores the next ones are drawn in the background; they are the same as without.
+
     Args:
         size (int): numbers in a latent.
         distribution (str): normal (mean 0, variance 1) or uniform (in [-1, 1)).
-        stream (Stream): where they come from.
+        stream (Stream): where they come from; nothing else may draw from it.
     """
 
     def __init__(self, size, distribution, stream):
         self.size, self.stream = size, stream
         self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
+        self._ahead = None      # how many are drawn in the background, the future ones, and the stream's state before them
 
     def __call__(self, n):
-        return self._draw((n, self.size))
+        if self._ahead and self._ahead[0] != n:
+            self._rewind()
+        latents = self._ahead[1].result() if self._ahead else self._draw((n, self.size))
+        self._ahead = None
+        if self.stream.device.xp is numpy and chainer.config.cpu_threads > 1:
+            state = self.stream.state
+            self._ahead = n, threads.background(lambda: self._draw((n, self.size))), state
+        return latents
+
+    def _rewind(self):
+        """Forgets what is drawn in the background."""
+        if self._ahead:
+            _, drawn, state = self._ahead
+            drawn.result()
+            self.stream.state, self._ahead = state, None
+
+    def serialize(self, serializer):
+        self._rewind()
+        self.stream.serialize(serializer)
 
 
 def way(a, b, steps, distribution):

@@ -1,3 +1,6 @@
+import multiprocessing
+
+import chainer
 import numpy
 import pytest
 from chainer import serializers
@@ -87,6 +90,45 @@ def test_latents_come_from_the_stream(make_stream, distribution):
     assert z.shape == (5, 16)
     assert z.dtype == numpy.float32
     assert numpy.array_equal(z, getattr(make_stream(3), distribution)((5, 16)))
+
+
+@pytest.fixture(params=[1, 2], ids=['one thread', 'two threads'])
+def cpu_threads(request):
+    with chainer.using_config('cpu_threads', request.param):
+        yield
+
+
+def test_batches_of_latents_follow_each_other_in_the_stream(make_stream, cpu_threads):
+    latent, stream = Latent(16, 'normal', make_stream(3)), make_stream(3)
+    for n in (5, 5, 5, 2, 7, 7):
+        assert numpy.array_equal(latent(n), stream.normal((n, 16)))
+
+
+def test_loaded_latents_continue_exactly_and_saving_does_not_change_them(make_stream, transfer, cpu_threads):
+    latent, other, stream = Latent(16, 'normal', make_stream(3)), Latent(16, 'normal', make_stream(8)), make_stream(3)
+    latent(5), other(5)
+    stream.normal((5, 16))
+    transfer(latent, other)
+    for _ in range(2):
+        expected = stream.normal((5, 16))
+        assert numpy.array_equal(latent(5), expected)
+        assert numpy.array_equal(other(5), expected)
+
+
+_forked = []        # a process that is forked inherits what is here
+
+
+def next_of_forked():
+    return _forked[0](5)
+
+
+@pytest.mark.filterwarnings('ignore:.*fork.*:DeprecationWarning')
+def test_a_forked_process_draws_the_same_latents_as_this_one(make_stream, cpu_threads):
+    _forked[:] = [Latent(200, 'normal', make_stream(3))]
+    _forked[0](5)
+    with multiprocessing.get_context('fork').Pool(1) as pool:
+        there = pool.apply_async(next_of_forked).get(timeout=60)
+    assert numpy.array_equal(there, _forked[0](5))
 
 
 def test_an_unknown_latent_distribution_is_refused(make_stream):

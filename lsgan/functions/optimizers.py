@@ -25,34 +25,50 @@ def _rmsprop(p, g, ms, alpha, one_minus_alpha, lr, eps):
         p[i] -= lr * g[i] / (np.sqrt(ms[i]) + eps)
 
 
-def _step(kernel, arrays, numbers):
-    """Whether the kernel could update the arrays, the first in place, and did."""
-    if not config.fast or not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
-        return False
-    flat = [a.reshape(-1) for a in arrays]
-    numbers = [arrays[0].dtype.type(number) for number in numbers]
-    threads.each(lambda part: kernel(*(a[slice(*part)] for a in flat), *numbers), threads.parts(flat[0].size, least=1 << 16))
-    return True
+class _OnePass:
+    """One of Chainer's update rules, by a kernel where nothing else is to be done with a parameter.
+
+    Chainer's bookkeeping around an update, here left out with it, takes longer than a small parameter's update itself.
+    """
+
+    def update(self, param):
+        hooks = self._hookable
+        if (not config.fast or not self.enabled or not self.state or param._loss_scale is not None or not self.is_plain()
+                or hooks._pre_update_hooks or hooks._post_update_hooks):
+            return super().update(param)
+        arrays = [param.raw_array, param._grad, *self.state.values()]
+        if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
+            return super().update(param)
+        self.t += 1
+        flat = [a.reshape(-1) for a in arrays]
+        numbers = [*map(flat[0].dtype.type, self.numbers())]
+        threads.each(lambda part: self.kernel(*(a[slice(*part)] for a in flat), *numbers),
+                     threads.parts(flat[0].size, least=1 << 16))
 
 
-class _AdamRule(optimizers.adam.AdamRule):
+class _AdamRule(_OnePass, optimizers.adam.AdamRule):
 
-    def update_core_cpu(self, param):
+    kernel = staticmethod(_adam)
+
+    def is_plain(self):
         hp = self.hyperparam
-        plain = not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
-        if param.grad is None or not plain or not _step(
-                _adam, [param.array, param.grad, self.state['m'], self.state['v']],
-                [1 - hp.beta1, 1 - hp.beta2, self.alpha_t, hp.eps, hp.eta]):
-            super().update_core_cpu(param)
+        return not (hp.amsgrad or hp.adabound or hp.weight_decay_rate)
 
-
-class _RMSpropRule(optimizers.rmsprop.RMSpropRule):
-
-    def update_core_cpu(self, param):
+    def numbers(self):
         hp = self.hyperparam
-        if param.grad is None or hp.eps_inside_sqrt or not _step(
-                _rmsprop, [param.array, param.grad, self.state['ms']], [hp.alpha, 1 - hp.alpha, hp.lr, hp.eps]):
-            super().update_core_cpu(param)
+        return 1 - hp.beta1, 1 - hp.beta2, self.alpha_t, hp.eps, hp.eta
+
+
+class _RMSpropRule(_OnePass, optimizers.rmsprop.RMSpropRule):
+
+    kernel = staticmethod(_rmsprop)
+
+    def is_plain(self):
+        return not self.hyperparam.eps_inside_sqrt
+
+    def numbers(self):
+        hp = self.hyperparam
+        return hp.alpha, 1 - hp.alpha, hp.lr, hp.eps
 
 
 class Adam(optimizers.Adam):

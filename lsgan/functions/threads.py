@@ -5,6 +5,7 @@ import itertools
 import math
 import os
 import threading
+import weakref
 
 import chainer
 import numpy
@@ -44,8 +45,9 @@ class _Pool:
 
 _pool = _Pool()
 _local = threading.local()
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_pool.forget)
+_background = weakref.WeakSet()
+if hasattr(os, 'register_at_fork'):     # no thread comes along, so that nothing may be half done
+    os.register_at_fork(before=lambda: concurrent.futures.wait(_background), after_in_child=_pool.forget)
 
 
 def each(task, items):
@@ -70,6 +72,13 @@ def each(task, items):
         concurrent.futures.wait(helpers)
     for helper in helpers:
         helper.result()
+
+
+def background(task):
+    """Calls `task()` on another thread meanwhile: a `concurrent.futures.Future` of its result."""
+    future, = _pool.submit(task, 1)
+    _background.add(future)
+    return future
 
 
 def parts(n, most=None, least=1):

@@ -210,7 +210,7 @@ class GANUpdater(training.updaters.StandardUpdater):
 
     def serialize(self, serializer):
         super().serialize(serializer)
-        self.latent.stream.serialize(serializer['latent'])
+        self.latent.serialize(serializer['latent'])
         if self.noise:
             self.noise.stream.serialize(serializer['noise'])
         if self.average:
