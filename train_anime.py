@@ -24,9 +24,6 @@ from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment
 from lsgan.training.gallery import Gallery
 
-# Arjovsky et al. 2017, algorithm 1
-WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
-
 NORMS = {'all': 'all', 'but-first': 'but first', 'none': None}
 
 PRESETS = {
@@ -43,7 +40,7 @@ PRESETS = {
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
         # intervals and epochs follow, so that every loss is seen and saved after as many real images
-        'variants': {('loss', 'wgan'): {**WGAN, 'norm_d': 'but-first', 'epoch_size': 30, 'log_interval': 10,
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'norm_d': 'but-first', 'epoch_size': 30, 'log_interval': 10,
                                         'metric_interval': 60, 'sample_interval': 30, 'snapshot_interval': 30}},
     },
     'blog': {
@@ -52,7 +49,7 @@ PRESETS = {
         'norm_d': 'all',
         'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'average': 0.0, 'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
         'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 100, 'log_interval': 10, 'metric_interval': 100,
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10, 'metric_interval': 100,
                                         'sample_interval': 100, 'snapshot_interval': 100}},
     },
     'cifar': {
@@ -62,7 +59,7 @@ PRESETS = {
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch_size': 156, 'log_interval': 10, 'metric_interval': 160,
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 156, 'log_interval': 10, 'metric_interval': 160,
                                         'sample_interval': 156, 'snapshot_interval': 156}},
     },
 }

@@ -23,9 +23,6 @@ from lsgan.random import Stream
 from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment, select_device
 
-# Arjovsky et al. 2017, algorithm 1; presets shorten its runs so that every loss sees as many real examples
-WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
-
 PRESETS = {
     'default': {
         'about': 'our own, tuned for the ring of 8',
@@ -48,7 +45,7 @@ PRESETS = {
         'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'init': 'normal', 'init_scale': 0.01,
         'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 100, 'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 40}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 40}},
     },
     'paper': {
         'about': 'of the mixture in arXiv:1611.04076 and the code of its authors',
@@ -56,7 +53,7 @@ PRESETS = {
         'activation_g': 'tanh', 'activation_d': 'tanh', 'init': 'orthogonal', 'init_scale': 1.4,
         'lr_g': 1e-3, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 512, 'epoch': 35,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 7}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 7}},
     },
 }
 

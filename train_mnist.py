@@ -25,8 +25,6 @@ from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment
 from lsgan.training.judgement import Judgement
 
-# Arjovsky et al. 2017, algorithm 1
-WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
 CONVOLUTIONS = {'hidden_g': [128, 64], 'hidden_d': [32, 64], 'norm': 'both'}
 PERCEPTRONS = {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}
 
@@ -43,7 +41,7 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.0, 'noise_end': 0.01, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 30, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'variants': {('loss', 'wgan'): {**WGAN, 'norm': 'both', 'epoch': 6}, ('network', 'mlp'): PERCEPTRONS},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'norm': 'both', 'epoch': 6}, ('network', 'mlp'): PERCEPTRONS},
     },
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, the numbers '
@@ -52,7 +50,7 @@ PRESETS = {
         'network': 'mlp', 'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1,
         'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 100, 'epoch': 1000, 'epoch_size': 500,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 200}, ('network', 'conv'): CONVOLUTIONS},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 200}, ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
         'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases',
@@ -60,7 +58,7 @@ PRESETS = {
         'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
-        'variants': {('loss', 'wgan'): {**WGAN, 'epoch': 20}, ('network', 'mlp'): PERCEPTRONS},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 20}, ('network', 'mlp'): PERCEPTRONS},
     },
 }
 

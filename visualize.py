@@ -49,29 +49,32 @@ from lsgan.training import flags, report, run, snapshot
 from lsgan.training.experiment import tell
 from lsgan.training.folder import ROWS, RunFolder
 
-SAMPLES = {'scatter': 'real and generated points side by side, the modes marked',
-           'density': 'how dense real and generated points lie',
-           'samples': "samples in a grid, no more than the run's own shows",
-           'classes': 'the share of samples of each class, as the judge sees them'}
-IMAGES = {'real': 'real images in a grid', 'nearest': 'samples in a grid, and below each the nearest real image'}
+PICTURES = {'scatter': 'real and generated points side by side, the modes marked',
+            'density': 'how dense real and generated points lie',
+            'samples': "samples in a grid, no more than the run's own shows",
+            'classes': 'the share of samples of each class, as the judge sees them',
+            'real': 'real images in a grid',
+            'nearest': 'samples in a grid, and below each the nearest real image'}
 EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png'}
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 
-def draw_one(args, name, samples=None, images=None, **options):
-    folder = RunFolder(args.runs[0], SCRIPTS, samples, getattr(args, 'seed', None), images)
+def open_runs(args):
+    """Their folders, with what the command has of the flags that say how a run is read."""
+    given = {name: value for name, value in vars(args).items() if name in ('samples', 'seed', 'images')}
+    return [RunFolder(path, SCRIPTS, **given) for path in args.runs]
+
+
+def draw_one(args, name, **options):
+    folder, = open_runs(args)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
         raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
     yield report.draw(out_path(args, f'figures/{name}.png'), functools.partial(pictures[f'{name}.png'], **options))
 
 
-def draw_samples(args):
-    return draw_one(args, args.command, args.samples)
-
-
-def draw_from_images(args):
-    return draw_one(args, args.command, images=args.images)
+def draw_picture(args):
+    return draw_one(args, args.command)
 
 
 def draw_interpolation(args):
@@ -83,7 +86,7 @@ def draw_arithmetic(args):
 
 
 def draw_curves(args):
-    folders = [RunFolder(path, SCRIPTS) for path in args.runs]
+    folders = open_runs(args)
     if len(folders) == 1:
         picture = functools.partial(report.draw_log, folder=folders[0].path, settings=folders[0].settings)
         yield report.draw(out_path(args, 'figures/curves.png'), picture)
@@ -94,12 +97,12 @@ def draw_curves(args):
 
 def draw_animation(args):
     path = out_path(args, 'figures/animation.gif', FORMATS)
-    folder = RunFolder(args.runs[0], SCRIPTS)
+    folder, = open_runs(args)
     yield report.draw(path, functools.partial(folder.draw_animation, form=FORMATS[path.suffix], seconds=args.seconds))
 
 
 def draw_comparison(args):
-    folders = [RunFolder(path, SCRIPTS, args.samples, args.seed) for path in args.runs]
+    folders = open_runs(args)
     if args.epochs:
         if args.labels or args.samples or args.seed is not None:
             raise InputError('--epochs shows pictures that are there: leave --labels, --samples and --seed out')
@@ -113,7 +116,7 @@ def draw_comparison(args):
 
 
 def draw_all(args):
-    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed, args.images)
+    folder, = open_runs(args)
     pictures = {'curves.png': functools.partial(report.draw_log, folder=folder.path, settings=folder.settings),
                 'animation.gif': folder.draw_animation}
     try:
@@ -124,15 +127,14 @@ def draw_all(args):
 
 
 def score(args):
-    for folder in args.runs:
-        folder = RunFolder(folder, SCRIPTS, seed=args.seed, images=args.images)
+    for folder in open_runs(args):
         folder.require_finite(folder.samples)
         yield f'{folder.newest[0]}:'
         yield from tell(folder.experiment.evaluate(folder.samples))
 
 
 def export(args):
-    folder = RunFolder(args.runs[0], SCRIPTS, args.samples, args.seed)
+    folder, = open_runs(args)
     if args.format == 'png':
         path = out_path(args, EXPORTS['png'], None)
         if not folder.has_images:
@@ -205,7 +207,6 @@ def make_parser():
     seeding.add_argument('--seed', type=flags.seed, metavar='N',
                          help="number that determines the latents (default: the run's own, so that the samples are those that "
                               'were seen and measured during training)')
-
     finding.add_argument('--images', type=flags.path, metavar='PATH',
                          help='where the real images are (default: where they were in training)')
 
@@ -219,11 +220,10 @@ def make_parser():
         added.set_defaults(action=action)
         return added
 
-    for name, what in SAMPLES.items():
-        command(name, draw_samples, [one, counting, seeding], what, f'PNG to write (default: RUN/figures/{name}.png)')
-    for name, what in IMAGES.items():
-        parents = [one, seeding, finding] if name == 'nearest' else [one, finding]
-        command(name, draw_from_images, parents, what, f'PNG to write (default: RUN/figures/{name}.png)')
+    takes = {'real': [finding], 'nearest': [seeding, finding]}
+    for name, what in PICTURES.items():
+        command(name, draw_picture, [one, *takes.get(name, [counting, seeding])], what,
+                f'PNG to write (default: RUN/figures/{name}.png)')
     interpolation = command('interpolate', draw_interpolation, [one, seeding],
                             'rows of samples on the way from one latent to another',
                             'PNG to write (default: RUN/figures/interpolation.png)')

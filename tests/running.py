@@ -50,6 +50,14 @@ def same_arrays(a, b):
     return a.keys() == b.keys() and all(a[key].dtype == b[key].dtype and np.array_equal(a[key], b[key]) for key in a)
 
 
+def settings_of(folder):
+    return json.loads((folder / 'config.json').read_text())['settings']
+
+
+def metrics_of(folder):
+    return json.loads((folder / 'metrics.json').read_text())
+
+
 def timeless_log(folder):
     return [{k: v for k, v in entry.items() if k not in TIMED} for entry in json.loads((folder / 'log').read_text())]
 

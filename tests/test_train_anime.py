@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import running
 from PIL import Image
-from running import ROOT, arrays, assert_one_line, assert_same_run, same_arrays, timeless_log
+from running import ROOT, arrays, assert_one_line, assert_same_run, metrics_of, same_arrays, timeless_log
 
 from lsgan.datasets.faces import FACTORS, Face, draw
 
@@ -52,14 +52,6 @@ def run(photographs, train, tmp_path_factory):
     result = train(*SHORT, '--images', photographs, '--mirror', '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
-
-
-def settings_of(folder):
-    return json.loads((folder / 'config.json').read_text())['settings']
-
-
-def metrics_of(folder):
-    return json.loads((folder / 'metrics.json').read_text())
 
 
 def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photographs):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import running
 from PIL import Image
-from running import ROOT, assert_one_line, assert_same_run, same_arrays, write_images
+from running import ROOT, assert_one_line, assert_same_run, metrics_of, same_arrays, settings_of, write_images
 
 train = functools.partial(running.train, script=ROOT / 'train_mnist.py')
 SHORT = ['--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6', '--sample-interval', '6',
@@ -29,14 +29,6 @@ def run(data, tmp_path_factory):
     result = train(*SHORT, '--data', data, '--gradient-norms', '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
-
-
-def settings_of(folder):
-    return json.loads((folder / 'config.json').read_text())['settings']
-
-
-def metrics_of(folder):
-    return json.loads((folder / 'metrics.json').read_text())
 
 
 def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):

@@ -3,7 +3,6 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -107,14 +106,13 @@ def _fill(aside, items, make, title, stream):
         except Skipped as reason:
             return str(reason)
 
-    skipped, numbers = [], itertools.count()
+    skipped = []
     pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else None)
     try:
         with open(aside / 'images', 'wb') as file, tqdm.tqdm(total=len(items), desc=title, unit='', file=stream, delay=0.5,
                                                             disable=not stream.isatty()) as bar:
             for first in range(0, len(items), _AT_ONCE):
-                for made in pool.map(attempt, items[first:first + _AT_ONCE]):
-                    number = next(numbers)
+                for number, made in enumerate(pool.map(attempt, items[first:first + _AT_ONCE]), first):
                     if isinstance(made, str):
                         skipped.append((number, made))
                     else:

@@ -3,8 +3,6 @@ import hashlib
 
 import numpy
 
-from lsgan.metrics.nearest import nearest
-
 
 class ImageSet:
     """A set of images, held once as bytes on the device that it is drawn on.
@@ -26,24 +24,6 @@ class ImageSet:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
         return drawn
-
-
-    def nearest(self, samples, but=None):
-        """For each sample, uint8 (n, C, H, W), the nearest image, mirrored or not where both are there.
-
-        Args:
-            but: for each sample the number of an image that does not count, an int array (n,), or None.
-
-        Returns:
-            tuple: those images, uint8 (n, C, H, W), and the distances, float64 (n,), in grey levels of all numbers together.
-        """
-        numbers, distances = nearest(samples, self.images, but)
-        found = self.images[numbers]
-        if self.mirror:
-            numbers, others = nearest(samples[:, :, :, ::-1], self.images, but)
-            nearer = others < distances
-            found[nearer], distances[nearer] = self.images[numbers[nearer], :, :, ::-1], others[nearer]
-        return found, distances
 
 
 def fingerprint(images):

@@ -41,6 +41,25 @@ def nearest(x, y, but=None):
     return numbers, numpy.array(distances)
 
 
+def nearest_images(samples, images, mirror=False, but=None):
+    """For each sample the nearest image, both arrays of bytes, (N, C, H, W) and (M, C, H, W).
+
+    Args:
+        mirror (bool): whether each image counts twice, as it is and with left and right exchanged.
+        but: see `nearest`.
+
+    Returns:
+        tuple: those images, uint8 (N, C, H, W), and the distances, float64 (N,), in grey levels of all numbers together.
+    """
+    numbers, distances = nearest(samples, images, but)
+    found = images[numbers]
+    if mirror:
+        numbers, others = nearest(samples[:, :, :, ::-1], images, but)
+        nearer = others < distances
+        found[nearer], distances[nearer] = images[numbers[nearer], :, :, ::-1], others[nearer]
+    return found, distances
+
+
 def nearest_distance(x, y):
     """The mean, over the rows of x, of the distance to the nearest row of y: see `nearest`."""
     return float(nearest(x, y)[1].mean())

@@ -17,6 +17,10 @@ OPTIMIZERS = {
     'sgd': (lambda rate, *_: optimizers.SGD(rate), 'lr'),
 }
 
+# what presets have with --loss wgan: Arjovsky et al. 2017, algorithm 1; they shorten its runs, too, so that every loss sees
+# as many real examples
+WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+
 # flags that only some settings read: name, what they are for, whether the settings read them
 _READERS = {
     'scheme': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),

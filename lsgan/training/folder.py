@@ -12,6 +12,7 @@ from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.figures.animation import animation
+from lsgan.metrics.nearest import nearest_images
 from lsgan.npz import load_weights
 from lsgan.random import analogy, way
 from lsgan.training import report, snapshot
@@ -151,13 +152,15 @@ class RunFolder:
         """Writes a picture of samples, and below each the real image that is nearest to it."""
         samples = to_bytes(self.generate(self.latents(FOUND)))
         with self._settings_to_blame():
-            pairs = numpy.stack([samples, self.experiment.data.nearest(samples)[0]])
+            data = self.experiment.data
+            pairs = numpy.stack([samples, nearest_images(samples, data.images, data.mirror)[0]])
         rows = pairs.reshape(2, -1, columns, *samples.shape[1:]).swapaxes(0, 1)
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', columns)
 
     def frame(self, epoch):
         """The file of the picture that the run made of its samples after so many epochs."""
-        path = self.path / 'samples' / f'iter_{epoch * self.settings.get("epoch_size", 1):08}.png'
+        with self._settings_to_blame():
+            path = self.path / 'samples' / f'iter_{epoch * self.settings["epoch_size"]:08}.png'
         if not path.is_file():
             raise InputError(f'{path}: no picture of epoch {epoch}; --sample-interval says when they are made')
         return path

@@ -6,6 +6,7 @@ import numpy
 from lsgan.datasets.images import ImageSet, to_bytes
 from lsgan.metrics.diversity import mean_pairwise_distance
 from lsgan.metrics.factors import FactorReader, fair_values
+from lsgan.metrics.nearest import nearest_images
 from lsgan.metrics.swd import pyramid_distances, pyramid_projections
 
 _PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each other, looked for, and learnt from
@@ -21,7 +22,7 @@ class Gallery:
     """
 
     def __init__(self, load, mirror=False):
-        self._load, self._mirror, self._projected = load, mirror, {}
+        self._load, self.mirror, self._projected = load, mirror, {}
 
     @functools.cached_property
     def _loaded(self):
@@ -34,39 +35,35 @@ class Gallery:
 
     @functools.cached_property
     def _set(self):
-        return ImageSet(self.images, self._mirror)
+        return ImageSet(self.images, self.mirror)
 
     def sample(self, n, stream):
         """See `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)
 
-    def nearest(self, samples, but=None):
-        """See `lsgan.datasets.images.ImageSet.nearest`."""
-        return self._set.nearest(samples, but)
-
     @functools.cached_property
-    def shuffled(self):
+    def _shuffled(self):
         """The numbers of all images in an order of chance, always the same one."""
         return numpy.random.default_rng(0).permutation(len(self.images))
 
     def _real(self, n):
         """Projections of n images, and the distances of n others to them."""
         if n not in self._projected:
-            first, others = (pyramid_projections(self.images[self.shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
+            first, others = (pyramid_projections(self.images[self._shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
             self._projected = {n: (first, pyramid_distances(others, first))}
         return self._projected[n]
 
     @functools.cached_property
     def _of_real(self):
         """The images' diversity, and how near they are to each other."""
-        some = self.shuffled[:_SEARCHED]
-        near = self.nearest(self.images[some], some)[1].mean()
-        return mean_pairwise_distance(self.images[self.shuffled[:_PAIRED]]), float(near)
+        some = self._shuffled[:_SEARCHED]
+        near = nearest_images(self.images[some], self.images, self.mirror, some)[1].mean()
+        return mean_pairwise_distance(self.images[self._shuffled[:_PAIRED]]), float(near)
 
     @functools.cached_property
     def _reader(self):
         factors = self._loaded[1]
-        known = self.shuffled[:_KNOWN]
+        known = self._shuffled[:_KNOWN]
         return FactorReader(self.images[known], {name: numbers[known] for name, numbers in factors.items()})
 
     def metrics(self, samples):
@@ -91,7 +88,7 @@ class Gallery:
             numbers[f'sliced_wasserstein_{height}'] = distance
             numbers[f'sliced_wasserstein_{height}_floor'] = floors[height]
         numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity,
-                    'nearest_distance': float(self.nearest(samples[:_SEARCHED])[1].mean()),
+                    'nearest_distance': float(nearest_images(samples[:_SEARCHED], self.images, self.mirror)[1].mean()),
                     'nearest_distance_real': near}
         if self._loaded[1]:
             totals = {name: int(of.max()) + 1 for name, of in self._loaded[1].items()}

@@ -1,4 +1,5 @@
 """Tables with a row for each run, made by a training script once for each: a sweep that was stopped goes on where it was."""
+import argparse
 import concurrent.futures
 import csv
 import fcntl
@@ -45,13 +46,36 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
     """
     there = {(row['name'], int(row['seed'])) for row in rows(table)}
     missing = [run for run in wanted if (run[0], run[2]) not in there]
-    print(f'{len(there)} runs done, {len(missing)} missing')
+    print(f'{table.name}: {len(there)} runs done, {len(missing)} missing')
     if dry:
-        print('\n'.join(f'{name} {seed}' for name, _, seed in missing))
+        for name, _, seed in missing:
+            print(name, seed)
         return
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for line in pool.map(lambda run: _run(script, table, *run, columns), missing):
             print(line, flush=True)
+
+
+def main(doc, script, folder, groups, columns):
+    """The command line of a folder's sweep.py.
+
+    Args:
+        doc (str): its docstring.
+        script, columns: see `sweep`.
+        folder (pathlib.Path): where the tables are, GROUP.csv.
+        groups (dict): of each group by name its runs, see `sweep`.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = sorted({name for runs in groups.values() for name, _, _ in runs})
+    parser.add_argument('group', nargs='*', choices=[[], *groups], metavar='GROUP',
+                        help=f'any of {", ".join(groups)} (default: all)')
+    parser.add_argument('--only', action='append', metavar='NAME', choices=names, help='only the runs of that name')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
+    parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
+    args = parser.parse_args()
+    for group in args.group or groups:
+        wanted = [run for run in groups[group] if not args.only or run[0] in args.only]
+        sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
 
 
 def _run(script, table, name, flags, seed, columns):

@@ -9,10 +9,9 @@ Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run 
 finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. Two at a time
 are best with OMP_NUM_THREADS=1.
 """
-import argparse
 import pathlib
 
-from lsgan.training.sweep import sweep
+from lsgan.training.sweep import main
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_anime.py'
@@ -35,14 +34,5 @@ def runs(group):
                 yield f'{group} {preset} {loss}', ' '.join([*flags, GROUPS[group]]).strip(), seed
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('group', choices=list(GROUPS))
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
-    parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
-    args = parser.parse_args()
-    sweep(SCRIPT, HERE / f'{args.group}.csv', list(runs(args.group)), COLUMNS, args.jobs, args.list)
-
-
 if __name__ == '__main__':
-    main()
+    main(__doc__, SCRIPT, HERE, {group: list(runs(group)) for group in GROUPS}, COLUMNS)

@@ -8,10 +8,9 @@
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. Run it from a clean checkout.
 """
-import argparse
 import pathlib
 
-from lsgan.training.sweep import sweep
+from lsgan.training.sweep import main
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_gaussian.py'
@@ -44,17 +43,7 @@ RUNS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
-    parser.add_argument('--only', action='append', choices=list(RUNS), metavar='NAME', help='only the runs of that name')
-    parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
-    args = parser.parse_args()
-    wanted = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds
-              if not args.only or name in args.only]
-    wanted.sort(key=lambda run: (run[0] != 'default', run[2]))      # all of the default, then one seed of each, and so on
-    sweep(SCRIPT, HERE / 'runs.csv', wanted, METRICS, args.jobs, args.list)
-
-
 if __name__ == '__main__':
-    main()
+    wanted = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds]
+    wanted.sort(key=lambda run: (run[0] != 'default', run[2]))      # all of the default, then one seed of each, and so on
+    main(__doc__, SCRIPT, HERE, {'runs': wanted}, METRICS)

@@ -3,16 +3,15 @@
     python results/mnist/sweep.py map                   all that is missing of a group, one run at a time
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
-                                                        (GROUP is default, map, plain or factors)
+                                                        (the groups: default, map, plain, factors)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
 """
-import argparse
 import itertools
 import pathlib
 
-from lsgan.training.sweep import sweep
+from lsgan.training.sweep import main
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_mnist.py'
@@ -56,17 +55,11 @@ def learnt(row):
     return float(row['classes_fair']) >= 5 and float(row['frechet_distance']) <= 100
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('group', choices=list(GROUPS))
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
-    parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
-    args = parser.parse_args()
-    wanted = [(name, f'{flags} --gradient-norms', seed)
-              for name, (flags, seeds) in GROUPS[args.group].items() for seed in seeds]
-    wanted.sort(key=lambda run: run[2])
-    sweep(SCRIPT, HERE / f'{args.group}.csv', wanted, COLUMNS, args.jobs, args.list)
+def runs(group):
+    """Name, flags and seed of each run; all of one seed come before those of the next."""
+    made = [(name, f'{flags} --gradient-norms', seed) for name, (flags, seeds) in GROUPS[group].items() for seed in seeds]
+    return sorted(made, key=lambda run: run[2])
 
 
 if __name__ == '__main__':
-    main()
+    main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, COLUMNS)

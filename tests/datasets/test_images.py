@@ -31,16 +31,6 @@ def test_mirrored_every_image_and_its_mirror_image_are_drawn_equally_often(make_
     assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
 
 
-def test_the_nearest_image_may_be_a_mirrored_one():
-    images = numpy.random.default_rng(0).integers(256, size=(30, 3, 4, 5)).astype(numpy.uint8)
-    samples = numpy.concatenate([images[3:5], images[7:9, :, :, ::-1]])
-    found, distances = ImageSet(images, mirror=True).nearest(samples)
-    assert numpy.array_equal(found, samples) and (distances == 0).all()
-    found, distances = ImageSet(images).nearest(samples)
-    assert numpy.array_equal(found[:2], samples[:2]) and (distances[2:] > 0).all()
-    assert (ImageSet(images, mirror=True).nearest(samples[:2], numpy.array([3, 4]))[1] > 0).all()
-
-
 def test_a_fingerprint_tells_sets_apart():
     images = numpy.arange(3000 * 12, dtype=numpy.uint32).astype(numpy.uint8).reshape(3000, 3, 2, 2)
     other = images.copy()

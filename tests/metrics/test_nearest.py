@@ -2,7 +2,7 @@ import numpy
 import pytest
 
 from lsgan.metrics import nearest
-from lsgan.metrics.nearest import nearest_distance
+from lsgan.metrics.nearest import nearest_distance, nearest_images
 
 
 def test_points_by_hand():
@@ -47,3 +47,13 @@ def test_copies_are_at_zero_and_nearly_copies_near(offset):
 def test_other_shapes_are_refused(x, y):
     with pytest.raises(ValueError, match=r'rows of one shape, \(N, ...\) and \(M, ...\)'):
         nearest_distance(numpy.zeros(x), numpy.zeros(y))
+
+
+def test_the_nearest_image_may_be_a_mirrored_one():
+    images = numpy.random.default_rng(0).integers(256, size=(30, 3, 4, 5)).astype(numpy.uint8)
+    samples = numpy.concatenate([images[3:5], images[7:9, :, :, ::-1]])
+    found, distances = nearest_images(samples, images, mirror=True)
+    assert numpy.array_equal(found, samples) and (distances == 0).all()
+    found, distances = nearest_images(samples, images)
+    assert numpy.array_equal(found[:2], samples[:2]) and (distances[2:] > 0).all()
+    assert (nearest_images(samples[:2], images, mirror=True, but=numpy.array([3, 4]))[1] > 0).all()

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from running import SCRIPT, SHORT, start
 
-from lsgan.training.sweep import append, rows, sweep
+from lsgan.training.sweep import append, main, rows, sweep
 
 FLAGS = ' '.join(SHORT)
 
@@ -40,6 +40,24 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
     before = table.read_text()
     sweep(script, table, wanted[:2], COLUMNS)
     assert '0 missing' in capsys.readouterr().out and table.read_text() == before
+
+
+def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monkeypatch):
+    groups = {'small': [('a', FLAGS, 0), ('b', FLAGS, 0)], 'large': [('b', FLAGS, 1), ('c', FLAGS, 1)]}
+
+    def call(*flags):
+        monkeypatch.setattr('sys.argv', ['sweep.py', *flags])
+        main('doc', pathlib.Path(script), tmp_path, groups, COLUMNS)
+        return capsys.readouterr().out.split('\n')
+    assert call('--list') == ['small.csv: 0 runs done, 2 missing', 'a 0', 'b 0', 'large.csv: 0 runs done, 2 missing', 'b 1',
+                              'c 1', '']
+    call('large', '--only', 'c')
+    assert [row['name'] for row in rows(tmp_path / 'large.csv')] == ['c'] and not (tmp_path / 'small.csv').exists()
+    assert call('large', '--list') == ['large.csv: 1 runs done, 1 missing', 'b 1', '']
+    for wrong in 'huge', '--only=d':
+        with pytest.raises(SystemExit) as error:
+            call(wrong)
+        assert error.value.code == 2
 
 
 def test_a_script_that_breaks_makes_no_row(script, tmp_path, capsys):
