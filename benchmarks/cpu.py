@@ -46,7 +46,6 @@ def chainer_side(case, batch, real, threads, fast):
     from lsgan.functions import memory
     from lsgan.networks import gaussian, image, mnist
     from lsgan.random import Latent, Stream
-    from lsgan.training.experiment import select_device
     from lsgan.training.updater import GANUpdater
     import chainer  # isort: skip (lsgan makes it importable)
     _, latent, shape, widths_g, widths_d, _ = CASES[case]
@@ -63,7 +62,7 @@ def chainer_side(case, batch, real, threads, fast):
     if fast and case != 'mnist':        # as the scripts do; lsgan's own threads convolve
         threadpoolctl.threadpool_limits(1, 'blas')
     optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}
-    latents = Latent(latent, 'normal', Stream(0, 'latent', select_device('-1')))
+    latents = Latent(latent, 'normal', Stream(0, 'latent', chainer.get_device('@numpy')))
     return GANUpdater({'main': Repeat(real)}, optimizers, losses.LeastSquares(), latents).update_core
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import chainer
 
-from lsgan.errors import InputError
 from lsgan.random import Latent, Stream
 
 
@@ -58,22 +57,6 @@ def generate(generator, z, batch=500):
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
         batches = [generator(z[i:i + batch]).array for i in range(0, len(z), batch)]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
-
-
-def select_device(name):
-    """The Chainer device of that name, made current.
-
-    Raises:
-        InputError: where there is no such device.
-    """
-    try:
-        device = chainer.get_device(name)
-        device.use()
-    except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
-        reason = str(error).strip().splitlines()
-        raise InputError(f'--device {name}: {reason[0] if reason else type(error).__name__}; '
-                         'the CPU is -1, a GPU 0 or @cupy:0') from None
-    return device
 
 
 def tell(metrics):

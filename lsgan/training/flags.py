@@ -101,7 +101,8 @@ def add_common(parser):
         help='continue from a snapshot, without FILE the newest good one of the run folder, with the settings of the run')
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
-    add('-d', '--device', type=device, help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: -1)')
+    add('-d', '--device', type=device,
+        help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: auto, the first GPU where it works, else the CPU)')
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
     add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
     parser.setting('--init-from', type=path, metavar='RUN',
@@ -172,13 +173,16 @@ def resolve(experiment, given, presets, saved=None):
     Raises:
         InputError: where a given setting contradicts the saved ones or is one that nothing reads.
     """
+    if saved is not None:
+        # a run stays where it began
+        given = {name: value for name, value in given.items() if (name, value) != ('device', 'auto')}
     preset = given.get('preset', 'default')
     chosen = {**presets['default'], **presets[preset]}
     own, variants = (presets[name].get('variants', {}) for name in (preset, 'default'))
     variants = {**own, **{key: variant for key, variant in variants.items() if key[0] not in {setting for setting, _ in own}}}
     del chosen['about']
     chosen.pop('variants', None)
-    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': device('-1'), **chosen, **given}
+    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': 'auto', **chosen, **given}
     for (setting, value), variant in variants.items():
         if settings[setting] == value:
             settings.update({**variant, **given})
@@ -230,7 +234,7 @@ def _show(value):
 
 
 def device(text):
-    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0."""
+    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0; `auto` stays."""
     try:
         number = int(text)
     except ValueError:

@@ -5,6 +5,7 @@ import importlib.util
 import pathlib
 import sys
 
+import chainer
 import numpy
 import tqdm
 
@@ -16,7 +17,7 @@ from lsgan.metrics.nearest import nearest_images
 from lsgan.npz import load_weights
 from lsgan.random import analogy, way
 from lsgan.training import report, snapshot
-from lsgan.training.experiment import generate, select_device
+from lsgan.training.experiment import generate
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
 FOUND = 30          # samples whose nearest images are shown
@@ -90,7 +91,7 @@ class RunFolder:
         """The first n latents, (n, size)."""
         seed = self.settings['seed'] if self._seed is None else self._seed
         with self._settings_to_blame():
-            return self.experiment.latents(seed, select_device('-1'), n)
+            return self.experiment.latents(seed, chainer.get_device('@numpy'), n)
 
     def generate(self, z):
         """Samples of the newest generator: a NumPy array (N, ...)."""

@@ -20,7 +20,7 @@ from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.figures import palette
 from lsgan.random import Latent, Stream
-from lsgan.training.experiment import select_device
+from lsgan.training.devices import select_device
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
@@ -42,7 +42,7 @@ LOSSES = {
 def follow(name, seed, path, steps):
     """The rows of one D's training, a dict each."""
     loss, split, make_optimizer = LOSSES[name]
-    device = select_device('-1')
+    device = select_device('@numpy')
     np.random.seed(seed)        # D's initial weights draw from it
     folder = RunFolder(path, ROOT)
     made, generator = folder.experiment, folder.generator

@@ -21,7 +21,7 @@ def resolve(given, saved=None):
 def test_flags_override_variants_override_presets_override_default():
     settings = resolve({'preset': 'other', 'loss': 'wgan', 'lr_d': 4.0})
     assert (settings['lr_g'], settings['lr_d'], settings['n_critic'], settings['beta1']) == (2.0, 4.0, 5, 0.5)
-    assert (settings['experiment'], settings['preset'], settings['seed'], settings['device']) == ('test', 'other', 0, '@numpy')
+    assert (settings['experiment'], settings['preset'], settings['seed'], settings['device']) == ('test', 'other', 0, 'auto')
     assert not settings.keys() & {'about', 'variants'}
 
 
@@ -42,6 +42,10 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
     saved = resolve({'preset': 'other', 'lr_g': 9.0})
     assert resolve({}, saved) == saved
     assert resolve({'lr_g': 9.0, 'keep': 8}, saved) == {**saved, 'keep': 8}
+    saved['device'] = '@numpy'
+    assert resolve({'device': 'auto'}, saved) == resolve({'device': '@numpy'}, saved) == saved
+    with pytest.raises(InputError, match='--device is @numpy there and @cupy:0 here'):
+        resolve({'device': '@cupy:0'}, saved)
     with pytest.raises(InputError, match='--lr-g is 9.0 there and 1.0 here'):
         resolve({'lr_g': 1.0}, saved)
     with pytest.raises(InputError, match='--scheme is binary there and pearson here'):
@@ -53,7 +57,7 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
 
 
 def test_a_device_has_one_name():
-    assert [flags.device(text) for text in ('-1', '0', '@cupy:0', '@numpy')] == ['@numpy', '@cupy:0', '@cupy:0', '@numpy']
+    assert [flags.device(text) for text in ('-1', '0', '@cupy:0', 'auto')] == ['@numpy', '@cupy:0', '@cupy:0', 'auto']
 
 
 def test_help_tells_every_preset():
