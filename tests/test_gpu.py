@@ -97,11 +97,13 @@ def test_latents_are_made_on_the_device_and_a_saved_stream_goes_on(gpu, transfer
     assert (first(7) == second(7)).all()
 
 
-def test_images_are_held_as_bytes_on_the_device(gpu):
-    images = ImageSet(numpy.arange(256, dtype=numpy.uint8).reshape(16, 1, 4, 4))
-    drawn = images.sample(50, Stream(0, 'data', gpu))
-    assert isinstance(drawn, gpu.xp.ndarray) and drawn.dtype == numpy.float32 and images.images.dtype == numpy.uint8
-    assert isinstance(images.images, gpu.xp.ndarray) and -1 <= float(drawn.min()) and float(drawn.max()) <= 1
+def test_images_are_held_as_bytes_on_the_device_or_where_they_are_too_large_for_it_beside(gpu, monkeypatch):
+    held, beside = (ImageSet(numpy.arange(256, dtype=numpy.uint8).reshape(16, 1, 4, 4), mirror=True) for _ in range(2))
+    drawn = held.sample(50, Stream(0, 'data', gpu))
+    assert isinstance(drawn, gpu.xp.ndarray) and drawn.dtype == numpy.float32
+    assert isinstance(held.images, gpu.xp.ndarray) and held.images.dtype == numpy.uint8
+    monkeypatch.setattr(gpu.xp.cuda.runtime, 'memGetInfo', lambda: (500, 500))
+    assert (beside.sample(50, Stream(0, 'data', gpu)) == drawn).all() and isinstance(beside.images, numpy.ndarray)
 
 
 SMALL = ['--epoch', 1, '--epoch-size', 6, '--log-interval', 3, '--metric-interval', 3, '--sample-interval', 3,

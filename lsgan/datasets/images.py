@@ -1,11 +1,12 @@
 """Images of one size, from which training draws."""
 import hashlib
 
+import chainer
 import numpy
 
 
 class ImageSet:
-    """A set of images, held once as bytes on the device that it is drawn on.
+    """A set of images, held once as bytes: on the device that it is drawn on, where it takes less than half of what is free.
 
     Args:
         images: uint8 array of shape (N, C, H, W), N at least 1.
@@ -13,13 +14,17 @@ class ImageSet:
     """
 
     def __init__(self, images, mirror=False):
-        self.images, self.mirror = images, mirror
+        self.images, self.mirror, self._place = images, mirror, None
 
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
-        self.images = stream.device.send(self.images)
+        device = stream.device
+        if self._place is None:
+            fits = device.xp is numpy or self.images.nbytes < device.xp.cuda.runtime.memGetInfo()[0] / 2
+            self._place = device if fits else chainer.get_device('@numpy')
+            self.images = self._place.send(self.images)
         numbers = stream.integers((1 + self.mirror) * len(self.images), n)
-        drawn = scaled(self.images[numbers % len(self.images)])
+        drawn = scaled(device.send(self.images[self._place.send(numbers % len(self.images))]))
         if self.mirror:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
