@@ -4,7 +4,6 @@ import chainer.links as L
 
 from lsgan import functions
 from lsgan.functions.normalization import SLOPES
-from lsgan.functions.perceptron import ACTIVATIONS
 
 
 class Convolution2D(L.Convolution2D):
@@ -34,10 +33,10 @@ class Activation(chainer.Link):
 
     def __init__(self, name):
         super().__init__()
-        _, _, self.function = ACTIVATIONS[name]
+        self.activation = name
 
     def forward(self, x):
-        return self.function(x)
+        return functions.activation(x, self.activation)
 
 
 class BatchNormalization(L.BatchNormalization):
@@ -52,11 +51,11 @@ class BatchNormalization(L.BatchNormalization):
     def __init__(self, size, activation=None, **kwargs):
         super().__init__(size, **kwargs)
         # only piecewise linear ones are computed along with the normalisation
-        self.activation, self.then = (activation, None) if activation in SLOPES else (None, ACTIVATIONS[activation][2])
+        self.activation, self.then = (activation, None) if activation in SLOPES else (None, activation)
 
     def forward(self, x):
         y = self._normalize(x)
-        return self.then(y) if self.then else y
+        return functions.activation(y, self.then) if self.then else y
 
     def _normalize(self, x):
         gamma = self._get_gamma()[0] if self.gamma is None else self.gamma

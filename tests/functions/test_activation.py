@@ -1,0 +1,61 @@
+import chainer
+import chainer.functions as F
+import numpy
+import pytest
+from chainer import gradient_check
+
+from lsgan.functions import activation
+
+STOCK = {'relu': F.relu, 'leaky_relu': lambda x: F.leaky_relu(x, 0.2), 'tanh': F.tanh, 'sigmoid': F.sigmoid}
+every = pytest.mark.parametrize('name', STOCK)
+
+
+def images(dtype=numpy.float64, seed=0):
+    """Numbers (N, C, H, W) that lie in memory as (N, H, W, C), none near the kink of ReLU."""
+    rng = numpy.random.default_rng(seed)
+    return (rng.uniform(0.1, 3, (4, 5, 6, 3)) * rng.choice([-1, 1], (4, 5, 6, 3))).astype(dtype).transpose(0, 3, 1, 2)
+
+
+def run(function, x, gy):
+    x = chainer.Variable(x)
+    y = function(x)
+    y.grad = gy
+    y.backward()
+    return y.array, x.grad
+
+
+@every
+@pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64, numpy.float16])
+def test_outputs_and_gradients_are_chainers(name, dtype):
+    x, gy = images(dtype), images(dtype, 2)
+    before = x.copy()
+    ours, theirs = (run(f, x, gy) for f in (lambda x: activation(x, name), STOCK[name]))
+    tolerance = {'rtol': 2e-3, 'atol': 1e-3} if dtype == numpy.float16 else {'rtol': 1e-6}
+    for a, b in zip(ours, theirs):
+        assert a.dtype == dtype and a.shape == x.shape
+        numpy.testing.assert_allclose(a, b, **tolerance)
+    numpy.testing.assert_array_equal(x, before)
+
+
+@every
+def test_images_stay_as_they_lie_in_memory(name):
+    for array in run(lambda x: activation(x, name), images(numpy.float32), images(numpy.float32, 2)):
+        assert array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@every
+def test_gradients_are_the_numerical_ones(name):
+    x, gy = images(), images(seed=2)
+    expected, = gradient_check.numerical_grad(lambda: (activation(x, name).array,), [x], (gy,), eps=1e-6)
+    numpy.testing.assert_allclose(run(lambda x: activation(x, name), x, gy)[1], expected, rtol=1e-6, atol=1e-8)
+
+
+@every
+def test_it_can_be_differentiated_twice(name):
+    x, gy, ggx = images(), images(seed=2), images(seed=3)
+    gradient_check.check_double_backward(lambda x: activation(x, name) ** 2, x, gy, ggx, dtype=numpy.float64)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(KeyError):
+        activation(images(), 'elu')
