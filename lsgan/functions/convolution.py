@@ -126,13 +126,20 @@ class Winograd(_Way):
     def serves(geometry, W):
         """Whether it can, and is faster."""
         s = geometry.stride[0]
-        return geometry.stride == (s, s) and geometry.kernel == (2 * s, 2 * s) and min(W.shape[:2]) >= 16
+        return (geometry.stride == (s, s) and geometry.kernel == (2 * s, 2 * s) and min(W.shape[:2]) >= 16
+                # 9 products for each tile instead of 4 for each pixel: none are saved where tiles reach far over the edge
+                and 9 * math.prod(Winograd.grid_of(geometry)) < 4 * math.prod(geometry.small))
+
+    @staticmethod
+    def grid_of(geometry):
+        """Tiles of 2x2 that cover the small image: (down, across)."""
+        return tuple(-(-side // 2) for side in geometry.small)
 
     def __init__(self, geometry, W):
         super().__init__(geometry, W)
         self.stride = geometry.stride[0]
-        self.grid = -(-geometry.small[0] // 2), -(-geometry.small[1] // 2)
-        self.tiles = self.grid[0] * self.grid[1]
+        self.grid = self.grid_of(geometry)
+        self.tiles = math.prod(self.grid)
         self.depth = self.stride ** 2 * self.C
         self.U = numpy.empty((9, self.O, self.depth), self.dtype)
         self.filters = threads.parts(self.O, least=LEAST // self.U[:, 0].nbytes + 1)
