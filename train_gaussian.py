@@ -21,7 +21,6 @@ from lsgan.metrics.swd import sliced_wasserstein
 from lsgan.networks.gaussian import INITIALIZERS, Perceptron
 from lsgan.random import Stream
 from lsgan.training import flags, run
-from lsgan.training.devices import select_device
 from lsgan.training.experiment import Experiment
 
 PRESETS = {
@@ -85,9 +84,8 @@ def build(settings):
     gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
                                         settings['sigma'])
     weights = INITIALIZERS[settings['init']](settings['init_scale'])
-    cpu = select_device('@numpy')
-    real = gaussians.sample(2500, Stream(settings['seed'], 'real', cpu))
-    others = Stream(settings['seed'], 'other real', cpu)
+    real = gaussians.sample(2500, Stream(settings['seed'], 'real'))
+    others = Stream(settings['seed'], 'other real')
     floor = float(np.mean([sliced_wasserstein(gaussians.sample(2500, others), real) for _ in range(10)]))
 
     def evaluate(samples):

@@ -62,7 +62,7 @@ def chainer_side(case, batch, real, threads, fast):
     if fast and case != 'mnist':        # as the scripts do; lsgan's own threads convolve
         threadpoolctl.threadpool_limits(1, 'blas')
     optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}
-    latents = Latent(latent, 'normal', Stream(0, 'latent', chainer.get_device('@numpy')))
+    latents = Latent(latent, 'normal', Stream(0, 'latent'))
     return GANUpdater({'main': Repeat(real)}, optimizers, losses.LeastSquares(), latents).update_core
 
 

@@ -4,6 +4,12 @@ import chainer.links as L
 
 from lsgan import functions
 from lsgan.functions.normalization import SLOPES
+from lsgan.functions.perceptron import ACTIVATIONS
+
+
+def _require_known(activation):
+    if activation not in ACTIVATIONS:
+        raise KeyError(activation)
 
 
 class Convolution2D(L.Convolution2D):
@@ -33,6 +39,7 @@ class Activation(chainer.Link):
 
     def __init__(self, name):
         super().__init__()
+        _require_known(name)
         self.activation = name
 
     def forward(self, x):
@@ -50,6 +57,8 @@ class BatchNormalization(L.BatchNormalization):
 
     def __init__(self, size, activation=None, **kwargs):
         super().__init__(size, **kwargs)
+        if activation is not None:
+            _require_known(activation)
         # only piecewise linear ones are computed along with the normalisation
         self.activation, self.then = (activation, None) if activation in SLOPES else (None, activation)
 

@@ -19,11 +19,11 @@ class Stream:
     Args:
         seed (int): the run's seed, not negative.
         name (str): what the stream is for.
-        device (chainer.backend.Device): where the arrays are made.
+        device (chainer.backend.Device): where the arrays are made (default: the CPU).
     """
 
-    def __init__(self, seed, name, device):
-        self.device = device
+    def __init__(self, seed, name, device=None):
+        self.device = device = device or chainer.get_device('@numpy')
         self._seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
         self._draws = 0
         self._generator = (numpy.random.default_rng(self._seeds) if device.xp is numpy
@@ -73,7 +73,8 @@ class Stream:
 class Latent:
     """Latents for a generator, float32 arrays of shape (B, size).
 
-    On a CPU of several cores the next ones are drawn in the background; they are the same as without.
+    Called with n, it gives n latents. On a CPU, with `chainer.config.cpu_threads` above 1, it has the next n drawn in the
+    background meanwhile; they are the same as without.
 
     Args:
         size (int): numbers in a latent.
@@ -86,11 +87,17 @@ class Latent:
         self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
         self._ahead = None      # how many are drawn in the background, the future ones, and the stream's state before them
 
+    def draw(self, n):
+        """n latents, and none ahead."""
+        self._rewind()
+        return self._draw((n, self.size))
+
     def __call__(self, n):
-        if self._ahead and self._ahead[0] != n:
-            self._rewind()
-        latents = self._ahead[1].result() if self._ahead else self._draw((n, self.size))
-        self._ahead = None
+        ahead = self._ahead
+        if ahead and ahead[0] == n and not ahead[1].exception():
+            latents, self._ahead = ahead[1].result(), None
+        else:
+            latents = self.draw(n)
         if self.stream.device.xp is numpy and chainer.config.cpu_threads > 1:
             state = self.stream.state
             self._ahead = n, threads.background(lambda: self._draw((n, self.size))), state
@@ -100,7 +107,7 @@ class Latent:
         """Forgets what is drawn in the background."""
         if self._ahead:
             _, drawn, state = self._ahead
-            drawn.result()
+            drawn.exception()       # waits; what failed there is drawn anew, and fails here if it must
             self.stream.state, self._ahead = state, None
 
     def serialize(self, serializer):

@@ -1,28 +1,27 @@
 """The GPU way against the CPU way: `pytest -m gpu`. Each test is skipped, with the reason, where no GPU works."""
-import json
-
 import chainer
 import numpy
 import pytest
-from running import ROOT, SHORT, assert_same_run, train, write_images
+from running import ROOT, SHORT, assert_same_run, settings_of, train, write_images
 
 from lsgan import functions, links, losses
 from lsgan.datasets.images import ImageSet
 from lsgan.networks.gaussian import Perceptron
 from lsgan.networks.image import Discriminator, Generator
 from lsgan.random import Latent, Stream
-from lsgan.training.devices import choose_device
+from lsgan.training.devices import select_device
 
-NAME, WHY = choose_device()
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(NAME == '@numpy', reason=WHY)]
+pytestmark = pytest.mark.gpu
 # of float32 on both sides, with sums in another order, relative to the largest number
 TOLERANCE = 2e-4
 
 
-@pytest.fixture
+@pytest.fixture(scope='module', autouse=True)
 def gpu():
-    device = chainer.get_device(NAME)
-    device.use()
+    """The GPU, made current; no test runs where there is none."""
+    device, why = select_device('auto')
+    if device.xp is numpy:
+        pytest.skip(why)
     return device
 
 
@@ -117,7 +116,7 @@ def test_scripts_train_on_images(tmp_path, experiment, loss):
                                                                                    '--hidden-d', 8, 16]
     result = train(*SMALL, *data, '-d', 0, '--loss', loss, '-o', tmp_path / 'run', script=ROOT / f'train_{experiment}.py')
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / 'run' / 'config.json').read_text())['settings']['device'] == '@cupy:0'
+    assert settings_of(tmp_path / 'run')['device'] == '@cupy:0'
 
 
 @pytest.mark.parametrize('loss', losses.LOSSES)

@@ -83,6 +83,12 @@ def test_statistics_stay_when_a_forward_pass_is_repeated():
     assert (before != after).any()
 
 
+@pytest.mark.parametrize('make', [links.Activation, lambda name: links.BatchNormalization(4, name)])
+def test_an_unknown_activation_is_refused_at_once(make):
+    with pytest.raises(KeyError, match='elu'):
+        make('elu')
+
+
 @pytest.mark.parametrize('name', ACTIVATIONS)
 def test_activations_are_chainers_alone_and_after_normalisation(name):
     x = x_of(9, 4, 3, 2)

@@ -1,4 +1,5 @@
 import multiprocessing
+import threading
 
 import chainer
 import numpy
@@ -113,6 +114,29 @@ def test_loaded_latents_continue_exactly_and_saving_does_not_change_them(make_st
         expected = stream.normal((5, 16))
         assert numpy.array_equal(latent(5), expected)
         assert numpy.array_equal(other(5), expected)
+
+
+def test_an_error_in_the_background_costs_nothing_but_that_draw(make_stream, transfer):
+    with chainer.using_config('cpu_threads', 2):
+        latent, stream = Latent(4, 'normal', make_stream(3)), make_stream(3)
+        draw, errors = latent._draw, [MemoryError('once')]
+
+        def fail_in_the_background(shape):
+            if errors and threading.current_thread() is not threading.main_thread():
+                raise errors.pop()
+            return draw(shape)
+        latent._draw = fail_in_the_background
+        for _ in range(3):
+            assert numpy.array_equal(latent(5), stream.normal((5, 4)))
+        assert not errors
+        transfer(latent, Latent(4, 'normal', make_stream(8)))
+
+
+def test_a_single_draw_starts_none_in_the_background(make_stream):
+    with chainer.using_config('cpu_threads', 2):
+        latent, stream = Latent(4, 'normal', make_stream(3)), make_stream(3)
+        assert numpy.array_equal(latent.draw(5), stream.normal((5, 4)))
+        assert latent.stream.state == stream.state
 
 
 _forked = []        # a process that is forked inherits what is here

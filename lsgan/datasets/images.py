@@ -6,7 +6,8 @@ import numpy
 
 
 class ImageSet:
-    """A set of images, held once as bytes: on the device that it is drawn on, where it takes less than half of what is free.
+    """A set of images, held once as bytes: on the device that it is drawn on, or in main memory where they would take more
+    than half of what is free there.
 
     Args:
         images: uint8 array of shape (N, C, H, W), N at least 1.

@@ -1,4 +1,4 @@
-"""An activation by itself, which keeps the order in which images lie in memory. CPU: NumPy; elsewhere Chainer's own."""
+"""An activation by itself, which leaves images as the CPU kernels lay them in memory. CPU: NumPy; elsewhere Chainer's own."""
 import numpy
 from chainer.utils import type_check
 

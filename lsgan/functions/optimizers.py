@@ -36,7 +36,7 @@ class _OnePass:
         if (not config.fast or not self.enabled or not self.state or param._loss_scale is not None or not self.is_plain()
                 or hooks._pre_update_hooks or hooks._post_update_hooks):
             return super().update(param)
-        arrays = [param.raw_array, param._grad, *self.state.values()]
+        arrays = [param.raw_array, param._grad, *(self.state[name] for name in self.states)]
         if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
             return super().update(param)
         self.t += 1
@@ -48,7 +48,7 @@ class _OnePass:
 
 class _AdamRule(_OnePass, optimizers.adam.AdamRule):
 
-    kernel = staticmethod(_adam)
+    kernel, states = staticmethod(_adam), ('m', 'v')
 
     def is_plain(self):
         hp = self.hyperparam
@@ -61,7 +61,7 @@ class _AdamRule(_OnePass, optimizers.adam.AdamRule):
 
 class _RMSpropRule(_OnePass, optimizers.rmsprop.RMSpropRule):
 
-    kernel = staticmethod(_rmsprop)
+    kernel, states = staticmethod(_rmsprop), ('ms',)
 
     def is_plain(self):
         return not self.hyperparam.eps_inside_sqrt

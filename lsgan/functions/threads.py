@@ -69,6 +69,7 @@ def each(task, items):
     try:
         work()
     finally:
+        helpers = [helper for helper in helpers if not helper.cancel()]     # those that never began have nothing left to do
         concurrent.futures.wait(helpers)
     for helper in helpers:
         helper.result()

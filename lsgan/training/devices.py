@@ -10,50 +10,51 @@ from lsgan.errors import InputError
 
 
 def select_device(name):
-    """The Chainer device of that name, made current.
+    """The Chainer device of a name, made current; `auto` is the first GPU where that works, and else the CPU.
+
+    Returns:
+        tuple: the device; and why it was chosen, a text, or None where it was named.
 
     Raises:
         InputError: where there is no such device, or it does not work.
     """
-    device, obstacle = _try(name)
+    device, obstacle = _try('@cupy:0' if name == 'auto' else name)
+    if name == 'auto' and obstacle:
+        return chainer.get_device('@numpy'), obstacle
     if obstacle:
-        raise InputError(f'--device {name}: {obstacle}; the CPU is -1, a GPU 0 or @cupy:0')
-    return device
-
-
-def choose_device():
-    """The name of the device that --device auto takes, the first GPU where it works and else the CPU; and why, a text."""
-    _, obstacle = _try('@cupy:0')
-    if obstacle:
-        return '@numpy', obstacle
-    return '@cupy:0', cuda.cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()
+        raise InputError(f'--device {name}: {obstacle}; a new run can take auto, or -1 for the CPU, and one that is resumed '
+                         'stays where it began')
+    return device, cuda.cupy.cuda.runtime.getDeviceProperties(0)['name'].decode() if name == 'auto' else None
 
 
 def _try(name):
     """The device, and None; or None, and why it cannot be used."""
     if name.startswith('@cupy'):
         if importlib.util.find_spec('cupy') is None:
-            return None, f'CuPy is not installed, for an NVIDIA GPU: pip install {_extra()}'
-        if not cuda.available:      # Chainer knows no more than that there is no GPU, where CuPy cannot load cuBLAS
-            return None, f'CuPy is installed but finds no CUDA libraries: pip install {_extra()}'
+            return None, f'CuPy is not installed, for an NVIDIA GPU: {_install()}'
+        if not cuda.available:      # all that Chainer says is that there is no GPU
+            return None, f'CuPy is installed but finds no CUDA libraries ({_first_line(cuda._resolution_error)}): {_install()}'
     try:
         device = chainer.get_device(name)
         device.use()
         a = device.send(numpy.ones((2, 2), numpy.float32))
         (a.dot(a) + a).sum().item()     # loads libraries and compiles a kernel
     except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
+        reason = _first_line(error)
         return None, f'CuPy is installed, but no such GPU works ({reason})' if name.startswith('@cupy') else reason
     return device, None
 
 
-def _extra():
-    """The extra that brings CUDA's libraries: of the CuPy that is there, or of the newest."""
-    for version in '12', '13':
-        try:
-            importlib.metadata.version(f'cupy-cuda{version}x')
-            break
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    return f"'lsgan[cuda{version}]'"
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _install():
+    """How to install CUDA's libraries: for the CUDA of the CuPy that is there, or the newest."""
+    try:
+        importlib.metadata.version('cupy-cuda12x')
+        extra = 'cuda12'
+    except importlib.metadata.PackageNotFoundError:
+        extra = 'cuda13'
+    return f"pip install 'lsgan[{extra}]', or uv run --extra {extra}"

@@ -44,8 +44,8 @@ class Experiment:
 
     def latents(self, seed, device, n):
         """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""
-        stream = Stream(seed, 'samples', chainer.get_device('@numpy'))      # so that all devices have the same
-        return device.send(Latent(self.latent_size, self.latent_distribution, stream)(n))
+        latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, 'samples'))
+        return device.send(latent.draw(n))      # drawn on the CPU, so that all devices have the same
 
     def sample(self, generator, seed, device, n):
         """The generator's samples of these latents: a NumPy array (n, ...)."""

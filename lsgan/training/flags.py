@@ -102,7 +102,8 @@ def add_common(parser):
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
     add('-d', '--device', type=device,
-        help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: auto, the first GPU where it works, else the CPU)')
+        help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: auto, the first GPU where that works, '
+             'else the CPU); a run that is resumed stays where it began')
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
     add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
     parser.setting('--init-from', type=path, metavar='RUN',
@@ -168,7 +169,7 @@ def resolve(experiment, given, presets, saved=None):
         saved (dict): the settings of the run that is resumed, or None.
 
     Returns:
-        dict: of every setting by name, with `experiment`, `preset`, `seed`, `device` and `abc`.
+        dict: of every setting by name, with `experiment`, `preset`, `seed`, `abc` and `device`, of a new run perhaps auto.
 
     Raises:
         InputError: where a given setting contradicts the saved ones or is one that nothing reads.
@@ -234,10 +235,12 @@ def _show(value):
 
 
 def device(text):
-    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0; `auto` stays."""
+    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0; `auto` and full names stay."""
     try:
         number = int(text)
     except ValueError:
+        if text != 'auto' and not text.startswith('@'):
+            raise argparse.ArgumentTypeError(f'{text!r} is not auto, -1 or @numpy, 0 or @cupy:0') from None
         return text
     return '@numpy' if number < 0 else f'@cupy:{number}'
 

@@ -17,7 +17,7 @@ from lsgan.errors import InputError
 from lsgan.functions.memory import keep_freed_memory
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, report, snapshot
-from lsgan.training.devices import choose_device, select_device
+from lsgan.training.devices import select_device
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise
@@ -72,10 +72,10 @@ def _train(parser, build, given):
     iterations = given.pop('iterations', None)
     state, settings, out = _start(parser, given)
     total = settings['epoch'] * settings['epoch_size']
-    if settings['device'] == 'auto':
-        settings['device'], why = choose_device()
-        print(f'device {settings["device"]}: {why}')
-    device = select_device(settings['device'])
+    device, why = select_device(settings['device'])
+    if why:
+        print(f'device {device.name}: {why}')
+    settings['device'] = device.name
     keep_freed_memory()
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)

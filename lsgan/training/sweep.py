@@ -8,6 +8,10 @@ import pathlib
 import subprocess
 import sys
 
+from lsgan.errors import InputError
+from lsgan.training import flags
+from lsgan.training.run import guarded
+
 
 def rows(path):
     """The rows of a table as dicts of text; none where there is no file."""
@@ -64,24 +68,37 @@ def main(doc, script, folder, groups, columns):
         script, columns: see `sweep`.
         folder (pathlib.Path): where the tables are, GROUP.csv.
         groups (dict): of each group by name its runs, see `sweep`.
+
+    Returns:
+        int: exit status, see `lsgan.training.run.guarded`.
     """
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = sorted({name for runs in groups.values() for name, _, _ in runs})
-    parser.add_argument('group', nargs='*', choices=[[], *groups], metavar='GROUP',
-                        help=f'any of {", ".join(groups)} (default: all)')
-    parser.add_argument('--only', action='append', metavar='NAME', choices=names, help='only the runs of that name')
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time (default: 1)')
+    parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('groups', nargs='*', metavar='GROUP', help=f'any of {", ".join(groups)} (default: all)')
+    parser.add_argument('--only', action='append', metavar='NAME', help='only the runs of that name')
+    parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='runs at a time (default: 1)')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
-    args = parser.parse_args()
-    for group in args.group or groups:
-        wanted = [run for run in groups[group] if not args.only or run[0] in args.only]
-        sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
+
+    def act():
+        args = parser.parse_args()
+        _require_known(args.groups, groups)
+        _require_known(args.only or [], {run[0] for runs in groups.values() for run in runs})
+        for group in args.groups or groups:
+            wanted = [run for run in groups[group] if not args.only or run[0] in args.only]
+            sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
+        return 0
+    return guarded(parser.prog, act)
 
 
-def _run(script, table, name, flags, seed, columns):
+def _require_known(given, known):
+    for name in given:
+        if name not in known:
+            raise InputError(f'{name}: there is none of that name; there are {", ".join(known)}')
+
+
+def _run(script, table, name, options, seed, columns):
     out = script.parent / 'result' / 'sweep' / script.stem / f'{name.replace(" ", "-")}-{seed}'
-    # with --resume a run that is there goes on, if its flags are these
-    command = [sys.executable, script, '--resume', '-o', out, *flags.split(), '--seed', str(seed)]
+    # with --resume a run that is there goes on, if its flags are these; all on the CPU, so that rows can be compared
+    command = [sys.executable, script, '--resume', '-o', out, '--device', '-1', *options.split(), '--seed', str(seed)]
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
     if done.returncode and not diverged:
@@ -94,7 +111,7 @@ def _run(script, table, name, flags, seed, columns):
             known.update({f'{key} {when}': value for key, value in entry.items()})
     seconds = known.get('elapsed_time last', 0)     # in training, that before a stop included
     numbers = {key: f'{known.get(key, float("nan")):.6g}' for key in columns}
-    append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': flags, 'seconds': f'{seconds:.0f}',
+    append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': options, 'seconds': f'{seconds:.0f}',
                     **numbers}])
     return f'{name} {seed}: {seconds:.0f} s, ' + ('diverged' if diverged else
                                                   ', '.join(f'{key} {value}' for key, value in numbers.items()))

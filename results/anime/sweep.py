@@ -3,13 +3,14 @@
     python results/anime/sweep.py faces                 all that is missing on the drawn faces, one run at a time
     python results/anime/sweep.py faces --jobs 2        two at a time
     python results/anime/sweep.py real                  the same on real images, a folder or zip that data/faces leads to
-    python results/anime/sweep.py faces --list          what is there and what is missing
+    python results/anime/sweep.py faces --list          what is there and what is missing (without a group: of all)
 
 Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
 finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. Two at a time
 are best with OMP_NUM_THREADS=1.
 """
 import pathlib
+import sys
 
 from lsgan.training.sweep import main
 
@@ -35,4 +36,4 @@ def runs(group):
 
 
 if __name__ == '__main__':
-    main(__doc__, SCRIPT, HERE, {group: list(runs(group)) for group in GROUPS}, COLUMNS)
+    sys.exit(main(__doc__, SCRIPT, HERE, {group: list(runs(group)) for group in GROUPS}, COLUMNS))

@@ -9,6 +9,7 @@ A run that was stopped goes on where it was; a finished one appends its row, wit
 result/sweep stays for pictures. Run it from a clean checkout.
 """
 import pathlib
+import sys
 
 from lsgan.training.sweep import main
 
@@ -46,4 +47,4 @@ RUNS = {
 if __name__ == '__main__':
     wanted = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds]
     wanted.sort(key=lambda run: (run[0] != 'default', run[2]))      # all of the default, then one seed of each, and so on
-    main(__doc__, SCRIPT, HERE, {'runs': wanted}, METRICS)
+    sys.exit(main(__doc__, SCRIPT, HERE, {'runs': wanted}, METRICS))

@@ -20,7 +20,6 @@ from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.figures import palette
 from lsgan.random import Latent, Stream
-from lsgan.training.devices import select_device
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
@@ -42,15 +41,14 @@ LOSSES = {
 def follow(name, seed, path, steps):
     """The rows of one D's training, a dict each."""
     loss, split, make_optimizer = LOSSES[name]
-    device = select_device('@numpy')
     np.random.seed(seed)        # D's initial weights draw from it
     folder = RunFolder(path, ROOT)
     made, generator = folder.experiment, folder.generator
     optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': make_optimizer().setup(made.discriminator)}
     if name == 'WGAN':
         optimizers['discriminator'].add_hook(ClipWeights(0.01))
-    latent = Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device))
-    batches = SampleIterator(made.data, BATCH, Stream(seed, 'data', device), 600)
+    latent = Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent'))
+    batches = SampleIterator(made.data, BATCH, Stream(seed, 'data'), 600)
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
     commit = surroundings()['git_commit']
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):

@@ -3,13 +3,15 @@
     python results/mnist/sweep.py map                   all that is missing of a group, one run at a time
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
-                                                        (the groups: default, map, plain, factors)
+                                                        (the groups, all where none is given: default, map,
+                                                        plain, factors)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
 """
 import itertools
 import pathlib
+import sys
 
 from lsgan.training.sweep import main
 
@@ -62,4 +64,4 @@ def runs(group):
 
 
 if __name__ == '__main__':
-    main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, COLUMNS)
+    sys.exit(main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, COLUMNS))

@@ -5,8 +5,8 @@
     python results/mnist/tune.py gan                    of the standard GAN
 
 Each loss has the settings of the default preset and nine others, drawn at random, on seed 100, all with 180,000 real images
-seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again. The rows `tune` are
-of a first round, of least squares with other settings to choose from.
+seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again. The rows `tune`
+are of a first round, of least squares with other settings to choose from.
 """
 import argparse
 import random

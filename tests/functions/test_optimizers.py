@@ -84,6 +84,14 @@ def test_hyperparameters_may_change_on_the_way(name, options):
         assert_equal_updates(pair, [number])
 
 
+def test_a_variant_of_adam_may_be_switched_off_on_the_way():
+    pair = make_pair('Adam', amsgrad=True)
+    assert_equal_updates(pair, range(3))
+    for optimizer in pair:
+        optimizer.amsgrad = False
+    assert_equal_updates(pair, range(3, 6))
+
+
 @both
 def test_hooks_of_the_optimizer_are_called(name):
     pair = make_pair(name)

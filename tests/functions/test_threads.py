@@ -95,6 +95,16 @@ def test_several_threads_may_limit_blas_at_once():
         assert blas_threads() == outside
 
 
+def test_work_does_not_wait_for_what_goes_on_in_the_background():
+    done = threading.Event()
+    with chainer.using_config('cpu_threads', 2):
+        slow = threads.background(lambda: done.wait(60))
+        threads.each(lambda _: None, range(4))
+        assert not slow.done()
+        done.set()
+        assert slow.result()
+
+
 def total_of_squares(count):
     with chainer.using_config('cpu_threads', count):
         return float(threads.total(lambda part: numpy.arange(*part, dtype=float) ** 2 @ numpy.ones(part[1] - part[0]), 100, 9))

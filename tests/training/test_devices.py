@@ -1,19 +1,21 @@
 import importlib.metadata
 import importlib.util
-import json
 
 import chainer
 import pytest
 from chainer.backends import cuda
+from running import settings_of
 
 from lsgan.errors import InputError
-from lsgan.training.devices import choose_device, select_device
+from lsgan.training.devices import select_device
 
 
 @pytest.fixture
 def cupy(monkeypatch):
     """CuPy for CUDA 12 seems to be installed, and Chainer to have found it usable; a device is what the test makes of it."""
-    def get_device(name):
+    def get_device(name, get=chainer.get_device):
+        if name == '@numpy':
+            return get(name)
         raise RuntimeError('cudaErrorNoDevice: no CUDA-capable device is detected\nand more')
 
     def version(name):
@@ -26,33 +28,42 @@ def cupy(monkeypatch):
     monkeypatch.setattr(chainer, 'get_device', get_device)
 
 
+def chosen():
+    device, why = select_device('auto')
+    return device.name, why
+
+
 def test_without_cupy_the_cpu_is_chosen_and_the_extra_named(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    assert choose_device() == ('@numpy', "CuPy is not installed, for an NVIDIA GPU: pip install 'lsgan[cuda13]'")
-    with pytest.raises(InputError, match='--device @cupy:0: CuPy is not installed.*the CPU is -1'):
+    assert chosen() == ('@numpy', "CuPy is not installed, for an NVIDIA GPU: pip install 'lsgan[cuda13]', "
+                                  'or uv run --extra cuda13')
+    with pytest.raises(InputError, match='--device @cupy:0: CuPy is not installed.*auto, or -1 for the CPU'):
         select_device('@cupy:0')
 
 
-def test_without_cudas_libraries_the_extra_of_the_cupy_that_is_there_is_named(cupy, monkeypatch):
+def test_without_cudas_libraries_the_reason_and_the_extra_of_the_cupy_that_is_there_are_named(cupy, monkeypatch):
     monkeypatch.setattr(cuda, 'available', False)
-    assert choose_device() == ('@numpy', "CuPy is installed but finds no CUDA libraries: pip install 'lsgan[cuda12]'")
+    monkeypatch.setattr(cuda, '_resolution_error', ImportError('no libcublas\nanywhere'), raising=False)
+    assert chosen() == ('@numpy', "CuPy is installed but finds no CUDA libraries (no libcublas): pip install 'lsgan[cuda12]', "
+                                  'or uv run --extra cuda12')
 
 
 def test_a_gpu_that_does_not_work_is_not_chosen_and_the_reason_told_in_a_line(cupy):
-    name, why = choose_device()
+    name, why = chosen()
     assert name == '@numpy' and 'no such GPU works (cudaErrorNoDevice' in why and '\n' not in why
     with pytest.raises(InputError, match='--device @cupy:0: .*cudaErrorNoDevice'):
         select_device('@cupy:0')
 
 
 def test_the_cpu_can_be_selected_and_an_unknown_device_is_refused():
-    assert select_device('@numpy').name == '@numpy'
-    with pytest.raises(InputError, match='--device tpu: '):
-        select_device('tpu')
+    device, why = select_device('@numpy')
+    assert (device.name, why) == ('@numpy', None)
+    with pytest.raises(InputError, match='--device @tpu:0: '):
+        select_device('@tpu:0')
 
 
 def test_a_run_says_what_it_chose_and_keeps_it(whole):
     folder, said = whole
-    name, why = choose_device()
+    name, why = chosen()
     assert f'device {name}: {why}' in said
-    assert json.loads((folder / 'config.json').read_text())['settings']['device'] == name
+    assert settings_of(folder)['device'] == name

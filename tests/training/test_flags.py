@@ -1,4 +1,6 @@
 """How settings follow from presets, flags and the run that is resumed."""
+import argparse
+
 import pytest
 
 from lsgan.errors import InputError
@@ -58,6 +60,9 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
 
 def test_a_device_has_one_name():
     assert [flags.device(text) for text in ('-1', '0', '@cupy:0', 'auto')] == ['@numpy', '@cupy:0', '@cupy:0', 'auto']
+    for wrong in 'tpu', '', 'AUTO':
+        with pytest.raises(argparse.ArgumentTypeError, match='is not auto, -1 or @numpy, 0 or @cupy:0'):
+            flags.device(wrong)
 
 
 def test_help_tells_every_preset():

@@ -47,17 +47,17 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
 
     def call(*flags):
         monkeypatch.setattr('sys.argv', ['sweep.py', *flags])
-        main('doc', pathlib.Path(script), tmp_path, groups, COLUMNS)
-        return capsys.readouterr().out.split('\n')
-    assert call('--list') == ['small.csv: 0 runs done, 2 missing', 'a 0', 'b 0', 'large.csv: 0 runs done, 2 missing', 'b 1',
-                              'c 1', '']
+        status = main('doc', pathlib.Path(script), tmp_path, groups, COLUMNS)
+        said = capsys.readouterr()
+        assert len(said.err.splitlines()) == bool(status)
+        return status, *said.out.splitlines()
+    assert call('--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0', 'large.csv: 0 runs done, 2 missing', 'b 1',
+                              'c 1')
     call('large', '--only', 'c')
     assert [row['name'] for row in rows(tmp_path / 'large.csv')] == ['c'] and not (tmp_path / 'small.csv').exists()
-    assert call('large', '--list') == ['large.csv: 1 runs done, 1 missing', 'b 1', '']
-    for wrong in 'huge', '--only=d':
-        with pytest.raises(SystemExit) as error:
-            call(wrong)
-        assert error.value.code == 2
+    assert call('large', '--list') == (0, 'large.csv: 1 runs done, 1 missing', 'b 1')
+    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--no-such-flag']:
+        assert call(*wrong) == (2,)
 
 
 def test_a_script_that_breaks_makes_no_row(script, tmp_path, capsys):
