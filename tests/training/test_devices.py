@@ -1,10 +1,11 @@
 import importlib.metadata
 import importlib.util
+import json
 
 import chainer
 import pytest
 from chainer.backends import cuda
-from running import settings_of
+from running import assert_one_line, settings_of, train
 
 from lsgan.errors import InputError
 from lsgan.training.devices import select_device
@@ -67,3 +68,11 @@ def test_a_run_says_what_it_chose_and_keeps_it(whole):
     name, why = chosen()
     assert f'device {name}: {why}' in said
     assert settings_of(folder)['device'] == name
+
+
+def test_a_run_that_began_on_a_device_that_is_gone_says_what_can_be_done(whole, tmp_path):
+    config = json.loads((whole[0] / 'config.json').read_text())
+    config['settings']['device'] = '@cupy:99'
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    for flags in [], ['-d', 'auto']:
+        assert_one_line(train('--resume', '-o', tmp_path, *flags), '@cupy:99', 'one that is resumed stays where it began')
