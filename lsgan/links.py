@@ -7,11 +7,6 @@ from lsgan.functions.normalization import SLOPES
 from lsgan.functions.perceptron import ACTIVATIONS
 
 
-def _require_known(activation):
-    if activation not in ACTIVATIONS:
-        raise KeyError(activation)
-
-
 class Convolution2D(L.Convolution2D):
     """`chainer.links.Convolution2D`."""
 
@@ -39,7 +34,7 @@ class Activation(chainer.Link):
 
     def __init__(self, name):
         super().__init__()
-        _require_known(name)
+        ACTIVATIONS[name]       # an unknown one is to be told here
         self.activation = name
 
     def forward(self, x):
@@ -57,14 +52,13 @@ class BatchNormalization(L.BatchNormalization):
 
     def __init__(self, size, activation=None, **kwargs):
         super().__init__(size, **kwargs)
-        if activation is not None:
-            _require_known(activation)
         # only piecewise linear ones are computed along with the normalisation
-        self.activation, self.then = (activation, None) if activation in SLOPES else (None, activation)
+        self.activation, then = (activation, None) if activation in SLOPES else (None, activation)
+        self.then = Activation(then) if then else None
 
     def forward(self, x):
         y = self._normalize(x)
-        return functions.activation(y, self.then) if self.then else y
+        return self.then(y) if self.then else y
 
     def _normalize(self, x):
         gamma = self._get_gamma()[0] if self.gamma is None else self.gamma

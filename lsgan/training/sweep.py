@@ -60,6 +60,13 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
             print(line, flush=True)
 
 
+def make_parser(doc):
+    """The parser of a script that makes runs, described by its docstring, with --jobs."""
+    parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='runs at a time (default: 1)')
+    return parser
+
+
 def main(doc, script, folder, groups, columns):
     """The command line of a folder's sweep.py.
 
@@ -72,16 +79,15 @@ def main(doc, script, folder, groups, columns):
     Returns:
         int: exit status, see `lsgan.training.run.guarded`.
     """
-    parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(doc)
     parser.add_argument('groups', nargs='*', metavar='GROUP', help=f'any of {", ".join(groups)} (default: all)')
     parser.add_argument('--only', action='append', metavar='NAME', help='only the runs of that name')
-    parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='runs at a time (default: 1)')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
 
     def act():
         args = parser.parse_args()
-        _require_known(args.groups, groups)
-        _require_known(args.only or [], {run[0] for runs in groups.values() for run in runs})
+        _require_among(groups, args.groups)
+        _require_among({run[0] for runs in groups.values() for run in runs}, args.only or [])
         for group in args.groups or groups:
             wanted = [run for run in groups[group] if not args.only or run[0] in args.only]
             sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
@@ -89,7 +95,7 @@ def main(doc, script, folder, groups, columns):
     return guarded(parser.prog, act)
 
 
-def _require_known(given, known):
+def _require_among(known, given):
     for name in given:
         if name not in known:
             raise InputError(f'{name}: there is none of that name; there are {", ".join(known)}')

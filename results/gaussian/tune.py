@@ -8,13 +8,14 @@ on seed 100, then the best four of them again on seeds 101 to 103. The best is t
 of equal ones that of the smallest mean distance. Trials see as many real examples as the default. Those that are there are not
 made again.
 """
-import argparse
 import random
 import statistics
+import sys
 
 from sweep import HERE, METRICS, SCRIPT
 
-from lsgan.training.sweep import rows, sweep
+from lsgan.training.run import guarded
+from lsgan.training.sweep import make_parser, rows, sweep
 
 TRIALS = HERE / 'trials.csv'
 DRAWN, FINAL_SEEDS = 25, (101, 102, 103)
@@ -47,18 +48,20 @@ def score(row):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('loss', choices=list(CHOICES))
-    parser.add_argument('--jobs', type=int, default=1, help='trials at a time (default: 1)')
-    args = parser.parse_args()
-    number = {flags: i for i, flags in enumerate(settings(args.loss))}
+    return guarded(parser.prog, lambda: tune(**vars(parser.parse_args())))
+
+
+def tune(loss, jobs):
+    number = {flags: i for i, flags in enumerate(settings(loss))}
 
     def trials():
         return [row for row in rows(TRIALS) if row['flags'] in number]
 
     def run(wanted):
-        wanted = [(f'tune {args.loss} {number[flags]}', flags, seed) for flags, seed in wanted]
-        sweep(SCRIPT, TRIALS, wanted, METRICS, args.jobs)
+        wanted = [(f'tune {loss} {number[flags]}', flags, seed) for flags, seed in wanted]
+        sweep(SCRIPT, TRIALS, wanted, METRICS, jobs)
 
     def rank(seeds):
         tried = {}
@@ -73,7 +76,8 @@ def main():
     run([(flags, seed) for seed in FINAL_SEEDS for flags, _ in rank((100,))[:4]])
     for flags, (points, distance) in rank(FINAL_SEEDS):
         print(f'{points:.3f}  {-distance:.3f}  {flags}')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

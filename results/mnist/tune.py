@@ -8,12 +8,13 @@ Each loss has the settings of the default preset and nine others, drawn at rando
 seen, 3 passes. The best is that of the smallest Fréchet distance. Trials that are there are not made again. The rows `tune`
 are of a first round, of least squares with other settings to choose from.
 """
-import argparse
 import random
+import sys
 
 from sweep import COLUMNS, HERE, SCRIPT
 
-from lsgan.training.sweep import rows, sweep
+from lsgan.training.run import guarded
+from lsgan.training.sweep import make_parser, rows, sweep
 
 TRIALS = HERE / 'trials.csv'
 DRAWN, SEED, LENGTH = 9, 100, '--epoch 3 --metric-interval 600 --sample-interval 1800 --snapshot-interval 600'
@@ -39,16 +40,19 @@ def settings(loss):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('loss', choices=list(CHOICES))
-    parser.add_argument('--jobs', type=int, default=1, help='trials at a time (default: 1)')
-    args = parser.parse_args()
-    flags = settings(args.loss)
-    sweep(SCRIPT, TRIALS, [(f'second {args.loss} {i}', each, SEED) for i, each in enumerate(flags)], COLUMNS, args.jobs)
+    return guarded(parser.prog, lambda: tune(**vars(parser.parse_args())))
+
+
+def tune(loss, jobs):
+    flags = settings(loss)
+    sweep(SCRIPT, TRIALS, [(f'second {loss} {i}', each, SEED) for i, each in enumerate(flags)], COLUMNS, jobs)
     made = [row for row in rows(TRIALS) if row['flags'] in flags]
     for row in sorted(made, key=lambda row: float(row['frechet_distance'])):
         print(row['frechet_distance'], row['classes_fair'], row['confident'], row['flags'], sep='  ')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
