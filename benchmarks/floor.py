@@ -1,6 +1,6 @@
 """Where the time of an update on the CPU goes, beside the least that its matrix products could take.
 
-    python benchmarks/floor.py                  of all convolutional networks of cpu.py
+    python benchmarks/floor.py                  of all convolutional networks of speed.py
     python benchmarks/floor.py dcgan28          of one
 
 The floor is the number of the products' operations over the rate of one large product on every thread at once. Times are means
@@ -13,8 +13,8 @@ import os
 import threading
 import time
 
-import cpu
 import numpy as np
+import speed
 
 from lsgan.functions import threads
 
@@ -78,9 +78,9 @@ def peak(count):
 
 
 def profile(case, count):
-    batch, _, shape, *_ = cpu.CASES[case]
+    batch, _, shape, *_ = speed.CASES[case]
     real = np.random.default_rng(0).uniform(-1, 1, (batch, *shape)).astype(np.float32)
-    update = cpu.fast(case, batch, real, count)
+    update = speed.fast(case, batch, real, count, '-1').update
     for _ in range(3):
         update()
     watch, own = Watch(), (np.dot, np.matmul, threads.each)
@@ -102,7 +102,7 @@ def profile(case, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cases = [case for case in cpu.CASES if case.startswith('dcgan')]
+    cases = [case for case in speed.CASES if case.startswith('dcgan')]
     parser.add_argument('networks', nargs='*', choices=[[], *cases], metavar='NETWORK',
                         help=f'any of {", ".join(cases)} (default: all)')
     parser.add_argument('--threads', type=int, default=os.cpu_count(), help='default: all cores')
