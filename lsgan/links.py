@@ -44,6 +44,9 @@ class Activation(chainer.Link):
 class BatchNormalization(L.BatchNormalization):
     """`chainer.links.BatchNormalization` and the activation after it.
 
+    With `chainer.using_config('batches', n)` the input is n batches of equal size, one after the other, and what comes out is
+    what it would be for each by itself.
+
     Args:
         size (int): channels.
         activation (str): as of `Activation`, or None.
@@ -66,4 +69,5 @@ class BatchNormalization(L.BatchNormalization):
         if not chainer.config.train:
             return functions.fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.activation, self.eps)
         running = (None, None) if chainer.config.in_recomputing else (self.avg_mean, self.avg_var)
-        return functions.batch_normalization(x, gamma, beta, self.activation, self.eps, *running, self.decay)
+        return functions.batch_normalization(x, gamma, beta, self.activation, self.eps, *running, self.decay,
+                                             chainer.config.batches)

@@ -2,6 +2,7 @@
 
 Every kernel treats the rows [first, last) of arrays (R, C), a row being one pixel of one image or one example.
 """
+import chainer
 import chainer.functions as F
 import numpy as np
 from chainer.utils import type_check
@@ -15,6 +16,8 @@ from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 # What a negative input is multiplied by: of no activation, ReLU and leaky ReLU
 SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': LEAK}
 PIECE = 1 << 18         # bytes of a part of the rows: many parts keep the threads equally busy
+# What `lsgan.links.BatchNormalization` gets may be several batches, one after the other, with statistics of their own
+chainer.global_config.batches = 1
 BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
 
 
@@ -116,14 +119,15 @@ def _images(rows, shape):
 
 class _BatchNormalization(Fused):
 
-    def __init__(self, activation, eps, running_mean, running_var, decay, fixed):
-        self.activation, self.eps, self.decay, self.fixed = activation, eps, decay, fixed
+    def __init__(self, activation, eps, running_mean, running_var, decay, batches, fixed):
+        self.activation, self.eps, self.decay, self.batches, self.fixed = activation, eps, decay, batches, fixed
         self.running_mean, self.running_var = running_mean, running_var
 
     def check_type_forward(self, in_types):
         x, gamma, beta = in_types
         type_check.expect(x.dtype.kind == 'f', gamma.dtype == x.dtype, beta.dtype == x.dtype,
-                          gamma.ndim == 1, beta.ndim == 1, gamma.shape[0] == x.shape[1], beta.shape[0] == x.shape[1])
+                          gamma.ndim == 1, beta.ndim == 1, gamma.shape[0] == x.shape[1], beta.shape[0] == x.shape[1],
+                          x.shape[0] % self.batches == 0)
 
     def serves(self, inputs):
         return on_cpu(inputs) and inputs[0].ndim in (2, 4) and inputs[1].ndim == 1
@@ -133,51 +137,68 @@ class _BatchNormalization(Fused):
         x, gamma, self.beta = inputs
         self.slope = x.dtype.type(SLOPES[self.activation])
         self.x = _rows(x)
-        self.parts = threads.parts(len(self.x), 1 + PIECE // self.x[0].nbytes, 1 + PIECE // 4 // self.x[0].nbytes)
+        self.rows = len(self.x) // self.batches
+        pieces = threads.parts(self.rows, 1 + PIECE // self.x[0].nbytes, 1 + PIECE // 4 // self.x[0].nbytes)
+        # each with its batch, the first of them first
+        self.parts = [(i, i * self.rows + first, i * self.rows + last) for i in range(self.batches) for first, last in pieces]
         if self.fixed:
-            mean, var = self.running_mean, self.running_var
+            mean, var = self.running_mean[None], self.running_var[None]
         else:
             mean, var = self._statistics()
-        self.mean = mean.astype(x.dtype)
+        self.mean = mean.astype(x.dtype)        # this and what follows from it: a row for each batch
         self.rounded = mean - self.mean
         self.inv_std = (1 / np.sqrt(var + self.eps)).astype(x.dtype)
         self.scale = gamma * self.inv_std
         y = np.empty_like(self.x)
-        threads.each(lambda part: _apply(self.x, self.mean, self.scale, self.beta, self.slope, *part, y), self.parts)
+        threads.each(lambda part: _apply(self.x, *self._known(part[0]), *part[1:], y), self.parts)
         return _images(y, x.shape),
 
+    def _known(self, batch):
+        return self.mean[batch], self.scale[batch], self.beta, self.slope
+
+    def _by_batch(self, of_parts):
+        return of_parts.reshape(self.batches, -1, of_parts.shape[1])
+
     def _statistics(self):
-        """Mean and variance over the batch, float64; the running ones follow them."""
-        R, C = self.x.shape
+        """Mean and variance of each batch, float64; the running ones follow them."""
+        R, C = self.rows, self.x.shape[1]
         mean, squares = np.empty((2, len(self.parts), C))
-        threads.each(lambda i: _moments(self.x, *self.parts[i], mean[i], squares[i]), range(len(self.parts)))
-        count = np.diff(self.parts)
-        total = (count * mean).sum(axis=0) / R
-        var = (squares + count * (mean - total) ** 2).sum(axis=0) / R
+        threads.each(lambda i: _moments(self.x, *self.parts[i][1:], mean[i], squares[i]), range(len(self.parts)))
+        mean, squares = self._by_batch(mean), self._by_batch(squares)
+        count = self._by_batch(np.array([[last - first] for _, first, last in self.parts]))
+        total = (count * mean).sum(axis=1) / R
+        var = (squares + count * (mean - total[:, None]) ** 2).sum(axis=1) / R
         if self.running_mean is not None:
-            self.running_mean *= self.decay
-            self.running_mean += (1 - self.decay) * total
-            self.running_var *= self.decay
-            self.running_var += (1 - self.decay) * R / max(R - 1, 1) * var
+            for i in range(self.batches):
+                self.running_mean *= self.decay
+                self.running_mean += (1 - self.decay) * total[i]
+                self.running_var *= self.decay
+                self.running_var += (1 - self.decay) * R / max(R - 1, 1) * var[i]
             self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
         return total, var
 
     def backward_arrays(self, indexes, inputs, gy):
         x, shape = self.x, inputs[0].shape
-        R, C = x.shape
         gy = _rows(gy)
-        known = self.mean, self.scale, self.beta, self.slope
-        parts_g, parts_gx = np.empty((2, len(self.parts), C))
-        threads.each(lambda i: _sums(x, gy, *known, *self.parts[i], parts_g[i], parts_gx[i]), range(len(self.parts)))
-        sum_g = parts_g.sum(axis=0)
-        sum_gx = parts_gx.sum(axis=0) - self.rounded * sum_g
-        gradients = {1: (sum_gx * self.inv_std).astype(x.dtype), 2: sum_g.astype(x.dtype)}
+        parts_g, parts_gx = np.empty((2, len(self.parts), x.shape[1]))
+
+        def add(i):
+            batch, *part = self.parts[i]
+            _sums(x, gy, *self._known(batch), *part, parts_g[i], parts_gx[i])
+        threads.each(add, range(len(self.parts)))
+        sum_g = self._by_batch(parts_g).sum(axis=1)
+        sum_gx = self._by_batch(parts_gx).sum(axis=1) - self.rounded * sum_g
+        gradients = {1: (sum_gx * self.inv_std).sum(axis=0).astype(x.dtype), 2: sum_g.sum(axis=0).astype(x.dtype)}
         if 0 in indexes:
-            share = 0 if self.fixed else self.scale / R
+            share = 0 if self.fixed else self.scale / self.rows
             constant = (share * sum_g).astype(x.dtype)
             linear = (share * self.inv_std ** 2 * sum_gx).astype(x.dtype)
             gx = np.empty_like(x)
-            threads.each(lambda part: _gradient(x, gy, *known, constant, linear, *part, gx), self.parts)
+
+            def subtract(part):
+                batch, *part = part
+                _gradient(x, gy, *self._known(batch), constant[batch], linear[batch], *part, gx)
+            threads.each(subtract, self.parts)
             gradients[0] = _images(gx, shape)
         return [gradients[i] for i in indexes]
 
@@ -186,12 +207,15 @@ class _BatchNormalization(Fused):
         if self.fixed:
             h = F.fixed_batch_normalization(x, gamma, beta, self.running_mean, self.running_var, self.eps, axis=axis)
         else:
-            h = F.batch_normalization(x, gamma, beta, eps=self.eps, running_mean=self.running_mean,
-                                      running_var=self.running_var, decay=self.decay, axis=axis)
+            parts = F.split_axis(x, self.batches, axis=0) if self.batches > 1 else [x]
+            parts = [F.batch_normalization(part, gamma, beta, eps=self.eps, running_mean=self.running_mean,
+                                           running_var=self.running_var, decay=self.decay, axis=axis) for part in parts]
+            h = F.concat(parts, axis=0) if self.batches > 1 else parts[0]
         return h if self.activation is None else ACTIVATIONS[self.activation][2](h)
 
 
-def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9):
+def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9,
+                        batches=1):
     """`chainer.functions.batch_normalization` over all axes but the second, and an activation.
 
     Args:
@@ -200,10 +224,11 @@ def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=
         activation (str): relu, leaky_relu (slope 0.2) or None.
         eps (float): added to the variance.
         running_mean, running_var: arrays (C,) that follow the batch's statistics, with memory `decay`; or None.
+        batches (int): x is so many batches of equal size, one after the other, each normalised by its own statistics.
     """
-    return _BatchNormalization(activation, eps, running_mean, running_var, decay, False).apply((x, gamma, beta))[0]
+    return _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False).apply((x, gamma, beta))[0]
 
 
 def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5):
     """`batch_normalization` with given statistics, as in test mode."""
-    return _BatchNormalization(activation, eps, mean, var, 0.0, True).apply((x, gamma, beta))[0]
+    return _BatchNormalization(activation, eps, mean, var, 0.0, 1, True).apply((x, gamma, beta))[0]

@@ -7,7 +7,7 @@ import chainer.functions as F
 import numpy
 from chainer import training
 
-from lsgan import random
+from lsgan import links, random
 
 
 @contextlib.contextmanager
@@ -182,10 +182,11 @@ class GANUpdater(training.updaters.StandardUpdater):
         seen = {'real': self._see(real), 'fake': self._see(fake)}
         reported = {'dis/loss': 0}
         for step in [{name: x} for name, x in seen.items()] if self.split else [seen]:
-            outputs = dict(zip(step, self._discriminate(list(step.values()))))
-            loss = self.loss.discriminator(**outputs)
-            self.discriminator.cleargrads()
-            loss.backward()
+            with chainer.using_config('batches', len(step) if self._joins() else 1):
+                outputs = dict(zip(step, self._discriminate(list(step.values()))))
+                loss = self.loss.discriminator(**outputs)
+                self.discriminator.cleargrads()
+                loss.backward()
             self.get_optimizer('discriminator').update()
             reported['dis/loss'] = reported['dis/loss'] + loss.array
             reported.update({f'dis/{name}': y.array.mean() for name, y in outputs.items()})
@@ -202,9 +203,14 @@ class GANUpdater(training.updaters.StandardUpdater):
     def _see(self, x):
         return self.noise(x) if self.noise else x
 
+    def _joins(self):
+        """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
+        norms = [link for link in self.discriminator.links() if hasattr(link, 'avg_mean')]
+        return chainer.config.fast and all(isinstance(link, links.BatchNormalization) for link in norms) or not norms
+
     def _discriminate(self, batches):
-        """D's outputs for each batch: in one pass, unless D normalises over a batch."""
-        if len(batches) == 1 or any(hasattr(link, 'avg_mean') for link in self.discriminator.links()):
+        """D's outputs for each batch."""
+        if len(batches) == 1 or not self._joins():
             return [self.discriminator(x) for x in batches]
         return F.split_axis(self.discriminator(self.generator.xp.concatenate(batches)), len(batches), axis=0)
 

@@ -113,6 +113,36 @@ def test_a_second_derivative_is_chainers(activation, train):
         numpy.testing.assert_allclose(a, b, rtol=1e-8)
 
 
+def two_batches(x, gamma, beta, mean, var, activation, train):
+    return functions.batch_normalization(x, gamma, beta, activation, 1e-3, mean, var, 0.7, batches=2)
+
+
+def one_by_one(x, gamma, beta, mean, var, activation, train):
+    return F.concat([chainers(part, gamma, beta, mean, var, activation, train) for part in F.split_axis(x, 2, axis=0)], axis=0)
+
+
+@every_activation
+@pytest.mark.parametrize('shape', [(8, 3), (100, 5), (6, 3, 5, 6), (4, 300, 1, 1), (2, 2, 9, 9), (4, 64, 40, 40)])
+@pytest.mark.parametrize('fast', [True, False])
+def test_batches_are_normalised_as_if_each_came_alone(activation, shape, fast):
+    inputs = arrays(shape)
+    with chainer.using_config('fast', fast):
+        found = results(two_batches, inputs, activation, True)
+    for a, b in zip(found, results(one_by_one, inputs, activation, True)):
+        numpy.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_a_second_derivative_of_batches_is_that_of_each():
+    x, gamma, beta, gy, mean, var = arrays((6, 4))
+    found = []
+    for function in two_batches, one_by_one:
+        x = chainer.Variable(chainer.as_array(x))
+        y = function(x, gamma, beta, mean.copy(), var.copy(), None, True)
+        gx, = chainer.grad([F.sum(gy * y ** 2)], [x], enable_double_backprop=True)
+        found.append(chainer.grad([F.sum(gx ** 2)], [x])[0].array)
+    numpy.testing.assert_allclose(*found, rtol=1e-8)
+
+
 @pytest.mark.parametrize('threads', [1, 2, 5])
 def test_any_number_of_threads_gives_the_same_bits_each_time(threads):
     inputs = arrays((8, 64, 40, 40), numpy.float32)
@@ -139,3 +169,5 @@ def test_arrays_that_do_not_fit_are_refused():
     for wrong in (x, gamma[1:], beta), (x, gamma, beta[1:]), (x, gamma.astype('f'), beta):
         with pytest.raises(InvalidType):
             functions.batch_normalization(*wrong)
+    with pytest.raises(InvalidType):
+        functions.batch_normalization(x, gamma, beta, batches=3)

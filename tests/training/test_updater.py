@@ -1,3 +1,4 @@
+import functools
 import io
 
 import chainer
@@ -7,7 +8,7 @@ import numpy
 import pytest
 from chainer import optimizers, serializers
 
-from lsgan import functions
+from lsgan import functions, links
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.datasets.mixture import GaussianMixture, ring
 from lsgan.losses import LeastSquares, NonSaturating, Wasserstein
@@ -338,6 +339,20 @@ def test_layers_that_look_across_a_batch_see_real_and_generated_points_apart(mak
     discriminator = chainer.Sequential(layer(2), seeing)
     make_updater(LeastSquares(), networks=(generator, discriminator)).update()
     assert [len(x) for x in seeing.seen] == [BATCH] * 3
+
+
+def test_our_normalisation_keeps_real_and_generated_points_apart_in_one_pass(make_updater, arrays_of):
+    updaters = []
+    for norm, passes in (links.BatchNormalization, [2 * BATCH, BATCH]), (L.BatchNormalization, [BATCH] * 3):
+        generator, seeing = make_networks(Seeing)
+        optimizer = functools.partial(functions.Adam, eps=1e-3)     # steps do not follow from rounding errors
+        updaters.append(make_updater(LeastSquares(), networks=(generator, chainer.Sequential(norm(2), seeing)), optimizer=optimizer))
+        for _ in range(3):
+            updaters[-1].update()
+        assert [len(x) for x in seeing.seen] == passes * 3
+    ours, theirs = (arrays_of(updater.discriminator) for updater in updaters)
+    for key in theirs:
+        numpy.testing.assert_allclose(ours[key], theirs[key], rtol=1e-4, atol=1e-5, err_msg=key)
 
 
 class Dropping(Perceptron):
