@@ -125,7 +125,8 @@ def _zip(path, mode):
     except OSError as error:
         raise InputError(f'--images {path}: {error.strerror}') from None
     except Exception:       # BadZipFile, and others where its directory is damaged
-        raise InputError(f'--images {path}: neither a folder nor a whole zip; unpack other archives first') from None
+        raise InputError(f'--images {path}: neither a folder nor a whole zip; of a single image give its folder, and unpack '
+                         'other archives first') from None
     entries = {entry.filename: entry for entry in opened.infolist() if not entry.is_dir() and not any(
         part.startswith(('.', '__MACOSX')) and part not in ('.', '..') for part in entry.filename.split('/'))}
     if any(entry.flag_bits & 1 for entry in entries.values()):

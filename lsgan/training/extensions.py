@@ -1,13 +1,15 @@
 """What watches a run: metrics, pictures, progress, snapshots. None of it draws from the streams that training uses."""
 import math
+import os
 import signal
 import sys
 import time
 
 import chainer
 import numpy
-from chainer import serializers, training
+from chainer import training
 
+from lsgan.npz import save_weights
 from lsgan.training import snapshot
 
 
@@ -123,7 +125,7 @@ class Snapshots(training.Extension):
                                    f'({type(link).__name__}{name})')
         # the snapshot last: a run that goes on from it has the generator's file already
         with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
-            serializers.save_npz(f, updater.sampler)
+            save_weights(f, updater.sampler)
         snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
         for pattern in ('snapshot_iter_{}', 'generator_iter_{}.npz'):
             for old in snapshot.numbered(trainer.out, pattern)[self.keep:]:
@@ -155,33 +157,35 @@ class Progress(training.Extension):
     def __init__(self, log, total, show, stream=None):
         self.log, self.total, self.show = log, total, show
         self.stream = stream or sys.stdout
-        self._bar, self._entries = None, 0
+        self._bar, self._start, self._known = None, None, {}
 
     def initialize(self, trainer):
-        self._start = time.monotonic(), trainer.updater.iteration
         self._entries = len(self.log.log)
-        if self.stream.isatty():
-            import tqdm
-            self._bar = tqdm.tqdm(total=self.total, initial=trainer.updater.iteration, file=self.stream, dynamic_ncols=True,
-                                  smoothing=0.05, mininterval=0.2, unit='up',
-                                  bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {rate_fmt}, '
-                                             '{remaining} left{postfix}')
 
     def __call__(self, trainer):
+        done = trainer.updater.iteration
+        if self._start is None:     # after the first update, which compiles and says so
+            self._start = time.monotonic(), done
+            if self.stream.isatty():
+                import tqdm
+                self._bar = tqdm.tqdm(total=self.total, initial=done, file=self.stream, dynamic_ncols=True, smoothing=0.05,
+                                      mininterval=0.2, unit='up', bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} '
+                                                                             '{rate_fmt}, {remaining} left{postfix}')
         if self._bar is not None:
-            self._bar.update(trainer.updater.iteration - self._bar.n)
+            self._bar.update(done - self._bar.n)
         if len(self.log.log) == self._entries:
             return
         self._entries = len(self.log.log)
         entry = self.log.log[-1]
-        numbers = ', '.join(f'{name} {entry[key]:.3g}' for key, name in self.show.items() if key in entry)
+        losses = [f'{key} {entry[key]:.3f}' for key in ('gen/loss', 'dis/loss') if key in entry]
+        new = {name: f'{name} {entry[key]:.3g}' for key, name in self.show.items() if key in entry}
         if self._bar is not None:
-            self._bar.set_postfix_str(numbers, refresh=False)
+            self._known.update(new)     # metrics are rarer than losses; the last ones stay in sight
+            self._bar.set_postfix_str(', '.join([*losses, *self._known.values()]), refresh=False)
             return
-        seconds, done = time.monotonic() - self._start[0], trainer.updater.iteration
-        left = (self.total - done) * seconds / max(1, done - self._start[1])
-        losses = ', '.join(f'{key} {entry[key]:.4f}' for key in ('gen/loss', 'dis/loss') if key in entry)
-        print(f'{done:>9,} of {self.total:,} updates, {left:.0f} s left: {losses}, {numbers}', file=self.stream, flush=True)
+        left = (self.total - done) * (time.monotonic() - self._start[0]) / max(1, done - self._start[1])
+        print(f'{done:>9,} of {self.total:,} updates, {left:.0f} s left: {", ".join([*losses, *new.values()])}',
+              file=self.stream, flush=True)
 
     def finalize(self):
         if self._bar is not None:
@@ -191,7 +195,9 @@ class Progress(training.Extension):
 class StopRequest:
     """A stop trigger: at a number of updates, or after the update during which SIGINT or SIGTERM came.
 
-    A second signal ends the program at once. Used as a context manager, it puts the old handlers back.
+    A later signal ends the program at once. What comes within a second of the first one is taken for the same: `timeout` and
+    Ctrl-C reach every process of a group, of which one, as `uv run` does, may pass it on. Used as a context manager, it puts
+    the old handlers back at the end, or, where a signal came, ignores all others: what is left to do takes no time.
     """
 
     def __init__(self, iterations):
@@ -207,8 +213,12 @@ class StopRequest:
 
     def __exit__(self, *_):
         for number, handler in self._old.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if self.signal is None else signal.SIG_IGN)
 
     def _on_signal(self, number, frame):
-        self.signal = number
-        signal.signal(number, signal.SIG_DFL)
+        if self.signal is None:
+            self.signal, self._since = number, time.monotonic()
+            os.write(2, b'\nstopping and saving; a second signal ends at once, without\n')    # print may have been interrupted
+        elif time.monotonic() - self._since > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

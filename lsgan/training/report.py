@@ -19,6 +19,8 @@ def read_log(folder):
         InputError: where there is none, or the file is no log.
     """
     path = folder / 'log'
+    if (folder / 'config.json').exists() and not path.exists():
+        raise InputError(f'{path}: no entry yet; the first one comes after --log-interval updates')
     log = snapshot.read_json(path)
     if not (isinstance(log, list)
             and all(isinstance(entry, dict) and isinstance(entry.get('iteration'), int) for entry in log)):

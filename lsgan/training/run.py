@@ -73,12 +73,12 @@ def _train(parser, build, given):
     state, settings, out = _start(parser, given)
     total = settings['epoch'] * settings['epoch_size']
     device, why = select_device(settings['device'])
-    if why:
-        print(f'device {device.name}: {why}')
     settings['device'] = device.name
     keep_freed_memory()
     numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
     made = build(settings)
+    if why:
+        print(f'device {device.name}: {why}')
     if settings['init_from'] and state is None:
         snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
     notes, data = made.prepare(), made.fingerprint()
@@ -99,7 +99,7 @@ def _train(parser, build, given):
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
-    go_on = f'to go on: {parser.prog} --resume -o {out}'
+    go_on = f'to go on: {"uv run " if "UV" in os.environ else ""}{parser.prog} --resume -o {out}'     # which uv run sets
     if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
@@ -257,7 +257,7 @@ def _describe(settings, out, device, done, total):
             print('warning: a == b asks D to give real and generated data the same value, so it learns nothing')
     print(f'{settings["experiment"]}: {loss}, preset {settings["preset"]}, seed {settings["seed"]}, {device}')
     if settings['loss'] == 'lsgan':
-        holds = 'hold' if targets.is_pearson else 'do not both hold'
-        what = 'G minimises a Pearson chi-square divergence' if targets.is_pearson else 'no Pearson chi-square divergence'
-        print(f'b - c = 1 and b - a = 2 {holds}: {what}')
-    print(f'updates {done:,} to {total:,}; run folder {out}', flush=True)
+        print('G minimises a Pearson chi-square divergence, for b - c = 1 and b - a = 2' if targets.is_pearson else
+              'G minimises no Pearson chi-square divergence, which would take b - c = 1 and b - a = 2 (--scheme pearson)')
+    updates = f'updates {done:,} to {total:,}' if done < total else f'all {total:,} updates are done already'
+    print(f'{updates}; run folder {out}', flush=True)

@@ -20,7 +20,7 @@ from lsgan import functions  # lsgan goes before chainer
 # isort: split
 import chainer
 import chainer.links as L
-from chainer import datasets, iterators, serializers, training
+from chainer import datasets, iterators, training
 from chainer.training import extensions
 
 from lsgan.datasets import mnist
@@ -29,6 +29,7 @@ from lsgan.errors import InputError
 from lsgan.metrics.classes import class_shares
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import WEIGHTS, Judge
+from lsgan.npz import save_weights
 from lsgan.training import run, snapshot
 
 BATCH, RATE, SHIFT = 100, 2e-3, 2       # images, of Adam at first, pixels either way
@@ -74,7 +75,7 @@ def main(args):
         features, probabilities = judge.look(scaled(data.test[:, None]))
         floor = frechet_distance(judge.look(scaled(data.train[:len(data.test), None]))[0], features)
     with snapshot.replacing(args.out) as f:
-        serializers.save_npz(f, judge)
+        save_weights(f, judge)
     print(f'{args.out}: {judge.count_params():,} weights, {args.out.stat().st_size / 1000:.0f} kB, {seconds:.0f} s')
     print(f'accuracy on the test images: {(probabilities.argmax(axis=1) == data.test_labels).mean():.2%}')
     print('shares of the classes there:', *(f'{share:.3f}' for share in class_shares(probabilities)))

@@ -345,8 +345,9 @@ def test_our_normalisation_keeps_real_and_generated_points_apart_in_one_pass(mak
     updaters = []
     for norm, passes in (links.BatchNormalization, [2 * BATCH, BATCH]), (L.BatchNormalization, [BATCH] * 3):
         generator, seeing = make_networks(Seeing)
+        networks = generator, chainer.Sequential(norm(2), seeing)
         optimizer = functools.partial(functions.Adam, eps=1e-3)     # steps do not follow from rounding errors
-        updaters.append(make_updater(LeastSquares(), networks=(generator, chainer.Sequential(norm(2), seeing)), optimizer=optimizer))
+        updaters.append(make_updater(LeastSquares(), networks=networks, optimizer=optimizer))
         for _ in range(3):
             updaters[-1].update()
         assert [len(x) for x in seeing.seen] == passes * 3
