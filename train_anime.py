@@ -85,8 +85,10 @@ def make_parser():
     flags.add_common(parser)
     data = parser.add_argument_group('data')
     data.add_argument('--images', type=flags.path, metavar='PATH',
-                      help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once)')
-    parser.setting('--size', type=side, group=data, metavar='PIXELS', help='side of the images, a multiple of 16, 32 to 256')
+                      help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once and '
+                           'kept in the cache)')
+    parser.setting('--size', type=side, group=data, metavar='PIXELS',
+                   help='side of the images, a multiple of 16, 32 to 256; smaller than a quarter of it they are left out')
     parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
                    help='train on each image and its mirror image')
     parser.setting('--background', type=colour, group=data, metavar='COLOUR', help='behind transparent parts')

@@ -129,8 +129,9 @@ def draw_all(args):
 def score(args):
     for folder in open_runs(args):
         folder.require_finite(folder.samples)
+        metrics = folder.experiment.evaluate(folder.samples)
         yield f'{folder.newest[0]}:'
-        yield from tell(folder.experiment.evaluate(folder.samples))
+        yield from tell(metrics)
 
 
 def export(args):

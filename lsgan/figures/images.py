@@ -34,7 +34,7 @@ def grid(file, images, title, columns=10, headings=()):
     tall, wide, _ = sheet.shape
     figure = Figure((wide / _DPI, tall / _DPI), dpi=_DPI)
     figure.figimage(sheet)
-    size = palette.TITLE * min(1, wide / (15 * max(1, len(title))))     # a long title still fits
+    size = palette.TITLE * min(1, wide / (17 * max(1, len(title))))     # a long title still fits
     figure.text(0.5, 1 - _TITLE / 2 / tall, title, fontsize=size, fontweight='bold', ha='center', va='center')
     size = min(palette.LABEL, 1.3 * step_x / max(map(len, headings), default=1))
     for i, heading in enumerate(headings):
