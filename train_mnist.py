@@ -36,12 +36,13 @@ PRESETS = {
         'network': 'conv', 'hidden_g': [128, 64], 'hidden_d': [32, 64, 128, 256], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
-        'optimizer': 'adam', 'lr_g': 4e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
-        'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
+        'optimizer': 'adam', 'lr_g': 4e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0,
+        'lr_steps': [[6, 0.5]], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.3, 'noise_end': 0.28, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 15, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 3}, ('network', 'mlp'): PERCEPTRONS},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 3, 'lr_decay': 0.5, 'lr_steps': []},
+                     ('network', 'mlp'): PERCEPTRONS},
     },
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, the numbers '
@@ -49,7 +50,8 @@ PRESETS = {
         'latent': 50, 'latent_distribution': 'uniform', 'init': 'normal', 'init_std': [0.001, 0.001],
         'network': 'mlp', 'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1,
-        'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 100, 'epoch': 1000, 'epoch_size': 500,
+        'beta2': 0.999, 'lr_decay': 0.0, 'lr_steps': [], 'noise': 0.0, 'average': 0.0,
+        'batchsize': 100, 'epoch': 1000, 'epoch_size': 500,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 200}, ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
@@ -57,7 +59,7 @@ PRESETS = {
         'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
         'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
-        'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
+        'lr_decay': 0.0, 'lr_steps': [], 'noise': 0.0, 'average': 0.0, 'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 20}, ('network', 'mlp'): PERCEPTRONS},
     },
 }

@@ -1,9 +1,10 @@
 #!/bin/sh
-# What a GPU has to show, in one go: the tests that need one, the speed beside PyTorch's, a short run of each script with its
-# pictures. All goes to a folder, and nothing that fails stops the rest.
+# What a GPU has to show, in one go: the tests that need one, the speed beside PyTorch's, a run of each script with its
+# pictures. All goes to a folder, and nothing that fails stops the rest. In the root of the repository, where lsgan, CuPy and,
+# for its rows, PyTorch are installed:
 #
 #     sh benchmarks/gpu.sh OUT
-#     sh benchmarks/gpu.sh OUT -1 --iterations 20         the same on the CPU, cut short, to see that it works
+#     sh benchmarks/gpu.sh OUT -1 --iterations 20         the same on the CPU, with short runs, to see that it works
 out=${1:?usage: sh benchmarks/gpu.sh OUT [DEVICE [FLAGS OF EVERY TRAINING SCRIPT]]}
 device=${2:-0}
 [ $# -ge 2 ] && shift 2 || shift 1

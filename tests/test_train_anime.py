@@ -86,7 +86,7 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, photogra
 
 
 @pytest.mark.parametrize('flags', [
-    ['--upsample', 'pixelshuffle', '--lr-decay', 0, '--lr-steps', 1, 0.5, 2, 0.1],
+    ['--upsample', 'pixelshuffle', '--lr-steps', 1, 0.5, 2, 0.1],
     ['--upsample', 'resize', '--loss', 'wgan', '--n-critic', 2, '--clip-gradient', 0.5],
     ['--loss', 'gan', '--noise', 0.3],
 ], ids=['pixelshuffle', 'wgan', 'gan'])
@@ -195,7 +195,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', photographs, '--hidden-g', 4, 4, 4, 4, 4, 4], ['--hidden-g', '6 times']),
         (['--images', photographs, '--lr-steps', 3], ['--lr-steps', 'pairs']),
         (['--images', photographs, '--lr-steps', 3, 0.5, 2, 0.1], ['--lr-steps', 'rising']),
-        (['--images', photographs, '--lr-steps', 3, 0.5], ['--lr-steps', '--lr-decay 0']),
+        (['--images', photographs, '--lr-steps', 3, 0.5, '--lr-decay', 0.5], ['--lr-steps', '--lr-decay']),
     ]:
         assert_one_line(train(*SMALL, *flags, '-o', tmp_path / 'run'), *words)
         assert not (tmp_path / 'run').exists()

@@ -55,6 +55,12 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+def test_noise_that_has_nothing_to_fall_to_stays(tmp_path):
+    for noise in '0', '0.01':       # the preset's ends at 0.02
+        assert train(*SHORT, '--noise', noise, '--iterations', 20, '-o', tmp_path / noise).returncode == 0
+    assert not same_arrays(*(tmp_path / noise / 'generator_iter_20.npz' for noise in ('0', '0.01')))
+
+
 @pytest.mark.parametrize('flags, words', [
     (['--batchsize', '0'], ['--batchsize', "'0'"]),
     (['--lr-g', 'fast'], ['--lr-g', "'fast'"]),
@@ -65,7 +71,6 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     (['--scheme', 'pearson', '--abc', '0', '1', '1'], ['--abc', '--scheme']),
     (['--device', '7'], ['--device', '7']),
     (['--device', 'tpu'], ['--device', 'tpu']),
-    (['--noise', '0.01'], ['--noise 0.01', '--noise-end 0.02']),
     (['--loss', 'wgan', '--beta1', '0.9'], ['--beta1', 'adam']),
     (['--clip', '0.1'], ['--clip', 'wgan']),
     (['--noise', '0', '--noise-end', '0.1'], ['--noise-end']),

@@ -16,9 +16,9 @@ from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 # What a negative input is multiplied by: of no activation, ReLU and leaky ReLU
 SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': LEAK}
 PIECE = 1 << 18         # bytes of a part of the rows: many parts keep the threads equally busy
+BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
 # What `lsgan.links.BatchNormalization` gets may be several batches, one after the other, with statistics of their own
 chainer.global_config.batches = 1
-BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
 
 
 @kernel
@@ -225,6 +225,9 @@ def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=
         eps (float): added to the variance.
         running_mean, running_var: arrays (C,) that follow the batch's statistics, with memory `decay`; or None.
         batches (int): x is so many batches of equal size, one after the other, each normalised by its own statistics.
+
+    Raises:
+        chainer.utils.type_check.InvalidType: where the shapes do not fit, or B is no multiple of `batches`.
     """
     return _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False).apply((x, gamma, beta))[0]
 

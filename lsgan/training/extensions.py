@@ -1,4 +1,5 @@
 """What watches a run: metrics, pictures, progress, snapshots. None of it draws from the streams that training uses."""
+import contextlib
 import math
 import os
 import signal
@@ -183,9 +184,10 @@ class Progress(training.Extension):
             self._known.update(new)     # metrics are rarer than losses; the last ones stay in sight
             self._bar.set_postfix_str(', '.join([*losses, *self._known.values()]), refresh=False)
             return
-        left = (self.total - done) * (time.monotonic() - self._start[0]) / max(1, done - self._start[1])
-        print(f'{done:>9,} of {self.total:,} updates, {left:.0f} s left: {", ".join([*losses, *new.values()])}',
-              file=self.stream, flush=True)
+        begin, first = self._start
+        left = f', {(self.total - done) * (time.monotonic() - begin) / (done - first):.0f} s left' if done > first else ''
+        print(f'{done:>9,} of {self.total:,} updates{left}: {", ".join([*losses, *new.values()])}', file=self.stream,
+              flush=True)
 
     def finalize(self):
         if self._bar is not None:
@@ -218,7 +220,8 @@ class StopRequest:
     def _on_signal(self, number, frame):
         if self.signal is None:
             self.signal, self._since = number, time.monotonic()
-            os.write(2, b'\nstopping and saving; a second signal ends at once, without\n')    # print may have been interrupted
+            with contextlib.suppress(OSError):      # nobody may read it any more; print may just have been interrupted
+                os.write(2, b'\nstopping and saving; a second signal ends at once, without\n')
         elif time.monotonic() - self._since > 1:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

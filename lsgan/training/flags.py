@@ -143,7 +143,7 @@ def add_common(parser):
     setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--lr-steps', type=not_negative, nargs='+', action=Steps, group=optimizer, metavar='EPOCH SHARE',
-            help="from that epoch on the learning rates are that share of their first values, with --lr-decay 0; "
+            help="from that epoch on the learning rates are that share of their first values; instead of --lr-decay; "
                  "50 0.5 100 0.1 150 0.05 200 0.01 is what the blog post's code for anime faces had and did not call")
     setting('--clip-gradient', type=not_negative, group=optimizer, metavar='NORM',
             help="scale each network's whole gradient down to this norm where it is longer; 0 does not")
@@ -152,7 +152,7 @@ def add_common(parser):
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
             help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
-            help='to which the instance noise falls geometrically, and there ends')
+            help='to which the instance noise falls geometrically, and there ends; noise that is not above it stays as it is')
     setting('--noise-share', type=share, group=optimizer, metavar='SHARE',
             help='share of the run over which the instance noise falls')
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
@@ -187,6 +187,9 @@ def resolve(experiment, given, presets, saved=None):
     for (setting, value), variant in variants.items():
         if settings[setting] == value:
             settings.update({**variant, **given})
+    for one, other, none in ('lr_steps', 'lr_decay', 0.0), ('lr_decay', 'lr_steps', []):
+        if one in given and other not in given:     # what is given stands instead of the preset's
+            settings[other] = none
     if 'metric_interval' not in given:      # metrics stand in log entries
         settings['metric_interval'] = -(-settings['metric_interval'] // settings['log_interval']) * settings['log_interval']
     settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
@@ -200,13 +203,10 @@ def resolve(experiment, given, presets, saved=None):
     if settings['metric_interval'] % settings['log_interval']:
         raise InputError(f'--metric-interval {settings["metric_interval"]} must be a multiple of --log-interval '
                          f'{settings["log_interval"]}: metrics stand in log entries')
-    if given.get('lr_steps') and settings['lr_decay']:
-        raise InputError(f'--lr-steps and --lr-decay {settings["lr_decay"]} both set the learning rates: add --lr-decay 0')
+    if settings['lr_steps'] and settings['lr_decay']:
+        raise InputError('--lr-steps and --lr-decay both set the learning rates: leave one of them out')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both give the targets: leave one of them out')
-    if 0 < settings['noise'] <= settings['noise_end']:
-        raise InputError(f'--noise {settings["noise"]} cannot fall to --noise-end {settings["noise_end"]}: '
-                         'give a smaller end, or --noise 0 for none')
     return settings
 
 
@@ -231,7 +231,7 @@ def _show(value):
         return 'none'
     if isinstance(value, bool):
         return 'on' if value else 'off'
-    return ' '.join(map(str, value)) if isinstance(value, list) else value
+    return ' '.join(map(str, map(_show, value))) if isinstance(value, list) else value
 
 
 def device(text):

@@ -123,12 +123,12 @@ def _run(trainer, start):
     # after an early stop, too: a run that goes on from here is the run that never stopped
     if updater.iteration > start and updater.iteration % snapshots.settings['snapshot_interval']:
         snapshots(trainer)
-    if stop.signal is not None:
+    if stop.signal:
         return None
     path = pathlib.Path(trainer.out, 'metrics.json')
     if not path.exists() or snapshot.read_json(path).get('iteration') != updater.iteration:
         trainer.get_extension('metrics').measure(trainer)
-    return snapshot.read_json(path)
+    return None if stop.signal else snapshot.read_json(path)
 
 
 def _start(parser, given):
@@ -208,7 +208,8 @@ def _assemble(made, settings, out, device, total, stop):
         optimizers, make_loss(settings),
         Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
         settings['n_critic'],
-        InstanceNoise(settings['noise'], settings['noise_end'], Stream(seed, 'noise', device)) if settings['noise'] else None,
+        InstanceNoise(settings['noise'], settings['noise_end'] * _falls(settings), Stream(seed, 'noise', device))
+        if settings['noise'] else None,
         Average(made.generator, settings['average']) if settings['average'] else None,
         settings['split_discriminator_update'])
 
@@ -231,6 +232,10 @@ def _assemble(made, settings, out, device, total, stop):
     return trainer
 
 
+def _falls(settings):
+    return settings['noise_end'] < settings['noise']
+
+
 def _add_schedules(trainer, settings, total):
     updater = trainer.updater
     _, attribute = flags.OPTIMIZERS[settings['optimizer']]
@@ -242,7 +247,7 @@ def _add_schedules(trainer, settings, total):
             span = round((1 - settings['lr_decay']) * total), total
             trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
                            name='lr_' + name)
-    if settings['noise']:
+    if settings['noise'] and _falls(settings):
         fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * total))
         trainer.extend(chainer_extensions.ExponentialShift('sigma', fall, settings['noise'], settings['noise_end'],
                                                            updater.noise), name='noise', trigger=(1, 'iteration'))
@@ -259,5 +264,5 @@ def _describe(settings, out, device, done, total):
     if settings['loss'] == 'lsgan':
         print('G minimises a Pearson chi-square divergence, for b - c = 1 and b - a = 2' if targets.is_pearson else
               'G minimises no Pearson chi-square divergence, which would take b - c = 1 and b - a = 2 (--scheme pearson)')
-    updates = f'updates {done:,} to {total:,}' if done < total else f'all {total:,} updates are done already'
+    updates = f'updates {done:,} to {total:,}' if done < total else f'{done:,} updates are done already'
     print(f'{updates}; run folder {out}', flush=True)

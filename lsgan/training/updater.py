@@ -182,10 +182,12 @@ class GANUpdater(training.updaters.StandardUpdater):
         seen = {'real': self._see(real), 'fake': self._see(fake)}
         reported = {'dis/loss': 0}
         for step in [{name: x} for name, x in seen.items()] if self.split else [seen]:
-            with chainer.using_config('batches', len(step) if self._joins() else 1):
+            batches = len(step) if self._joins() else 1
+            with chainer.using_config('batches', batches):
                 outputs = dict(zip(step, self._discriminate(list(step.values()))))
-                loss = self.loss.discriminator(**outputs)
-                self.discriminator.cleargrads()
+            loss = self.loss.discriminator(**outputs)
+            self.discriminator.cleargrads()
+            with chainer.using_config('batches', batches):      # what was forgotten is computed again
                 loss.backward()
             self.get_optimizer('discriminator').update()
             reported['dis/loss'] = reported['dis/loss'] + loss.array
@@ -206,11 +208,12 @@ class GANUpdater(training.updaters.StandardUpdater):
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
         norms = [link for link in self.discriminator.links() if hasattr(link, 'avg_mean')]
+        # Chainer's own functions would have to split and join at each layer
         return chainer.config.fast and all(isinstance(link, links.BatchNormalization) for link in norms) or not norms
 
     def _discriminate(self, batches):
         """D's outputs for each batch."""
-        if len(batches) == 1 or not self._joins():
+        if len(batches) == 1 or chainer.config.batches == 1:
             return [self.discriminator(x) for x in batches]
         return F.split_axis(self.discriminator(self.generator.xp.concatenate(batches)), len(batches), axis=0)
 

@@ -17,7 +17,7 @@ from lsgan.training.sweep import append
 
 MEASURED = 'iteration', 'frechet_distance', 'classes_fair', 'confident', 'dis/loss', 'gen/loss'
 # flags that are not settings, or have a column of their own, and whether something follows them
-OMITTED = {'--seed': 1, '--device': 1, '-o': 1, '--out': 1, '-r': 0, '--resume': 0}
+OMITTED = {'--seed': 1, '-d': 1, '--device': 1, '-g': 1, '--gpu': 1, '-o': 1, '--out': 1, '-r': 0, '--resume': 0}
 
 
 def evaluations(folder):
@@ -41,7 +41,8 @@ def main():
 
     def act():
         for rows in [list(evaluations(folder)) for folder in parser.parse_args().runs]:
-            append(HERE / 'search.csv', rows)
+            if rows:
+                append(HERE / 'search.csv', rows)
         return 0
     return guarded(parser.prog, act)
 

@@ -8,7 +8,7 @@ from lsgan.training import flags
 
 COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
           'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'snapshot_interval': 5, 'keep': 3,
-          'log_interval': 10, 'metric_interval': 40}
+          'log_interval': 10, 'metric_interval': 40, 'lr_decay': 0.0, 'lr_steps': [[6, 0.5]]}
 PRESETS = {
     'default': {'about': 'ours', **COMMON, 'data': 'ring', 'modes': 8,
                 'variants': {('loss', 'gan'): {'lr_g': 7.0}, ('data', 'grid'): {'modes': 5}}},
@@ -31,6 +31,16 @@ def test_a_presets_variants_for_a_setting_stand_in_for_all_of_the_defaults():
     assert resolve({'loss': 'gan'})['lr_g'] == 7.0
     assert resolve({'loss': 'gan', 'preset': 'other'})['lr_g'] == 2.0
     assert resolve({'data': 'grid', 'preset': 'other'})['modes'] == 5
+
+
+def test_steps_and_decay_of_the_rates_stand_in_for_each_other():
+    def rates(**given):
+        return [resolve(given)[name] for name in ('lr_decay', 'lr_steps')]
+    assert rates() == [0.0, [[6, 0.5]]]
+    assert rates(lr_decay=0.3) == [0.3, []]
+    assert rates(lr_steps=[[2, 0.1]], preset='other') == [0.0, [[2, 0.1]]]
+    with pytest.raises(InputError, match='--lr-steps and --lr-decay'):
+        rates(lr_decay=0.3, lr_steps=[[2, 0.1]])
 
 
 def test_targets_follow_from_the_scheme_and_name_it():
