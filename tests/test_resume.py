@@ -59,7 +59,7 @@ def test_resuming_from_a_named_snapshot(whole, tmp_path):
 
 def test_resuming_another_folder_continues_its_newest_snapshot(whole, tmp_path):
     result = train('--resume', whole[0], '-o', tmp_path / 'run')
-    assert result.returncode == 0 and 'all 180 updates are done already' in result.stdout
+    assert result.returncode == 0 and '180 updates are done already' in result.stdout
     assert json.loads((tmp_path / 'run' / 'metrics.json').read_text())['iteration'] == 180
     assert (tmp_path / 'run' / 'figures' / 'scatter.png').exists()
 
