@@ -38,10 +38,10 @@ PRESETS = {
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 4e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0,
         'lr_steps': [[6, 0.5]], 'clip_gradient': 0.0, 'init_from': None,
-        'gradient_norms': False, 'noise': 0.3, 'noise_end': 0.28, 'noise_share': 1.0, 'average': 0.999,
-        'batchsize': 100, 'epoch': 15, 'epoch_size': 600,
+        'gradient_norms': False, 'noise': 0.5, 'noise_end': 0.5, 'noise_share': 1.0, 'average': 0.999,
+        'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 3, 'lr_decay': 0.5, 'lr_steps': []},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 4, 'lr_decay': 0.5, 'lr_steps': []},
                      ('network', 'mlp'): PERCEPTRONS},
     },
     'blog': {

@@ -109,7 +109,7 @@ def test_generator_weights_load_in_stock_chainer(data, tmp_path):
 
 
 @pytest.mark.parametrize('preset, average, batchsize, examples', [
-    ('default', 0.999, 100, 9_000 * 100), ('blog', 0, 100, 500_000 * 100), ('pfnet', 0, 64, 93_800 * 64)])
+    ('default', 0.999, 100, 12_000 * 100), ('blog', 0, 100, 500_000 * 100), ('pfnet', 0, 64, 93_800 * 64)])
 @pytest.mark.parametrize('loss', ['lsgan', 'wgan', 'gan'])
 def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(preset, average, batchsize, examples, loss, data,
                                                                             tmp_path):

@@ -29,8 +29,8 @@ SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sampl
 PASSES = '--preset blog --epoch 30 --epoch-size 600 --metric-interval 6000 --sample-interval 6000 --snapshot-interval 6000'
 # group: name: (flags, seeds); all runs of one seed come before those of the next
 GROUPS = {
-    # what somebody gets who gives no flags
-    'default': {'default': ('', range(5))},
+    # what somebody gets who gives no flags, and what they got before
+    'default': {'default': ('', range(5)), 'less noise': ('--noise 0.3 --noise-end 0.28 --epoch 15', range(5))},
     # the initial scale of G and of D, 2,400 updates of the blog's perceptrons
     'map': {f'map {scheme} {optimizer} {g} {d}':
             (f'{SHORT} --scheme {scheme} --optimizer {optimizer} --init-std {g} {d}', THREE)
