@@ -88,6 +88,8 @@ def draw_arithmetic(args):
 def draw_curves(args):
     folders = open_runs(args)
     if len(folders) == 1:
+        if args.labels:
+            raise InputError('--labels: for the curves of several runs; leave it out')
         picture = functools.partial(report.draw_log, folder=folders[0].path, settings=folders[0].settings)
         yield report.draw(out_path(args, 'figures/curves.png'), picture)
     else:

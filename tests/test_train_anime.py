@@ -192,6 +192,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', ''], ['empty']),
         (['--images', photographs, '--size', 40], ["'40'", 'multiple of 16']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
+        (['--background', 'red'], ['--background', '--images']),
         (['--images', photographs, '--hidden-g', 4, 4, 4, 4, 4, 4], ['--hidden-g', '6 times']),
         (['--images', photographs, '--lr-steps', 3], ['--lr-steps', 'pairs']),
         (['--images', photographs, '--lr-steps', 3, 0.5, 2, 0.1], ['--lr-steps', 'rising']),

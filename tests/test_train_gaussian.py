@@ -6,10 +6,17 @@ import sys
 import termios
 import time
 
+import chainer
 import numpy as np
 import pytest
+from chainer import optimizers
 from PIL import Image
 from running import SCRIPT, SHORT, arrays, assert_one_line, same_arrays, start, train
+
+from lsgan import losses
+from lsgan.datasets.iterator import SampleIterator
+from lsgan.random import Latent, Stream
+from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
 
 
 def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(whole):
@@ -33,7 +40,6 @@ def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(whole):
 
 
 def test_generator_weights_load_in_stock_chainer(whole):
-    import chainer
     import chainer.links as L
     folder, _ = whole
     stock = chainer.ChainList(L.Linear(8, 16), L.Linear(16, 2))
@@ -74,6 +80,7 @@ def test_noise_that_has_nothing_to_fall_to_stays(tmp_path):
     (['--loss', 'wgan', '--beta1', '0.9'], ['--beta1', 'adam']),
     (['--clip', '0.1'], ['--clip', 'wgan']),
     (['--noise', '0', '--noise-end', '0.1'], ['--noise-end']),
+    (['--noise', '0.01', '--noise-share', '0.5'], ['--noise-share', '--noise-end']),
     (['--seed', '4294967296'], ['--seed']),
     (['--radius', '1e200'], ['--radius']),
     (['--no-such-flag'], ['--no-such-flag', '--help']),
@@ -160,3 +167,50 @@ def test_help_teaches():
     for flag in '--preset', '--abc', '--resume', '--iterations', '--noise', '--average', '--keep', '--seed':
         assert flag in text
     assert text.count('(default:') > 25
+
+
+TUNED = ['--noise', 0, '--average', 0, '--lr-decay', 0, '--lr-g', 0.002, '--lr-d', 0.003]
+
+
+@pytest.mark.parametrize('flags, loss, make, options, clip', [
+    ([*TUNED, '--abc', -0.5, 1.5, 0.25, '--beta1', 0.3, '--beta2', 0.9], losses.LeastSquares(-0.5, 1.5, 0.25),
+     lambda rate: optimizers.Adam(rate, 0.3, 0.9), {}, None),
+    ([*TUNED, '--scheme', 'pearson', '--optimizer', 'sgd', '--split-discriminator-update'],
+     losses.LeastSquares(-1, 1, 0), optimizers.SGD, {'split': True}, None),
+    ([*TUNED, '--loss', 'gan', '--optimizer', 'rmsprop'], losses.LOSSES['gan'](), optimizers.RMSprop, {}, None),
+    ([*TUNED, '--loss', 'wgan', '--n-critic', 2, '--clip', 0.02], losses.Wasserstein(), optimizers.RMSprop, {'n_critic': 2},
+     0.02),
+    (['--noise', 0.2, '--noise-end', 0.1, '--noise-share', 0.55, '--average', 0.8, '--lr-decay', 0.5, '--optimizer', 'sgd',
+      '--lr-g', 0.002, '--lr-d', 0.003], losses.LeastSquares(), optimizers.SGD,
+     {'noise': [0.2 * 0.5 ** (i / 4.4) for i in range(5)] + [0] * 3, 'rates': [1, 1, 1, 1, 1, 0.75, 0.5, 0.25],
+      'average': 0.8}, None),
+], ids=['adam', 'split', 'gan', 'wgan', 'schedules'])
+def test_flags_do_what_they_say(flags, loss, make, options, clip, tmp_path, monkeypatch):
+    """A run of 8 updates is that of an updater put together here, from the pieces that the flags name."""
+    short = ['--epoch', 1, '--epoch-size', 8, '--batchsize', 20, '--hidden-g', 16, '--hidden-d', 16, '--latent', 8]
+    result = train(*flags, *short, '-o', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import train_gaussian
+    np.random.seed(0)
+    made = train_gaussian.build(json.loads((tmp_path / 'run' / 'config.json').read_text())['settings'])
+    both = {'generator': make(0.002).setup(made.generator), 'discriminator': make(0.003).setup(made.discriminator)}
+    if clip:
+        both['discriminator'].add_hook(ClipWeights(clip))
+    cpu = chainer.get_device('@numpy')
+    n, noise = options.get('n_critic', 1), options.get('noise', [0] * 8)
+    instance = InstanceNoise(0.2, 0.0, Stream(0, 'noise', cpu)) if any(noise) else None
+    average = Average(made.generator, options['average']) if 'average' in options else None
+    updater = GANUpdater(SampleIterator(made.data, 20, Stream(0, 'data', cpu), 8 * n), both, loss,
+                         Latent(8, 'normal', Stream(0, 'latent', cpu)), n, instance, average, options.get('split', False))
+    for sigma, share in zip(noise, options.get('rates', [1] * 8)):
+        if instance:
+            instance.sigma = sigma
+        if 'rates' in options:
+            both['generator'].lr, both['discriminator'].lr = 0.002 * share, 0.003 * share
+        updater.update()
+    ours, theirs = chainer.serializers.DictionarySerializer(), arrays(tmp_path / 'run' / 'generator_iter_8.npz')
+    updater.sampler.serialize(ours)
+    assert ours.target.keys() == theirs.keys()
+    for name, array in ours.target.items():
+        np.testing.assert_allclose(theirs[name], array, rtol=1e-6, atol=1e-8)

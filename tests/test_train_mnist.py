@@ -2,6 +2,7 @@
 import functools
 import json
 import os
+import shutil
 
 import chainer
 import chainer.links as L
@@ -53,6 +54,18 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, data, tm
     folder = tmp_path / 'run'
     assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
     assert train('--resume', folder, cwd=tmp_path).returncode == 0
+    assert_same_run(run[0], folder, 18)
+
+
+def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, data, tmp_path):
+    here, there, folder = tmp_path / 'here', tmp_path / 'there', tmp_path / 'run'
+    shutil.copytree(data, here)
+    assert train(*SHORT, '--data', here, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
+    here.rename(there)
+    assert_one_line(train('--resume', folder), str(here))
+    write_images(here, train=61)
+    assert_one_line(train('--resume', folder, '--data', here), 'cannot resume', 'training data')
+    assert train('--resume', folder, '--data', there).returncode == 0
     assert_same_run(run[0], folder, 18)
 
 

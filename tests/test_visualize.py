@@ -197,6 +197,7 @@ def test_several_runs_on_one_sheet_and_in_one_set_of_curves(run, tmp_path, visua
     assert_drawn(visualize('curves', run, other, '--labels', 'one', 'two', '-o', named), named)
     assert (pixels(named) != pixels(run / 'figures' / 'curves_compared.png')).any()
     assert_one_line(visualize('compare', run, other, '--labels', 'one'), '--labels', '2')
+    assert_one_line(visualize('curves', run, '--labels', 'one'), '--labels')
 
 
 @pytest.mark.parametrize('suffix, form', [('.webp', 'WEBP'), ('.png', 'PNG')])

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import time
 
@@ -31,7 +30,7 @@ def folder(name):
     return pathlib.Path(base, 'lsgan', name)
 
 
-def images(key, shape, items, make, title, stream=None):
+def images(key, shape, items, make, title):
     """The images made of some items, from the cache where they were made before.
 
     They are made by a thread for each core and written aside, so that a killed process leaves nothing that looks whole.
@@ -41,8 +40,7 @@ def images(key, shape, items, make, title, stream=None):
         shape (tuple of int): of an image.
         items (sequence): what `make` takes, one for each image.
         make (callable): from an item to a uint8 array of that shape; raises `Skipped` for an item that has none.
-        title (str): what the progress bar says.
-        stream: a text file for the bar, which only a terminal shows (default: standard error).
+        title (str): what the progress bar says, on standard error where that is a terminal.
 
     Returns:
         tuple: uint8 array (N, *shape), read-only and mapped into memory; and a list of (index of an item, reason), those
@@ -53,7 +51,7 @@ def images(key, shape, items, make, title, stream=None):
     """
     place = folder('images') / hashlib.sha256(json.dumps([key, shape]).encode()).hexdigest()[:32]
     try:
-        return _read(place, shape, len(items)) or _make(place, shape, items, make, title, stream or sys.stderr)
+        return _read(place, shape, len(items)) or _make(place, shape, items, make, title)
     except OSError as error:
         raise InputError(f'{place.parent}: {error.strerror}; images are kept there once they are made: make room, or let '
                          '$XDG_CACHE_HOME name another folder') from None
@@ -69,12 +67,12 @@ def _read(place, shape, n):
     return None if any(reason.startswith(UNREADABLE) for _, reason in skipped) else (made, skipped)
 
 
-def _make(place, shape, items, make, title, stream):
+def _make(place, shape, items, make, title):
     place.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(place.parent)
     aside = pathlib.Path(tempfile.mkdtemp(prefix='.partial-', dir=place.parent))
     try:
-        skipped = _fill(aside, items, make, title, stream)
+        skipped = _fill(aside, items, make, title)
         if len(skipped) == len(items):
             return numpy.empty((0, *shape), numpy.uint8), skipped
         made = numpy.memmap(aside / 'images', numpy.uint8, 'r')     # mapped, it stays even where the file is replaced
@@ -98,7 +96,7 @@ def _remove_leftovers(place):
                 shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fill(aside, items, make, title, stream):
+def _fill(aside, items, make, title):
     """Writes the files of a set; the list of those skipped."""
     def attempt(item):
         try:
@@ -109,8 +107,8 @@ def _fill(aside, items, make, title, stream):
     skipped = []
     pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else None)
     try:
-        with open(aside / 'images', 'wb') as file, tqdm.tqdm(total=len(items), desc=title, unit='', file=stream, delay=0.5,
-                                                            disable=not stream.isatty()) as bar:
+        with open(aside / 'images', 'wb') as file, tqdm.tqdm(total=len(items), desc=title, unit='', delay=0.5,
+                                                            disable=None) as bar:
             for first in range(0, len(items), _AT_ONCE):
                 for number, made in enumerate(pool.map(attempt, items[first:first + _AT_ONCE]), first):
                     if isinstance(made, str):

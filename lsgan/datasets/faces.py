@@ -43,13 +43,12 @@ class Face:
     scale: float = 1.0
 
 
-def load(size, n=10000, stream=None):
+def load(size, n=10000):
     """Faces with every factor drawn at random, all values equally likely, always the same ones; kept in the cache.
 
     Args:
         size (int): height and width of the images.
         n (int): how many.
-        stream: see `lsgan.datasets.cache.images`.
 
     Returns:
         tuple: uint8 array (n, 3, size, size), read-only and mapped into memory, and a dict from factor to int array (n,),
@@ -61,7 +60,7 @@ def load(size, n=10000, stream=None):
 
     def make(i):
         return draw(Face(*(of[values[name][i]] for name, of in FACTORS.items()), *places[i]), size)
-    return cache.images(['faces', _VERSION, n], (3, size, size), range(n), make, 'drawing faces', stream)[0], values
+    return cache.images(['faces', _VERSION, n], (3, size, size), range(n), make, 'drawing faces')[0], values
 
 
 def draw(face, size):

@@ -22,8 +22,6 @@ class SampleIterator(chainer.dataset.Iterator):
         self.batches += 1
         return self.data.sample(self.batch_size, self.stream)
 
-    next = __next__
-
     @property
     def epoch(self):
         return self.batches // self.epoch_size

@@ -52,10 +52,10 @@ class Experiment:
         return generate(generator, self.latents(seed, device, n))
 
 
-def generate(generator, z, batch=500):
-    """The samples of a generator in test mode from latents z, `batch` at a time: a NumPy array."""
+def generate(generator, z):
+    """The samples of a generator in test mode from latents z, 500 at a time: a NumPy array."""
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
-        batches = [generator(z[i:i + batch]).array for i in range(0, len(z), batch)]
+        batches = [generator(z[i:i + 500]).array for i in range(0, len(z), 500)]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 

@@ -148,16 +148,14 @@ class Progress(training.Extension):
         log (chainer.training.extensions.LogReport): where the numbers come from.
         total (int): updates at which the run will stop.
         show (dict): names of the metrics to show, and what to call them.
-        stream: a text file.
     """
 
     priority = training.PRIORITY_READER - 10    # after the log
     trigger = 1, 'iteration'
     name = 'progress'
 
-    def __init__(self, log, total, show, stream=None):
+    def __init__(self, log, total, show):
         self.log, self.total, self.show = log, total, show
-        self.stream = stream or sys.stdout
         self._bar, self._start, self._known = None, None, {}
 
     def initialize(self, trainer):
@@ -167,9 +165,9 @@ class Progress(training.Extension):
         done = trainer.updater.iteration
         if self._start is None:     # after the first update, which compiles and says so
             self._start = time.monotonic(), done
-            if self.stream.isatty():
+            if sys.stdout.isatty():
                 import tqdm
-                self._bar = tqdm.tqdm(total=self.total, initial=done, file=self.stream, dynamic_ncols=True, smoothing=0.05,
+                self._bar = tqdm.tqdm(total=self.total, initial=done, file=sys.stdout, dynamic_ncols=True, smoothing=0.05,
                                       mininterval=0.2, unit='up', bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} '
                                                                              '{rate_fmt}, {remaining} left{postfix}')
         if self._bar is not None:
@@ -186,8 +184,7 @@ class Progress(training.Extension):
             return
         begin, first = self._start
         left = f', {(self.total - done) * (time.monotonic() - begin) / (done - first):.0f} s left' if done > first else ''
-        print(f'{done:>9,} of {self.total:,} updates{left}: {", ".join([*losses, *new.values()])}', file=self.stream,
-              flush=True)
+        print(f'{done:>9,} of {self.total:,} updates{left}: {", ".join([*losses, *new.values()])}', flush=True)
 
     def finalize(self):
         if self._bar is not None:

@@ -30,7 +30,8 @@ _READERS = {
     'beta2': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'init_std': ('--init normal', lambda s: s['init'] == 'normal'),
     'noise_end': ('a --noise above 0', lambda s: s['noise'] > 0),
-    'noise_share': ('a --noise above 0', lambda s: s['noise'] > 0),
+    'noise_share': ('a --noise above --noise-end', lambda s: s['noise'] > s['noise_end']),
+    'background': ('--images', lambda s: s['images']),
 }
 
 
@@ -87,7 +88,8 @@ def _tell(presets):
 
 
 def _as_flags(settings):
-    flags = [f'{_flag(name)} {_show(value)}' for name, value in settings.items() if name not in ('about', 'variants')]
+    flags = [f'{_flag(name)} {_show(value)}' for name, value in settings.items()
+             if name not in ('about', 'variants') and value not in (None, [])]      # which no flag can say
     return textwrap.wrap(' '.join(flag.replace(' ', '\0') for flag in flags), 100, initial_indent=' ' * 8,
                          subsequent_indent=' ' * 8, break_on_hyphens=False)
 
@@ -97,8 +99,9 @@ def add_common(parser):
     add = parser.add_argument
     add('--preset', choices=list(parser.presets), help='set of defaults that the flags below override (default: default)')
     add('-o', '--out', metavar='DIR', help=f'run folder; must not hold a run yet (default: result/{parser.experiment})')
-    add('-r', '--resume', nargs='?', const='', metavar='FILE',
-        help='continue from a snapshot, without FILE the newest good one of the run folder, with the settings of the run')
+    add('-r', '--resume', nargs='?', const='', metavar='FILE|DIR',
+        help='continue from a snapshot, or from the newest good one of a run folder (default: of --out), with the settings of '
+             'the run')
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
     add('-d', '--device', type=device,
@@ -196,7 +199,7 @@ def resolve(experiment, given, presets, saved=None):
     settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     if saved is not None:
         _require_same_run(settings, given, saved)
-        return {**saved, **{name: value for name, value in given.items() if name in snapshot.FREE}}
+        return {**saved, **{name: value for name, value in given.items() if name in snapshot.free(saved)}}
     for name, (reader, reads) in _READERS.items():
         if name in given and not reads(settings):
             raise InputError(f'{_flag(name)} is for {reader}; leave it out')

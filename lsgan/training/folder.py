@@ -21,7 +21,6 @@ from lsgan.training.experiment import generate
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
 FOUND = 30          # samples whose nearest images are shown
-SOURCES = {'mnist': 'data', 'anime': 'images'}       # the setting of each experiment on images that says where they are
 
 
 class RunFolder:
@@ -46,9 +45,9 @@ class RunFolder:
         self.settings = snapshot.read_settings(path)
         if images:
             name = self.settings['experiment']
-            if name not in SOURCES:
+            if name not in snapshot.IMAGES:
                 raise InputError(f'--images: a run of train_{name}.py, which has none; leave it out')
-            self.settings[SOURCES[name]] = images
+            self.settings[snapshot.IMAGES[name]] = images
 
     @functools.cached_property
     def experiment(self):
@@ -149,14 +148,14 @@ class RunFolder:
         some = numpy.random.default_rng(0).permutation(len(real))[:self.experiment.shown]
         images.grid(file, real[numpy.sort(some)], 'real images')
 
-    def draw_nearest(self, file, columns=10):
+    def draw_nearest(self, file):
         """Writes a picture of samples, and below each the real image that is nearest to it."""
         samples = to_bytes(self.generate(self.latents(FOUND)))
         with self._settings_to_blame():
             data = self.experiment.data
             pairs = numpy.stack([samples, nearest_images(samples, data.images, data.mirror)[0]])
-        rows = pairs.reshape(2, -1, columns, *samples.shape[1:]).swapaxes(0, 1)
-        images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', columns)
+        rows = pairs.reshape(2, -1, 10, *samples.shape[1:]).swapaxes(0, 1)
+        images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', 10)
 
     def frame(self, epoch):
         """The file of the picture that the run made of its samples after so many epochs."""

@@ -34,7 +34,17 @@ def main(parser, build):
     Returns:
         int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
     """
-    return guarded(parser.prog, lambda: _train(parser, build, vars(parser.parse_args())))
+    def act():
+        try:
+            return _train(parser, build, vars(parser.parse_args()))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            todo = ('nothing written before is lost: make room and add --resume' if full
+                    else 'choose another place with --out')
+            raise InputError(f'{error.filename}: {error.strerror}; {todo}' if error.filename else error) from None
+    return guarded(parser.prog, act)
 
 
 def guarded(prog, action):
@@ -61,9 +71,7 @@ def guarded(prog, action):
         message = 'that does not fit into memory: ask for smaller networks or batches, or fewer samples (-n, --metric-samples)'
         status = 2
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        todo = 'nothing written before is lost: make room and add --resume' if full else 'choose another place with --out'
-        message, status = f'{error.filename}: {error.strerror}; {todo}' if error.filename else error, 2
+        message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
     print(f'{prog}: {message}'.replace('\n', ' '), file=sys.stderr)      # a path may have a line break
     return status
 

@@ -12,8 +12,8 @@ from chainer import serializers
 from lsgan.errors import InputError
 from lsgan.npz import put_weights, read_arrays
 
-# settings that do not change what is computed; of images that moved config.json has the fingerprint
-FREE = {'snapshot_interval', 'keep', 'images'}
+# the setting of each experiment on images that says where they are
+IMAGES = {'mnist': 'data', 'anime': 'images'}
 _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
 
 
@@ -56,6 +56,8 @@ def read_json(path):
         return json.loads(pathlib.Path(path).read_bytes())
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror}') from None
     except ValueError:
         raise InputError(f'{path}: damaged, no JSON') from None
 
@@ -163,9 +165,14 @@ def read_settings(folder):
     return settings
 
 
+def free(settings):
+    """The names of those that change nothing that is computed; of images that moved config.json has the fingerprint."""
+    return {'snapshot_interval', 'keep', IMAGES.get(settings['experiment'])}
+
+
 def contradictions(settings, saved):
-    """The names of settings that differ between two runs, those apart that change nothing that is computed: list of str."""
-    return [name for name in settings if name not in FREE and settings[name] != saved.get(name)]
+    """The names of settings that differ from those of a run, but for the `free` ones: list of str."""
+    return [name for name in settings if name not in free(saved) and settings[name] != saved.get(name)]
 
 
 def clear_leftovers(folder):

@@ -8,12 +8,15 @@ import chainer
 import numpy
 
 import lsgan.functions  # has the setting of the threads
+from lsgan.functions import jit
 
 
 def surroundings():
     """Versions, processor and git commit, a dict for config.json."""
     versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
                 'numpy': numpy.__version__}
+    if jit.AVAILABLE:
+        versions['numba'] = jit.numba.__version__
     if chainer.backends.cuda.available:
         versions['cupy'] = chainer.backends.cuda.cupy.__version__
     return {'versions': versions, 'platform': f'{platform.system()} {platform.machine()}', 'cores': os.cpu_count(),

@@ -8,6 +8,7 @@ import numpy
 from chainer import training
 
 from lsgan import links, random
+from lsgan.functions import jit
 
 
 @contextlib.contextmanager
@@ -208,8 +209,9 @@ class GANUpdater(training.updaters.StandardUpdater):
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
         norms = [link for link in self.discriminator.links() if hasattr(link, 'avg_mean')]
-        # Chainer's own functions would have to split and join at each layer
-        return chainer.config.fast and all(isinstance(link, links.BatchNormalization) for link in norms) or not norms
+        # Chainer's own functions would have to split and join at each layer, so where there are any, only ours do it
+        ours = chainer.config.fast and jit.AVAILABLE and self.generator.xp is numpy
+        return not norms or ours and all(isinstance(link, links.BatchNormalization) for link in norms)
 
     def _discriminate(self, batches):
         """D's outputs for each batch."""

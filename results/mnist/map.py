@@ -5,6 +5,7 @@
 import math
 import statistics
 
+import numpy
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from sweep import HERE, OPTIMIZERS, SCHEMES, STDS, learnt
@@ -25,7 +26,8 @@ def panel(ax, title, table, name):
     """One map; `name` gives the run's name from G's and D's scale. Cells without a run stay white."""
     values = [[[row for row in table if row['name'] == name(g, d)] for g in STDS] for d in STDS]
     distances = [[statistics.median(_distance(row) for row in runs) if runs else math.nan for runs in line] for line in values]
-    image = ax.imshow(distances, 'viridis_r', LogNorm(10, 1000), origin='lower')
+    shown = numpy.minimum(distances, 1000)      # what is infinite would be left white
+    image = ax.imshow(shown, 'viridis_r', LogNorm(10, 1000), origin='lower')
     for y, line in enumerate(values):
         for x, runs in enumerate(line):
             if runs:

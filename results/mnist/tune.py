@@ -21,7 +21,7 @@ DRAWN, SEED, LENGTH = 9, 100, '--epoch 3 --metric-interval 600 --sample-interval
 NETS = {'--latent': ['16', '32', '64'], '--hidden-d': ['32 64 128', '32 64 128 256'], '--norm': ['both', 'both', 'g'],
         '--init-std': ['0.02 0.02', '0.05 0.05'], '--average': ['0.99', '0.999'], '--lr-decay': ['0.5', '1']}
 ADAM = {'--lr-g': ['1e-3', '2e-3', '4e-3'], '--lr-d': ['2e-4', '5e-4', '1e-3'], '--beta1': ['0', '0.5'],
-        '--beta2': ['0.99', '0.999'], '--noise': ['0', '0.3', '0.6']}
+        '--beta2': ['0.99', '0.999'], '--noise': ['0', '0.3 --noise-end 0.3', '0.6 --noise-end 0.6']}
 CHOICES = {
     'lsgan': {**NETS, **ADAM},
     'gan': {**NETS, **ADAM},
