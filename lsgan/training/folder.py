@@ -114,6 +114,7 @@ class RunFolder:
                 bar.update(len(samples))
 
     def require_finite(self, samples):
+        """Raises InputError, which names the generator's file, where samples, an array, are not all finite."""
         if not numpy.isfinite(samples).all():
             raise InputError(f'{self.newest[0]}: makes samples that are not finite')
 
@@ -166,12 +167,24 @@ class RunFolder:
         return path
 
     def draw_interpolation(self, file, cells=None, rows=None, steps=10):
+        """Writes a picture of the ways between latents, both ends among what is shown (see `lsgan.random.way`).
+
+        Args:
+            cells (sequence of int): numbers of samples in the run's own grid, two for each row; the first ones by default.
+            rows (int): how many of the first ones.
+            steps (int): samples in a row, 2 to 100.
+        """
         if not 2 <= steps <= STEPS:
             raise InputError(f'--steps {steps}: from 2, which are both ends, to {STEPS}')
         ways = [way(*ends, steps, self.experiment.latent_distribution) for ends in self._latents_of(2, cells, rows)]
         self._draw_rows(file, ways)
 
     def draw_arithmetic(self, file, cells=None):
+        """Writes a picture of latents a, b, c and a - b + c (see `lsgan.random.analogy`), a row for each three.
+
+        Args:
+            cells (sequence of int): numbers of samples in the run's own grid, three for each row; the first ones by default.
+        """
         rows = [[*abc, analogy(*abc, self.experiment.latent_distribution)] for abc in self._latents_of(3, cells)]
         self._draw_rows(file, rows, ('a', 'b', 'c', 'a − b + c'))
 
@@ -203,6 +216,7 @@ class RunFolder:
         images.grid(file, to_bytes(samples), self.title, len(z[0]), headings)
 
     def draw_animation(self, file, form='GIF', seconds=0.15):
+        """Writes the pictures that the run made of its samples as an animation, see `lsgan.figures.animation.animation`."""
         folder = self.path / 'samples'
         frames = snapshot.numbered(folder, 'iter_{}.png') if folder.is_dir() else []
         if not frames:
