@@ -6,6 +6,8 @@ import chainer
 
 from lsgan.random import Latent, Stream
 
+_BATCH = 500        # samples that are made together
+
 
 @dataclasses.dataclass
 class Experiment:
@@ -53,9 +55,9 @@ class Experiment:
 
 
 def generate(generator, z):
-    """The samples of a generator in test mode from latents z, 500 at a time: a NumPy array."""
+    """The samples of a generator in test mode from latents z, a batch at a time: a NumPy array."""
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
-        batches = [generator(z[i:i + 500]).array for i in range(0, len(z), 500)]
+        batches = [generator(z[i:i + _BATCH]).array for i in range(0, len(z), _BATCH)]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 

@@ -20,7 +20,7 @@ from lsgan.training import report, snapshot
 from lsgan.training.experiment import generate
 
 BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
-FOUND = 30          # samples whose nearest images are shown
+FOUND, ACROSS = 30, 10      # samples whose nearest images are shown, and how many of them in a row
 
 
 class RunFolder:
@@ -155,8 +155,8 @@ class RunFolder:
         with self._settings_to_blame():
             data = self.experiment.data
             pairs = numpy.stack([samples, nearest_images(samples, data.images, data.mirror)[0]])
-        rows = pairs.reshape(2, -1, 10, *samples.shape[1:]).swapaxes(0, 1)
-        images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', 10)
+        rows = pairs.reshape(2, -1, ACROSS, *samples.shape[1:]).swapaxes(0, 1)
+        images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', ACROSS)
 
     def frame(self, epoch):
         """The file of the picture that the run made of its samples after so many epochs."""

@@ -216,8 +216,7 @@ def _assemble(made, settings, out, device, total, stop):
         optimizers, make_loss(settings),
         Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
         settings['n_critic'],
-        InstanceNoise(settings['noise'], settings['noise_end'] * _falls(settings), Stream(seed, 'noise', device))
-        if settings['noise'] else None,
+        InstanceNoise(settings['noise'], 0.0, Stream(seed, 'noise', device)) if settings['noise'] else None,
         Average(made.generator, settings['average']) if settings['average'] else None,
         settings['split_discriminator_update'])
 
@@ -240,10 +239,6 @@ def _assemble(made, settings, out, device, total, stop):
     return trainer
 
 
-def _falls(settings):
-    return settings['noise_end'] < settings['noise']
-
-
 def _add_schedules(trainer, settings, total):
     updater = trainer.updater
     _, attribute = flags.OPTIMIZERS[settings['optimizer']]
@@ -255,7 +250,8 @@ def _add_schedules(trainer, settings, total):
             span = round((1 - settings['lr_decay']) * total), total
             trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
                            name='lr_' + name)
-    if settings['noise'] and _falls(settings):
+    if settings['noise'] > settings['noise_end']:       # noise that is not above its end stays as it is
+        updater.noise.end = settings['noise_end']
         fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * total))
         trainer.extend(chainer_extensions.ExponentialShift('sigma', fall, settings['noise'], settings['noise_end'],
                                                            updater.noise), name='noise', trigger=(1, 'iteration'))

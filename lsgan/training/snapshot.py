@@ -167,12 +167,13 @@ def read_settings(folder):
 
 def free(settings):
     """The names of those that change nothing that is computed; of images that moved config.json has the fingerprint."""
-    return {'snapshot_interval', 'keep', IMAGES.get(settings['experiment'])}
+    return {'snapshot_interval', 'keep', IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):
     """The names of settings that differ from those of a run, but for the `free` ones: list of str."""
-    return [name for name in settings if name not in free(saved) and settings[name] != saved.get(name)]
+    own = free(saved)
+    return [name for name in settings if name not in own and settings[name] != saved.get(name)]
 
 
 def clear_leftovers(folder):
