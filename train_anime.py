@@ -17,8 +17,6 @@ from lsgan.datasets import cache, faces, files
 from lsgan.datasets.images import fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
-from lsgan.functions.perceptron import ACTIVATIONS
-from lsgan.networks.gaussian import INITIALIZERS
 from lsgan.networks.image import UPSAMPLINGS, Discriminator, Generator
 from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment
@@ -95,21 +93,16 @@ def make_parser():
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
                    help='samples that the metrics are made of, at most half as many as images; distances of different numbers '
                         'are not to be compared')
-    nets = parser.add_argument_group('networks')
-    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
+    nets = flags.add_networks(parser, 'numbers in a latent',
+                              'channels before each step of G that doubles the side, after the first layer',
+                              'channels after each convolution of D, which halves it')
     parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
-                   help='of these numbers; uniform is in [-1, 1)')
-    for net, name, what in ('g', 'G', 'before each step that doubles the side, after the first layer'), (
-            'd', 'D', 'after each convolution, which halves it'):
-        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
-                       help=f'channels {what}, of {name}')
-        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {name}'s hidden layers")
+                   help='of the numbers in a latent; uniform is in [-1, 1)')
     parser.setting('--upsample', choices=list(UPSAMPLINGS), group=nets,
                    help='how G doubles the side: by 4x4 deconvolutions, by 3x3 convolutions whose channels become pixels, or '
                         'by repeating pixels before a 3x3 convolution, against checkerboards')
     parser.setting('--norm-d', choices=list(NORMS), group=nets,
                    help='after which convolutions of D there is batch normalisation; G always has it')
-    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
                    help='standard deviation of the initial weights, with --init normal')
     return parser
@@ -151,7 +144,7 @@ def build(settings):
     def grid(samples, file, title):
         images.grid(file, to_bytes(samples[:100]), title)
 
-    weights = INITIALIZERS[settings['init']](*[settings['init_std']] * (settings['init'] == 'normal'))
+    weights = flags.image_weights(settings['init'], settings['init_std'])
     return Experiment(
         generator=Generator(settings['latent'], settings['hidden_g'], (size, size), 3, settings['activation_g'],
                             initialW=weights, upsample=settings['upsample']),

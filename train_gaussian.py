@@ -15,10 +15,9 @@ import numpy as np
 
 from lsgan.datasets import mixture
 from lsgan.figures import points
-from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.metrics.modes import mode_statistics
 from lsgan.metrics.swd import sliced_wasserstein
-from lsgan.networks.gaussian import INITIALIZERS, Perceptron
+from lsgan.networks.gaussian import Perceptron
 from lsgan.random import Stream
 from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment
@@ -67,13 +66,8 @@ def make_parser():
                    help='modes on each ring, or on a side of a grid, which has 5 by default')
     parser.setting('--radius', type=flags.length, group=data, help='radius of the ring, or half the side of the grid')
     parser.setting('--sigma', type=flags.length, group=data, help='standard deviation of a mode along each axis')
-    nets = parser.add_argument_group('networks')
-    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent, each normal')
-    for net, name in ('g', 'G'), ('d', 'D'):
-        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
-                       help=f"units of {name}'s hidden layers")
-        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f'after each of them, in {name}')
-    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
+    nets = flags.add_networks(parser, 'numbers in a latent, each normal', "units of G's hidden layers",
+                              "units of D's hidden layers")
     parser.setting('--init-scale', type=flags.above_zero, group=nets, metavar='S',
                    help='its scale: of normal weights the standard deviation, of the others a factor')
     return parser
@@ -83,7 +77,7 @@ def build(settings):
     """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
                                         settings['sigma'])
-    weights = INITIALIZERS[settings['init']](settings['init_scale'])
+    weights = flags.INITIALIZERS[settings['init']](settings['init_scale'])
     real = gaussians.sample(2500, Stream(settings['seed'], 'real'))
     others = Stream(settings['seed'], 'other real')
     floor = float(np.mean([sliced_wasserstein(gaussians.sample(2500, others), real) for _ in range(10)]))

@@ -16,9 +16,7 @@ from lsgan.datasets import mnist
 from lsgan.datasets.images import ImageSet, fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
-from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.metrics.classes import class_shares
-from lsgan.networks.gaussian import INITIALIZERS
 from lsgan.networks.image import Discriminator, Generator
 from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
 from lsgan.training import flags, run
@@ -75,18 +73,14 @@ def make_parser():
                       help='classifier made by results/mnist/judge.py (default: the one that comes along, of digits)')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
                    help='samples that the metrics are made of; distances of different numbers are not to be compared')
-    nets = parser.add_argument_group('networks')
+    perceptron = 'with --network mlp units of its hidden layers, 500 500 by default'
+    nets = flags.add_networks(parser, 'numbers in a latent', f'channels before each deconvolution of G; {perceptron}',
+                              f'channels after each convolution of D; {perceptron}')
+    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
+                   help='of the numbers in a latent; uniform is in [-1, 1)')
     parser.setting('--network', choices=['conv', 'mlp'], group=nets,
                    help='convolutional, or fully connected, which normalises after the activation')
-    parser.setting('--latent', type=flags.positive, group=nets, metavar='N', help='numbers in a latent')
-    parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
-                   help='of these numbers; uniform is in [-1, 1)')
-    for net, name, what in ('g', 'G', 'before each deconvolution'), ('d', 'D', 'after each convolution'):
-        parser.setting(f'--hidden-{net}', type=flags.positive, nargs='+', group=nets, metavar='N',
-                       help=f"channels {what} of {name}; with --network mlp units of its hidden layers, 500 500 by default")
-        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {name}'s hidden layers")
     parser.setting('--norm', choices=['none', 'g', 'd', 'both'], group=nets, help='which networks have batch normalisation')
-    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     parser.setting('--init-std', type=flags.above_zero, nargs=2, group=nets, metavar=('G', 'D'),
                    help='standard deviation of the initial weights of each network, with --init normal')
     return parser
@@ -98,8 +92,7 @@ def networks(settings, shape):
     Raises:
         InputError: where the convolutional ones cannot be of that size.
     """
-    initial_g, initial_d = (INITIALIZERS[settings['init']](*[std] * (settings['init'] == 'normal'))
-                            for std in settings['init_std'])
+    initial_g, initial_d = (flags.image_weights(settings['init'], std) for std in settings['init_std'])
     norm_g, norm_d = settings['norm'] in ('g', 'both'), settings['norm'] in ('d', 'both')
     latent, hidden_g, hidden_d = settings['latent'], settings['hidden_g'], settings['hidden_d']
     activation_g, activation_d = settings['activation_g'], settings['activation_d']

@@ -1,17 +1,8 @@
 """Perceptrons for points of the plane."""
 import chainer
 import chainer.links as L
-from chainer import initializers
 
 from lsgan import functions
-
-# name: from a scale to the distribution of initial weights
-INITIALIZERS = {
-    'he': initializers.HeNormal,
-    'orthogonal': initializers.Orthogonal,
-    'normal': initializers.Normal,
-    'lecun': initializers.LeCunNormal,
-}
 
 
 class Perceptron(chainer.ChainList):

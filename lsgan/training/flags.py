@@ -3,10 +3,11 @@ import argparse
 import os
 import textwrap
 
-from chainer import optimizers
+from chainer import initializers, optimizers
 
 from lsgan import functions
 from lsgan.errors import InputError
+from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.losses import LOSSES, LeastSquares
 from lsgan.training import snapshot
 
@@ -15,6 +16,14 @@ OPTIMIZERS = {
     'adam': (functions.Adam, 'alpha'),
     'rmsprop': (lambda rate, *_: functions.RMSprop(rate), 'lr'),
     'sgd': (lambda rate, *_: optimizers.SGD(rate), 'lr'),
+}
+
+# name: from a scale, of normal weights their standard deviation, to the distribution of initial weights
+INITIALIZERS = {
+    'he': initializers.HeNormal,
+    'orthogonal': initializers.Orthogonal,
+    'normal': initializers.Normal,
+    'lecun': initializers.LeCunNormal,
 }
 
 # what presets have with --loss wgan: Arjovsky et al. 2017, algorithm 1; they shorten its runs, too, so that every loss sees
@@ -160,6 +169,22 @@ def add_common(parser):
             help='share of the run over which the instance noise falls')
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
             help="decay of the moving average of G's weights, which is sampled from; 0 samples from the weights themselves")
+
+
+def add_networks(parser, latent, hidden_g, hidden_d):
+    """Adds the flags of networks that every script has, in a group that is returned, with these words on three of them."""
+    nets = parser.add_argument_group('networks')
+    parser.setting('--latent', type=positive, group=nets, metavar='N', help=latent)
+    for net, hidden in ('g', hidden_g), ('d', hidden_d):
+        parser.setting(f'--hidden-{net}', type=positive, nargs='+', group=nets, metavar='N', help=hidden)
+        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {net.upper()}'s hidden layers")
+    parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
+    return nets
+
+
+def image_weights(init, std):
+    """The initializer that is so called; the standard deviation is for normal weights only."""
+    return INITIALIZERS[init](std) if init == 'normal' else INITIALIZERS[init]()
 
 
 def resolve(experiment, given, presets, saved=None):

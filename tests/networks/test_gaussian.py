@@ -4,7 +4,8 @@ import chainer.links as L
 import numpy
 import pytest
 
-from lsgan.networks.gaussian import INITIALIZERS, Perceptron
+from lsgan.networks.gaussian import Perceptron
+from lsgan.training.flags import INITIALIZERS
 
 SIZES = 3, 5, 4, 2
 every_activation = pytest.mark.parametrize('activation', ['relu', 'leaky_relu', 'tanh'])
