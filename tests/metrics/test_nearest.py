@@ -1,15 +1,79 @@
 import numpy
 import pytest
 
-from lsgan.metrics import nearest
-from lsgan.metrics.nearest import nearest_distance, nearest_images
+from lsgan.metrics import nearest as module
+from lsgan.metrics.nearest import nearest, nearest_distance, nearest_images
+
+
+def brute_force(x, y):
+    """All distances, one difference after the other."""
+    return numpy.array([[numpy.sqrt(((a.astype(numpy.float64) - b) ** 2).sum()) for b in y] for a in x])
 
 
 def test_points_by_hand():
-    y = numpy.array([[0.0, 0.0], [10.0, 0.0]])
-    distance = nearest_distance(numpy.array([[3.0, 4.0], [10.0, 1.0], [10.0, 0.0]]), y)     # 5, 1, 0
-    assert isinstance(distance, float)
-    assert distance == pytest.approx(2)
+    y = numpy.array([[0.0, 0.0], [10.0, 0.0], [0.0, 7.0]])
+    numbers, distances = nearest(numpy.array([[3.0, 4.0], [10.0, 1.0], [-1.0, 6.0], [10.0, 0.0]]), y)
+    assert numbers.tolist() == [2, 1, 2, 1]
+    assert distances == pytest.approx([18 ** 0.5, 1, 2 ** 0.5, 0]) and distances.dtype == numpy.float64
+    assert numpy.issubdtype(numbers.dtype, numpy.integer)
+
+
+@pytest.mark.parametrize('dtypes', [(numpy.uint8, numpy.uint8), (numpy.float32, numpy.float64), (numpy.float64, numpy.uint8)])
+@pytest.mark.parametrize('shape', [(1,), (30,), (3, 5, 4)])
+@pytest.mark.parametrize('rows, values', [(1024, 1 << 20), (7, 1 << 20), (1024, 90), (1, 1)])
+def test_numbers_and_distances_are_those_of_single_differences(dtypes, shape, rows, values, monkeypatch):
+    monkeypatch.setattr(module, 'ROWS', rows)
+    monkeypatch.setattr(module, 'VALUES', values)
+    rng = numpy.random.default_rng(0)
+    x, y = (rng.integers(256, size=(n, *shape)).astype(dtype) for n, dtype in zip((23, 41), dtypes))
+    numbers, distances = nearest(x, y)
+    expected = brute_force(x, y)
+    assert numbers.shape == distances.shape == (23,)
+    assert distances == pytest.approx(expected.min(axis=1))
+    assert expected[numpy.arange(23), numbers] == pytest.approx(distances)
+    if shape != (1,):       # no ties
+        assert numbers.tolist() == expected.argmin(axis=1).tolist()
+    assert nearest_distance(x, y) == pytest.approx(expected.min(axis=1).mean())
+
+
+@pytest.mark.parametrize('offset', [0, 1000])
+def test_every_copy_finds_its_original_at_zero(offset):
+    y = offset + numpy.random.default_rng(1).standard_normal((2500, 60)).astype(numpy.float32)
+    order = numpy.random.default_rng(2).permutation(2500)
+    numbers, distances = nearest(y[order], y)
+    assert numpy.array_equal(numbers, order) and (distances == 0).all()
+    numbers, distances = nearest(y[order] + numpy.float32(0.01), y)
+    assert numpy.array_equal(numbers, order) and distances == pytest.approx(0.01 * 60 ** 0.5, rel=0.05)
+
+
+def test_large_sets_are_searched_wholly():
+    rng = numpy.random.default_rng(3)
+    y = rng.integers(256, size=(5000, 3, 8, 8), dtype=numpy.uint8)
+    wanted = rng.integers(5000, size=40)
+    x = (y[wanted].astype(int) + rng.integers(-5, 6, (40, 3, 8, 8))).clip(0, 255).astype(numpy.uint8)
+    before = x.copy(), y.copy()
+    numbers, distances = nearest(x, y)
+    assert numpy.array_equal(numbers, wanted)
+    differences = (x.astype(int) - y[wanted]).reshape(40, -1)
+    assert distances == pytest.approx(numpy.sqrt((differences ** 2).sum(axis=1)))
+    assert numpy.array_equal(x, before[0]) and numpy.array_equal(y, before[1])
+
+
+@pytest.mark.parametrize('x, y', [((5, 2), (5, 3)), ((5,), (5,)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((5, 4), (5, 2, 2)),
+                                  ((5, 0), (5, 0)), ((), (5, 2))])
+def test_other_shapes_are_refused(x, y):
+    with pytest.raises(ValueError, match=r'rows of one shape, \(N, ...\) and \(M, ...\)'):
+        nearest(numpy.zeros(x), numpy.zeros(y))
+
+
+def test_a_row_that_does_not_count_is_passed_over():
+    y = numpy.random.default_rng(0).standard_normal((2500, 3))
+    x = y[[0, 1, 1030, 2499]]
+    numbers, distances = nearest(x, y, but=numpy.array([0, 1, 1030, 2499]))
+    single = numpy.linalg.norm(x[:, None] - y, axis=2)
+    single[range(4), [0, 1, 1030, 2499]] = numpy.inf
+    assert numbers.tolist() == single.argmin(axis=1).tolist()
+    numpy.testing.assert_allclose(distances, single.min(axis=1))
 
 
 def test_bytes_do_not_wrap_around():
@@ -17,36 +81,6 @@ def test_bytes_do_not_wrap_around():
     y[1] = 200
     assert nearest_distance(x, y) == nearest_distance(y[1:2], x) == pytest.approx(400)
     assert nearest_distance(y[2:] - numpy.float32(0.5), y) == pytest.approx(1)      # of one kind each
-
-
-@pytest.mark.parametrize('dtype', [numpy.uint8, numpy.float32, numpy.float64])
-def test_images_in_blocks_are_at_what_single_differences_say(dtype, monkeypatch):
-    rng = numpy.random.default_rng(0)
-    x, y = (rng.integers(256, size=(n, 1, 6, 5)).astype(dtype) for n in (23, 41))
-    differences = x[:, None].astype(numpy.float64) - y
-    expected = numpy.sqrt((differences ** 2).sum(axis=(2, 3, 4))).min(axis=1).mean()
-    assert nearest_distance(x, y) == pytest.approx(expected)
-    monkeypatch.setattr(nearest, 'ROWS', 7)
-    assert nearest_distance(x, y) == pytest.approx(expected)
-    monkeypatch.setattr(nearest, 'VALUES', 90)      # three rows
-    assert nearest_distance(x, y) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize('offset', [0, 1000])
-def test_copies_are_at_zero_and_nearly_copies_near(offset):
-    rng = numpy.random.default_rng(1)
-    y = (offset + rng.standard_normal((3000, 100))).astype(numpy.float32)
-    assert nearest_distance(y[1500:1600], y) == 0
-    near = y[:50] + numpy.float32(0.01)
-    assert nearest_distance(near, y) == pytest.approx(0.1, rel=0.02)
-    assert nearest_distance(near, y[50:]) > 5
-
-
-@pytest.mark.parametrize('x, y', [((5, 2), (5, 3)), ((5,), (5,)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((5, 4), (5, 2, 2)),
-                                  ((5, 0), (5, 0)), ((), (5, 2))])
-def test_other_shapes_are_refused(x, y):
-    with pytest.raises(ValueError, match=r'rows of one shape, \(N, ...\) and \(M, ...\)'):
-        nearest_distance(numpy.zeros(x), numpy.zeros(y))
 
 
 def test_the_nearest_image_may_be_a_mirrored_one():
