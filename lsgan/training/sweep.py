@@ -5,11 +5,12 @@ import csv
 import fcntl
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 
 from lsgan.errors import InputError
-from lsgan.training import flags
+from lsgan.training import flags, snapshot
 from lsgan.training.run import guarded
 
 
@@ -60,6 +61,16 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
             print(line, flush=True)
 
 
+def settings(script, arguments):
+    """All settings that a training script has with these arguments, a dict; see `lsgan.training.flags.resolve`.
+
+    Raises:
+        InputError: where it does not take them.
+    """
+    parser = runpy.run_path(str(script))['make_parser']()
+    return flags.resolve(parser.experiment, vars(parser.parse_args(arguments)), parser.presets)
+
+
 def make_parser(doc):
     """The parser of a script that makes runs, described by its docstring, with --jobs."""
     parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,8 +114,17 @@ def _require_among(known, given):
 
 def _run(script, table, name, options, seed, columns):
     out = script.parent / 'result' / 'sweep' / script.stem / f'{name.replace(" ", "-")}-{seed}'
-    # with --resume a run that is there goes on, if its flags are these; all on the CPU, so that rows can be compared
-    command = [sys.executable, script, '--resume', '-o', out, '--device', '-1', *options.split(), '--seed', str(seed)]
+    # all on the CPU, so that rows can be compared
+    arguments = ['--device', '-1', *options.split(), '--seed', str(seed)]
+    try:
+        # a run that is there goes on if all of its settings are those that these flags mean now, those not given, too
+        if (out / 'config.json').exists():
+            clash = snapshot.contradictions(settings(script, arguments), snapshot.read_settings(out))
+            if clash:
+                return f'{name} {seed}: a run with other settings ({", ".join(clash)}) is in {out}; remove that folder'
+    except InputError as error:
+        return f'{name} {seed}: {error}'
+    command = [sys.executable, script, '--resume', '-o', out, *arguments]
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
     if done.returncode and not diverged:

@@ -71,11 +71,23 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_pat
     start(*SHORT, '--iterations', 100, '-o', folder, script=script).communicate()
     before = (folder / 'snapshot_iter_100').stat().st_mtime_ns
     sweep(script, tmp_path / 'runs.csv', [('stopped', f'{FLAGS} --lr-g 0.5', 0)], COLUMNS)
-    assert '--lr-g is 0.001 there and 0.5 here' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
+    assert f'other settings (lr_g) is in {folder}' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
     sweep(script, tmp_path / 'runs.csv', [('stopped', FLAGS, 0)], COLUMNS)
     assert len(rows(tmp_path / 'runs.csv')) == 1
     assert (folder / 'generator_iter_180.npz').exists()
     assert (folder / 'snapshot_iter_100').stat().st_mtime_ns == before       # which a new run would have written anew
+
+
+def test_a_run_that_was_stopped_does_not_go_on_with_what_were_the_defaults_then(script, tmp_path, capsys):
+    script = pathlib.Path(script)
+    now = script.read_text()
+    assert "'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0" in now
+    script.write_text(now.replace("'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0", "'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.1"))
+    folder = tmp_path / 'result' / 'sweep' / 'train_gaussian' / 'default-0'
+    start(*SHORT, '--iterations', 100, '-o', folder, script=script).communicate()
+    script.write_text(now)
+    sweep(script, tmp_path / 'runs.csv', [('default', FLAGS, 0)], COLUMNS)
+    assert 'other settings (beta1)' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
 
 
 def test_rows_keep_the_header_of_the_table(tmp_path):
