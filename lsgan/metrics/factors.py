@@ -2,6 +2,7 @@
 import numpy
 
 _SIDE, _RIDGE = 32, 1e-5        # images are made so small; weight of the regression's penalty, in parts of all variance
+_SPREAD = 0.05      # of outputs around 0 and 1; drawings have less, and a shade that nobody sees would be no value any more
 
 
 class FactorReader:
@@ -30,7 +31,7 @@ class FactorReader:
             outputs = rows @ part
             centers = numpy.stack([outputs[numbers == k].mean(axis=0) for k in range(part.shape[1])])
             within = numpy.cov((outputs - centers[numbers]).T)
-            within[numpy.diag_indices_from(within)] += 1e-6 * within.trace()
+            within[numpy.diag_indices_from(within)] += _SPREAD ** 2
             precision = numpy.linalg.inv(within)
             unseen = _distances((others - self._mean) @ part, centers, precision).min(axis=1)
             limit = 4 * numpy.quantile(unseen, 0.99)       # of squares
