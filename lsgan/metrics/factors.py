@@ -2,13 +2,16 @@
 import numpy
 
 _SIDE, _RIDGE = 32, 1e-5        # images are made so small; weight of the regression's penalty, in parts of all variance
-_SPREAD = 0.05      # of outputs around 0 and 1; drawings have less, and a shade that nobody sees would be no value any more
+_OFF = 5        # these grey levels; drawings are exact, and a value in a colour that nobody tells from its own is that value
 
 
 class FactorReader:
     """Reads each factor by itself: a linear regression of the pixels on the values, one target for each, then the value
     whose mean of these outputs is nearest, by the Mahalanobis distance; or none, where that is more than twice as far as for
-    99% of those known images, each fifth one, that nothing was fitted to.
+    99% of some known images.
+
+    Each fifth of the known images is left out of the regression. What these outputs scatter, and what they would where each
+    colour were brighter or darker by some grey levels, makes the distance.
 
     Args:
         images: uint8 array of shape (N, C, H, W), the known ones.
@@ -18,9 +21,10 @@ class FactorReader:
     def __init__(self, images, factors):
         new = numpy.arange(len(images)) % 5 == 4
         rows, others = _rows(images[~new]), _rows(images[new])
+        unseen = {name: numbers[new] for name, numbers in factors.items()}
         factors = {name: numbers[~new] for name, numbers in factors.items()}
         self._mean = rows.mean(axis=0)
-        rows -= self._mean
+        rows, others = rows - self._mean, others - self._mean
         products = rows.T @ rows
         products[numpy.diag_indices_from(products)] += _RIDGE * products.trace()
         targets = [numpy.eye(numbers.max() + 1, dtype=numpy.float32)[numbers] for numbers in factors.values()]
@@ -30,11 +34,13 @@ class FactorReader:
         for (name, numbers), part in zip(factors.items(), numpy.split(weights, ends[:-1], axis=1)):
             outputs = rows @ part
             centers = numpy.stack([outputs[numbers == k].mean(axis=0) for k in range(part.shape[1])])
-            within = numpy.cov((outputs - centers[numbers]).T)
-            within[numpy.diag_indices_from(within)] += _SPREAD ** 2
+            within = numpy.cov((others @ part - centers[unseen[name]]).T)
+            shades = _OFF * part.reshape(images.shape[1], -1, part.shape[1]).sum(axis=1)    # of each colour, (C, K)
+            within += shades.T @ shades
+            within[numpy.diag_indices_from(within)] += 1e-6 * within.trace()
             precision = numpy.linalg.inv(within)
-            unseen = _distances((others - self._mean) @ part, centers, precision).min(axis=1)
-            limit = 4 * numpy.quantile(unseen, 0.99)       # of squares
+            distances = _distances(others @ part, centers, precision).min(axis=1)
+            limit = 4 * numpy.quantile(distances, 0.99)       # of squares
             self._readers[name] = part, centers, precision, limit
 
     def read(self, images):
