@@ -24,7 +24,8 @@ class FactorReader:
         unseen = {name: numbers[new] for name, numbers in factors.items()}
         factors = {name: numbers[~new] for name, numbers in factors.items()}
         self._mean = rows.mean(axis=0)
-        rows, others = rows - self._mean, others - self._mean
+        rows -= self._mean
+        others -= self._mean
         products = rows.T @ rows
         products[numpy.diag_indices_from(products)] += _RIDGE * products.trace()
         targets = [numpy.eye(numbers.max() + 1, dtype=numpy.float32)[numbers] for numbers in factors.values()]
