@@ -29,8 +29,8 @@ PRESETS = {
         'about': 'our own',
         'images': None, 'size': 64, 'mirror': False, 'background': 'white', 'metric_samples': 2000,
         'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': 0.02,
-        'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv', 'norm_d': 'none',
-        'activation_g': 'relu', 'activation_d': 'leaky_relu',
+        'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv',
+        'norm_g': 'unit', 'norm_d': 'none', 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
@@ -51,9 +51,9 @@ PRESETS = {
                                         'sample_interval': 100, 'snapshot_interval': 100}},
     },
     'cifar': {
-        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, for images of 32 x 32',
+        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases; 32 x 32',
         'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
-        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm_d': 'but-first',
+        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm_g': 'channel', 'norm_d': 'but-first',
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,
@@ -101,6 +101,8 @@ def make_parser():
     parser.setting('--upsample', choices=list(UPSAMPLINGS), group=nets,
                    help='how G doubles the side: by 4x4 deconvolutions, by 3x3 convolutions whose channels become pixels, or '
                         'by repeating pixels before a 3x3 convolution, against checkerboards')
+    parser.setting('--norm-g', choices=['unit', 'channel'], group=nets,
+                   help="whether batch normalisation after G's first layer is of each unit, or of each channel")
     parser.setting('--norm-d', choices=list(NORMS), group=nets,
                    help='after which convolutions of D there is batch normalisation; G always has it')
     parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
@@ -147,7 +149,7 @@ def build(settings):
     weights = flags.image_weights(settings['init'], settings['init_std'])
     return Experiment(
         generator=Generator(settings['latent'], settings['hidden_g'], (size, size), 3, settings['activation_g'],
-                            initialW=weights, upsample=settings['upsample']),
+                            settings['norm_g'], weights, upsample=settings['upsample']),
         discriminator=Discriminator(settings['hidden_d'], (size, size), 3, settings['activation_d'],
                                     NORMS[settings['norm_d']], weights),
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],

@@ -40,7 +40,7 @@ PRESETS = {
         'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 4, 'lr_decay': 0.5, 'lr_steps': []},
-                     ('network', 'mlp'): PERCEPTRONS},
+                     ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},
     },
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, the numbers '

@@ -165,12 +165,38 @@ def test_networks_are_what_the_presets_say(monkeypatch):
         return [{name: p.shape for name, p in link.namedparams()} for link in (made.generator, made.discriminator)]
     generator, discriminator = shapes('blog')
     assert generator['/first/W'] == (512 * 6 * 6, 50) and generator['/norms/2/gamma'] == (64,)
+    assert generator['/first_norm/gamma'] == (512 * 6 * 6,)
     assert [generator[f'/steps/{i}/W'][:2] for i in range(4)] == [(512, 256), (256, 128), (128, 64), (64, 3)]
     assert [discriminator[f'/steps/{i}/W'][0] for i in range(4)] == [32, 64, 128, 256]
     assert discriminator['/norms/0/gamma'] == (32,) and discriminator['/last/W'] == (1, 256 * 6 * 6)
     generator, discriminator = shapes('cifar')
     assert generator['/first/W'] == (256 * 4 * 4, 1024) and generator['/steps/2/W'] == (64, 3, 4, 4)
-    assert discriminator['/last/W'] == (1, 512 * 2 * 2)
+    assert generator['/first_norm/gamma'] == (256,) and '/norms/0/gamma' not in discriminator
+    assert discriminator['/norms/1/gamma'] == (128,) and discriminator['/last/W'] == (1, 512 * 2 * 2)
+
+
+CRITIC = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+PUBLISHED = {
+    'blog': {'size': 96, 'latent': 50, 'latent_distribution': 'uniform', 'init': 'normal', 'init_std': 0.01,
+             'activation_g': 'relu', 'activation_d': 'leaky_relu', 'upsample': 'deconv', 'scheme': 'binary', 'noise': 0,
+             'lr_decay': 0, 'lr_steps': [], 'clip_gradient': 0},
+    'cifar': {'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
+              'activation_g': 'relu', 'activation_d': 'leaky_relu', 'upsample': 'deconv', 'scheme': 'binary', 'noise': 0,
+              'lr_decay': 0, 'lr_steps': [], 'clip_gradient': 0},
+}
+
+
+@pytest.mark.parametrize('preset, loss, optimization', [
+    ('blog', 'lsgan', {'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.5, 'n_critic': 1, 'epoch_size': 500}),
+    ('blog', 'wgan', {**CRITIC, 'epoch_size': 100}), ('default', 'wgan', CRITIC),
+    ('cifar', 'lsgan', {'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3, 'n_critic': 1}), ('cifar', 'wgan', CRITIC)])
+def test_presets_have_the_published_numbers(preset, loss, optimization, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_anime
+    from lsgan.training import flags
+    settings = flags.resolve('anime', {'preset': preset, 'loss': loss}, train_anime.PRESETS)
+    wanted = {**PUBLISHED.get(preset, {}), **optimization}
+    assert {name: settings[name] for name in wanted} == wanted
 
 
 def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path):

@@ -92,25 +92,67 @@ def shapes(link):
     return {name: p.shape for name, p in link.namedparams()}
 
 
-def test_networks_are_what_the_settings_say(monkeypatch):
+@pytest.fixture
+def resolve(monkeypatch):
+    """From flags to settings and networks for images of 28 x 28."""
     monkeypatch.syspath_prepend(ROOT)
     import train_mnist
     from lsgan.training import flags
 
-    def networks(**given):
-        return train_mnist.networks(flags.resolve('mnist', given, train_mnist.PRESETS), (1, 28, 28))
-    generator, discriminator = networks(preset='blog')
-    assert [shapes(generator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 50), (500, 500), (784, 500)]
-    assert [shapes(discriminator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 784), (500, 500), (1, 500)]
-    assert '/norms/0/gamma' in shapes(generator) and '/norms/0/gamma' not in shapes(discriminator)
-    generator, discriminator = networks(preset='blog', norm='d', init_std=[0.5, 0.02], activation_g='tanh')
-    assert '/norms/0/gamma' not in shapes(generator) and '/norms/0/gamma' in shapes(discriminator)
-    for net, std in (generator, 0.5), (discriminator, 0.02):
-        assert net.layers[1].W.array.std() == pytest.approx(std, rel=0.05)
-    assert (generator.activation, discriminator.activation) == ('tanh', 'leaky_relu')
-    generator, discriminator = networks(preset='pfnet')
+    def resolve(**given):
+        settings = flags.resolve('mnist', given, train_mnist.PRESETS)
+        return settings, *train_mnist.networks(settings, (1, 28, 28))
+    return resolve
+
+
+def test_networks_are_what_the_settings_say(resolve):
+    for given in {'preset': 'blog'}, {'network': 'mlp'}:
+        settings, generator, discriminator = resolve(**given)
+        assert [shapes(generator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 50), (500, 500), (784, 500)]
+        assert [shapes(discriminator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 784), (500, 500), (1, 500)]
+        assert '/norms/0/gamma' in shapes(generator) and '/norms/0/gamma' not in shapes(discriminator)
+        assert settings['latent_distribution'] == 'uniform'
+    assert resolve(preset='blog', network='conv')[1].start == (128, 7, 7)
+    _, generator, discriminator = resolve(preset='pfnet')
     assert shapes(generator)['/first/W'] == (256 * 4 * 4, 1024) and shapes(discriminator)['/last/W'] == (1, 512)
-    assert networks(preset='blog', network='conv')[0].start == (128, 7, 7)
+    assert shapes(generator)['/first_norm/gamma'] == (256,)
+
+
+@pytest.mark.parametrize('network', ['mlp', 'conv'])
+def test_networks_have_the_norms_weights_and_activations_asked_for(network, resolve):
+    _, generator, discriminator = resolve(network=network, norm='d', init_std=[0.5, 0.02], activation_g='tanh',
+                                          activation_d='sigmoid')
+    assert not any('gamma' in name for name in shapes(generator))
+    assert '/norms/1/gamma' in shapes(discriminator) and ('/norms/0/gamma' in shapes(discriminator)) == (network == 'mlp')
+    for net, std in (generator, 0.5), (discriminator, 0.02):
+        for name, p in net.namedparams():
+            if name.endswith('W') and p.size > 5000:
+                assert p.array.std() == pytest.approx(std, rel=0.05)
+    x = np.random.default_rng(0).standard_normal((3, 1, 28, 28)).astype('f')
+    with chainer.using_config('train', False):
+        for name in 'tanh', 'sigmoid':
+            again = resolve(network=network, norm='d', activation_g='tanh', activation_d=name)[2]
+            again.copyparams(discriminator)
+            assert np.array_equal(again(x).array, discriminator(x).array) == (name == 'sigmoid')
+    assert not any('gamma' in name for name in shapes(resolve(network=network, norm='g')[2]))
+
+
+PUBLISHED = {'scheme': 'binary', 'noise': 0, 'lr_decay': 0, 'lr_steps': [], 'clip_gradient': 0, 'average': 0,
+             'latent_distribution': 'uniform', 'activation_g': 'relu', 'activation_d': 'leaky_relu', 'metric_samples': 10000}
+BLOG = {'network': 'mlp', 'latent': 50, 'init': 'normal', 'init_std': [0.001, 0.001]}
+CRITIC = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
+
+
+@pytest.mark.parametrize('preset, loss, wanted', [
+    ('blog', 'lsgan', {**PUBLISHED, **BLOG, 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1, 'n_critic': 1}),
+    ('blog', 'wgan', {**PUBLISHED, **BLOG, **CRITIC}),
+    ('pfnet', 'lsgan', {**PUBLISHED, 'network': 'conv', 'latent': 1024, 'init': 'lecun', 'optimizer': 'rmsprop',
+                        'lr_g': 1e-3, 'lr_d': 1e-3, 'n_critic': 1}),
+    ('pfnet', 'wgan', CRITIC), ('default', 'wgan', CRITIC),
+    ('default', 'lsgan', {'metric_samples': 10000, 'network': 'conv'})])
+def test_presets_have_the_published_numbers(preset, loss, wanted, resolve):
+    settings = resolve(preset=preset, loss=loss)[0]
+    assert {name: settings[name] for name in wanted} == wanted
 
 
 def test_generator_weights_load_in_stock_chainer(data, tmp_path):
