@@ -111,7 +111,10 @@ def build(settings):
     """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     data = mnist.load(settings['data'])
     train = data.train[:, None]
-    judgement = Judgement(train, None if data.test is None else data.test[:, None], data.test_labels, settings['judge'])
+    test, labels = (None, data.train_labels) if data.test is None else (data.test[:, None], data.test_labels)
+    judgement = Judgement(train, test, labels, settings['judge'])
+    if judgement.judge and labels is None and not settings['judge']:
+        print('no labels: these images are judged as if they were digits')
     if not judgement.judge:
         print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
               'results/mnist/judge.py trains one for other images of that size, for --judge')

@@ -18,8 +18,8 @@ class Judgement:
 
     Args:
         train, test: uint8 arrays of shapes (N, 1, H, W) and (M, 1, H, W). Where there is no test set, None, the last training
-            images, up to half of them, are compared with, and the floor is that of the others.
-        labels: of the test images, uint8 array of shape (M,), or None.
+            images, up to half of them, are compared with, and the floor is that of the others; but samples may be near any.
+        labels: of the test images, or of the training images where there is no test set: a uint8 array, or None.
         judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along. That is left out, and the
             attribute `judge` None, where it would judge what it does not know: images that are not of 28x28, or of which it
             tells less than 90% as their labels do.
@@ -29,9 +29,10 @@ class Judgement:
     """
 
     def __init__(self, train, test=None, labels=None, judge=None):
+        self._learnt = train
         if test is None:
             half = max(len(train) // 2, len(train) - _MOST)
-            train, test, labels = train[:half], train[half:], None
+            train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
             raise InputError('--data: too few images to measure anything; the least are 2 for training and 2 for testing, '
                              'or 4 in all')
@@ -81,5 +82,5 @@ class Judgement:
             features, probabilities = self.judge.look(samples)
             numbers = {'frechet_distance': frechet_distance(features, self._real[0]), 'frechet_distance_floor': self._floor,
                        **class_statistics(probabilities, self.real_shares)}
-        return {**numbers, 'nearest_distance': nearest_distance(to_bytes(samples[:_SEARCHED]), self.train),
+        return {**numbers, 'nearest_distance': nearest_distance(to_bytes(samples[:_SEARCHED]), self._learnt),
                 'nearest_distance_real': self._nearest_real, 'saturated': float((numpy.abs(samples) > 0.99).mean())}

@@ -7,7 +7,10 @@ from chainer import serializers
 from PIL import Image, ImageDraw
 
 from lsgan import functions
+from lsgan.datasets import cache, mnist
+from lsgan.datasets.images import scaled
 from lsgan.errors import InputError
+from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import WEIGHTS, Judge, load_judge
 
 STROKES = [     # of the digits from 0 on, from corner to corner
@@ -50,6 +53,14 @@ def test_it_reads_digits_drawn_by_hand(judge):
     _, probabilities = judge.look(numpy.stack([numpy.array(d) for d in drawings])[:, None] / 127.5 - 1)
     assert probabilities.argmax(axis=1).tolist() == list(range(10))
     assert probabilities.max(axis=1).mean() > 0.9
+
+
+@pytest.mark.skipif(not all((cache.folder('mnist') / name).exists() for name in mnist.SHA256), reason='MNIST is not here')
+def test_it_reads_the_test_digits_of_mnist_and_sees_training_digits_near_them(judge):
+    data = mnist.load()
+    features, probabilities = judge.look(scaled(data.test[:, None]))
+    assert (probabilities.argmax(axis=1) == data.test_labels).mean() > 0.99
+    assert frechet_distance(judge.look(scaled(data.train[:10000, None]))[0], features) == pytest.approx(0.107, abs=0.001)
 
 
 def test_what_it_sees_in_images(judge, images):

@@ -70,13 +70,16 @@ def test_without_a_test_set_half_of_the_training_images_is_held_back():
     assert metrics['frechet_distance'] == pytest.approx(0, abs=1e-6)
     assert metrics['frechet_distance_floor'] > 1        # zeros against ones
     assert metrics['nearest_distance_real'] > 0
+    assert metrics['nearest_distance'] == 0         # though held back, they are learnt from
 
 
 def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
     train, test = mixed(20, 1), mixed(20, 2)
     right = numpy.repeat([0, 1], 20).astype(numpy.uint8)
     assert Judgement(train, test, right).judge and judgement.judge
-    for images in Judgement(train, test, 1 - right), Judgement(train[..., :20], test[..., :20]):
+    alone = train[::-1], None, right        # without a test set the labels are those of the training images
+    assert Judgement(train, None, right).judge
+    for images in Judgement(train, test, 1 - right), Judgement(*alone), Judgement(train[..., :20], test[..., :20]):
         assert images.judge is None
         metrics = images.metrics(scaled(images.test))
         assert metrics.keys() == {'nearest_distance', 'nearest_distance_real', 'saturated'}
