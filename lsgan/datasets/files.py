@@ -161,12 +161,11 @@ def square(file, size, background='white'):
     with _or_skip(_DAMAGED):
         image.load()
     with contextlib.suppress(Exception):        # metadata that are damaged turn nothing
-        image = ImageOps.exif_transpose(image)
-    with _or_skip('of colours that Pillow does not convert'):
-        image = _rgb(image, background)
+        ImageOps.exif_transpose(image, in_place=True)       # else it would copy an image that needs no turn, too
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
+    with _or_skip('of colours that Pillow does not convert'):
+        image = _rgb(image, (left, top, left + side, top + side), background)
     if side < size:         # enlarged, areas would be blocks
         return numpy.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     return _areas(image, size)
@@ -184,18 +183,20 @@ def _areas(image, size):
     return numpy.rint(means).astype(numpy.uint8).transpose(2, 1, 0)
 
 
-def _rgb(image, background):
-    """The image in 8-bit RGB, on the background where it is transparent."""
+def _rgb(image, box, background):
+    """That part of the image in 8-bit RGB, on the background where it is transparent."""
+    part = image.crop(box)
     if image.mode[0] in 'IF':       # 16 bits, which Pillow may hold in 32, or floating point
-        grey = numpy.asarray(image, numpy.float64)
+        grey = numpy.array(part, numpy.float32)
         if not numpy.isfinite(grey).all():
             raise ValueError('numbers that are none')
-        white = 65535 if image.mode[0] == 'I' else 1 if grey.max() <= 1 else 255
-        return Image.fromarray(numpy.clip(numpy.rint(grey * (255 / white)), 0, 255).astype(numpy.uint8)).convert('RGB')
-    if image.has_transparency_data:
-        image = image.convert('RGBA')
-        return Image.alpha_composite(Image.new('RGBA', image.size, background), image).convert('RGB')
-    return image.convert('RGB')
+        grey *= 255 / (65535 if image.mode[0] == 'I' else 1 if image.getextrema()[1] <= 1 else 255)
+        numpy.clip(numpy.rint(grey, out=grey), 0, 255, out=grey)
+        return Image.fromarray(grey.astype(numpy.uint8)).convert('RGB')
+    if part.has_transparency_data:
+        part = part.convert('RGBA')
+        return Image.alpha_composite(Image.new('RGBA', part.size, background), part).convert('RGB')
+    return part.convert('RGB')
 
 
 def is_colour(name):

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 import zlib
 
@@ -182,6 +183,16 @@ def test_the_middle_square_is_taken(folder, turned):
     if turned:
         wide, middle = wide.transpose(1, 0, 2), middle.transpose(1, 0, 2)
     assert only(folder, encoded(numpy.ascontiguousarray(wide)), 4).tolist() == middle.tolist()
+
+
+@pytest.mark.parametrize('height, width', [(100, 10_000), (1000, 1000)])
+def test_16_bits_take_little_memory_and_none_for_what_is_cut_off(height, width):
+    file = io.BytesIO(encoded(numpy.full((height, width), 25700, numpy.uint16)))
+    tracemalloc.start()
+    made = files.square(file, 16)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (made == 100).all() and peak < 1e6 + 12 * min(height, width) ** 2
 
 
 def test_pictures_are_made_smaller_by_the_mean_of_areas(folder):
