@@ -192,7 +192,10 @@ def _rgb(image, box, background):
             raise ValueError('numbers that are none')
         grey *= 255 / (65535 if image.mode[0] == 'I' else 1 if image.getextrema()[1] <= 1 else 255)
         numpy.clip(numpy.rint(grey, out=grey), 0, 255, out=grey)
-        return Image.fromarray(grey.astype(numpy.uint8)).convert('RGB')
+        rgb = Image.fromarray(grey.astype(numpy.uint8)).convert('RGB')
+        if 'transparency' in image.info:        # of one grey
+            rgb.paste(background, mask=Image.fromarray(numpy.asarray(part) == image.info['transparency']))
+        return rgb
     if part.has_transparency_data:
         part = part.convert('RGBA')
         return Image.alpha_composite(Image.new('RGBA', part.size, background), part).convert('RGB')

@@ -117,6 +117,8 @@ COLOURS = {
                                           lossless=True), [[RED, BLUE], [WHITE, WHITE]]),
     'CMYK': (lambda: encoded(Image.new('CMYK', (2, 2), (51, 0, 102, 0)), 'TIFF'), [[(204, 255, 153)] * 2] * 2),
     '16 bits': (lambda: encoded(numpy.uint16([[0, 65535], [32768, 257]])), [[0, 255], [128, 1]]),
+    '16 bits, one grey transparent': (lambda: encoded(numpy.uint16([[0, 65535], [32768, 32769]]), transparency=32768),
+                                      [[0, 255], [255, 128]]),
     '16 bits in a TIFF': (lambda: encoded(numpy.uint16([[0, 65535], [32768, 257]]), 'TIFF'), [[0, 255], [128, 1]]),
     '32 bits': (lambda: encoded(numpy.int32([[0, 65535], [-9, 70000]]), 'TIFF'), [[0, 255], [0, 255]]),
     'floats up to 1': (lambda: encoded(numpy.float32([[0, 1], [0.2, -0.1]]), 'TIFF'), [[0, 255], [51, 0]]),
