@@ -1,5 +1,6 @@
 """The images in a folder or a zip, of any format that Pillow reads, as squares of one size."""
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -50,12 +51,19 @@ def load(path, size, background='white'):
     else:
         opened, read, names, key, skipped = _zip(path, mode)
     Image.init()        # else several threads would load the formats at once
+
+    def make(name):
+        try:
+            return square(io.BytesIO(read(name)), size, background)
+        except OSError as error:
+            raise Skipped(_unreadable(error)) from None
+
     # each of several threads has an image of its own
     with opened, warnings.catch_warnings(), threadpoolctl.threadpool_limits(1, 'blas'):
         # Pillow warns of large images and odd metadata; what matters is told by reason
         warnings.simplefilter('ignore')
-        made, missing = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names,
-                                     lambda name: square(io.BytesIO(read(name)), size, background), 'reading images')
+        made, missing = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names, make,
+                                     'reading images')
     skipped += [(names[i], reason) for i, reason in missing]
     if not len(made):
         told = f': {cache.tell_skipped(skipped)}' if skipped else ''
@@ -90,11 +98,8 @@ def _folder(path):
             key.append([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])      # the last one of permissions
 
     def read(name):
-        try:
-            with open(os.path.join(path, name), 'rb') as file:
-                data = file.read(_MOST_BYTES + 1)
-        except OSError as error:
-            raise Skipped(_unreadable(error)) from None
+        with open(os.path.join(path, name), 'rb') as file:
+            data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
         return data
@@ -106,13 +111,16 @@ def _unreadable(error):
 
 
 @contextlib.contextmanager
-def _or_skip(reason):
-    """Skips an image for that reason where anything goes wrong inside: each format and compression has errors of its own."""
+def _or_skip(reason, kind=Exception):
+    """Skips an image for that reason where it is at fault: each format and compression has errors of its own."""
     try:
         yield
     except (MemoryError, Skipped):
         raise
-    except Exception:
+    except kind as error:
+        # the disk's errors have numbers; that of a place that cannot be is of an image that sends there
+        if getattr(error, 'errno', None) not in (None, errno.EINVAL):
+            raise
         raise Skipped(reason) from None
 
 
@@ -137,7 +145,7 @@ def _zip(path, mode):
     def read(name):
         if entries[name].file_size > _MOST_BYTES:
             raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
-        with _or_skip(_DAMAGED):
+        with _or_skip(_DAMAGED), _or_skip('compressed in a way that Python does not know', RuntimeError):
             return opened.read(entries[name])
     return opened, read, sorted(entries), [status.st_size, status.st_mtime_ns], []
 

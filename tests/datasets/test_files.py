@@ -1,3 +1,5 @@
+import builtins
+import errno
 import io
 import os
 import pathlib
@@ -301,19 +303,36 @@ def test_what_is_no_regular_file_is_skipped_and_not_waited_for(folder):
                              ('itself.png', 'links to nothing'), ('pipe.png', 'no regular file')]
 
 
-def test_what_may_not_be_read_is_skipped(folder):
-    fill(folder, {'good.png': encoded(noise()), 'locked.png': encoded(noise()), 'shut/in.png': encoded(noise())})
-    (folder / 'locked.png').chmod(0)
-    (folder / 'shut').chmod(0)
-    if os.access(folder / 'locked.png', os.R_OK):
-        (folder / 'shut').chmod(0o700)
-        pytest.skip('root may read everything')
-    try:
-        made, skipped = files.load(folder, 4)
-    finally:
-        (folder / 'shut').chmod(0o700)      # pytest removes it one day
-    assert len(made) == 1
-    assert skipped == [('locked.png', 'unreadable (Permission denied)'), ('shut', 'in a folder that cannot be read')]
+def refuse(monkeypatch, owner, name, number, *refused):
+    """Makes a function raise the error of that number where its argument ends in one of those names."""
+    real = getattr(owner, name)
+
+    def refusing(*args, **options):
+        for at in args[:2]:
+            if str(getattr(at, 'filename', at)).endswith(refused):
+                raise OSError(number, os.strerror(number), str(at))
+        return real(*args, **options)
+    monkeypatch.setattr(owner, name, refusing)
+
+
+@pytest.mark.parametrize('number, reason', [(errno.EACCES, 'unreadable (Permission denied)'),
+                                            (errno.EIO, 'unreadable (Input/output error)')])
+@pytest.mark.parametrize('packed', [False, True])
+def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed, number, reason):
+    contents = {'good.png': encoded(noise()), 'locked.png': encoded(noise(seed=1)), 'sub/in.png': encoded(noise(seed=2))}
+    path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse(patch, *(zipfile.ZipFile, 'open') if packed else (builtins, 'open'), number, 'locked.png', 'in.png')
+        loaded = files.load(path, 4)
+    assert holds(loaded, noise()) and loaded[1] == [('locked.png', reason), ('sub/in.png', reason)]
+    assert len(files.load(path, 4)[0]) == 3
+
+
+def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
+    fill(folder, {'good.png': encoded(noise()), 'shut/in.png': encoded(noise(seed=1))})
+    refuse(monkeypatch, os, 'scandir', errno.EACCES, 'shut')
+    loaded = files.load(folder, 4)
+    assert holds(loaded, noise()) and loaded[1] == [('shut', 'in a folder that cannot be read')]
 
 
 NAMES = ['a.png', 'sub/b.png', 'sub/deeper/c d.png', 'ünï/日本 🙂.png', 'line\nbreak.png', '-rf.png', 'x.zip/y.png']
@@ -376,6 +395,15 @@ def test_a_damaged_member_of_a_zip_is_skipped(tmp_path):
     loaded = files.load(path, 4)
     assert holds(loaded, noise())
     assert loaded[1] == [('1.png', DAMAGED), ('2.png', DAMAGED), ('3.png', 'larger than 1,024 MiB')]
+
+
+def test_a_compression_that_python_lacks_is_the_reason(tmp_path):
+    path = pack(tmp_path / 'set.zip', {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1))})
+    data = bytearray(path.read_bytes())
+    data[data.find(b'PK\3\4') + 8] = data[data.find(b'PK\1\2') + 10] = 9      # Deflate64
+    path.write_bytes(data)
+    loaded = files.load(path, 4)
+    assert holds(loaded, noise(seed=1)) and loaded[1] == [('a.png', 'compressed in a way that Python does not know')]
 
 
 def test_names_in_a_zip_may_begin_with_the_folder_itself(tmp_path):
