@@ -18,7 +18,7 @@ from lsgan.errors import InputError
 
 _MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
 _VERSION = 2        # of what is made of a file: another one, another cache
-_DAMAGED = 'damaged or truncated'
+_DAMAGED, _TOO_LONG = 'damaged or truncated', f'larger than {_MOST_BYTES >> 20:,} MiB'
 
 
 def load(path, size, background='white'):
@@ -34,7 +34,8 @@ def load(path, size, background='white'):
 
     Returns:
         tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; and a list of (name, reason) of
-        the files skipped: no images, damaged ones, those smaller than a quarter of the size, or absurdly large.
+        the files skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
+        now, which are tried again by the next load.
 
     Raises:
         InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image, or where the
@@ -46,16 +47,17 @@ def load(path, size, background='white'):
     except OSError as error:
         raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images') from None
     if stat.S_ISDIR(mode):
-        read, names, key, skipped = _folder(path)
+        file_of, names, key, skipped = _folder(path)
         opened = contextlib.nullcontext()
     else:
-        opened, read, names, key, skipped = _zip(path, mode)
+        opened, file_of, names, key, skipped = _zip(path, mode)
     Image.init()        # else several threads would load the formats at once
 
     def make(name):
         try:
-            return square(io.BytesIO(read(name)), size, background)
-        except OSError as error:
+            with file_of(name) as file:
+                return square(file, size, background)
+        except (MemoryError, OSError) as error:
             raise Skipped(_unreadable(error)) from None
 
     # each of several threads has an image of its own
@@ -72,7 +74,7 @@ def load(path, size, background='white'):
 
 
 def _folder(path):
-    """What reads a file of a folder, the names of all files, what tells that they changed, and what was skipped."""
+    """What opens a file of a folder, the names of all files, what tells that they changed, and what was skipped."""
     names, key, skipped, seen = [], [], [], set()
     for place, folders, files in os.walk(path, followlinks=True, onerror=lambda error: skipped.append(
             (os.path.relpath(error.filename, path), 'in a folder that cannot be read'))):
@@ -94,20 +96,19 @@ def _folder(path):
             if not stat.S_ISREG(status.st_mode):        # a pipe would be waited for
                 skipped.append((name, 'no regular file'))
                 continue
+            if status.st_size > _MOST_BYTES:
+                skipped.append((name, _TOO_LONG))
+                continue
             names.append(name)
             key.append([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])      # the last one of permissions
 
-    def read(name):
-        with open(os.path.join(path, name), 'rb') as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
-        return data
-    return read, names, key, skipped
+    def file_of(name):
+        return open(os.path.join(path, name), 'rb')     # of what is no image Pillow reads the beginning alone
+    return file_of, names, key, skipped
 
 
 def _unreadable(error):
-    return f'{cache.UNREADABLE} ({error.strerror})'
+    return f'{cache.UNREADABLE} ({getattr(error, "strerror", "too little memory")})'
 
 
 @contextlib.contextmanager
@@ -118,7 +119,7 @@ def _or_skip(reason, kind=Exception):
     except (MemoryError, Skipped):
         raise
     except kind as error:
-        # the disk's errors have numbers; that of a place that cannot be is of an image that sends there
+        # errors of the disk have numbers, and may pass; but a damaged image may send where no file can be
         if getattr(error, 'errno', None) not in (None, errno.EINVAL):
             raise
         raise Skipped(reason) from None
@@ -142,12 +143,12 @@ def _zip(path, mode):
         raise InputError(f'--images {path}: encrypted; unpack it, and give the folder')
     status = os.stat(path)
 
-    def read(name):
+    def file_of(name):
         if entries[name].file_size > _MOST_BYTES:
-            raise Skipped(f'larger than {_MOST_BYTES >> 20:,} MiB')
+            raise Skipped(_TOO_LONG)
         with _or_skip(_DAMAGED), _or_skip('compressed in a way that Python does not know', RuntimeError):
-            return opened.read(entries[name])
-    return opened, read, sorted(entries), [status.st_size, status.st_mtime_ns], []
+            return io.BytesIO(opened.read(entries[name]))       # each step back in an open entry would start it anew
+    return opened, file_of, sorted(entries), [status.st_size, status.st_mtime_ns], []
 
 
 def square(file, size, background='white'):
@@ -155,6 +156,7 @@ def square(file, size, background='white'):
 
     Raises:
         Skipped: where the binary file holds none, or one that is damaged, too small or too large.
+        OSError, MemoryError: where it cannot be read now.
     """
     too_large = f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
     with _or_skip('no image that Pillow reads'):
@@ -168,7 +170,7 @@ def square(file, size, background='white'):
         raise Skipped(f'smaller than {-(-size // 4)} pixels')
     with _or_skip(_DAMAGED):
         image.load()
-    with contextlib.suppress(Exception):        # metadata that are damaged turn nothing
+    with contextlib.suppress(Skipped), _or_skip(_DAMAGED):      # metadata that are damaged turn nothing
         ImageOps.exif_transpose(image, in_place=True)       # else it would copy an image that needs no turn, too
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -250,6 +250,7 @@ BAD = {
     'a page': (b'<!DOCTYPE html><html></html>', NO_IMAGE),
     'half a signature': (PNG[:5], NO_IMAGE),
     'half a header': (PNG[:20], NO_IMAGE),
+    'a TIFF that goes on beyond any disk': (b'II+\0\x08\0\0\0' + struct.pack('<Q', 2**62), NO_IMAGE),
     'half a PNG': (PNG[:len(PNG) // 2], DAMAGED),
     'half a JPEG': (JPEG[:len(JPEG) // 2], DAMAGED),
     'a PNG with damage': (PNG[:300] + bytes(400) + PNG[700:], DAMAGED),
@@ -303,34 +304,50 @@ def test_what_is_no_regular_file_is_skipped_and_not_waited_for(folder):
                              ('itself.png', 'links to nothing'), ('pipe.png', 'no regular file')]
 
 
-def refuse(monkeypatch, owner, name, number, *refused):
-    """Makes a function raise the error of that number where its argument ends in one of those names."""
+def denied(path):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+class OnABadDisk(io.BytesIO):
+    """A PNG that cannot be read beyond its header."""
+
+    def __init__(self, _):
+        super().__init__(PNG)
+
+    def read(self, *args):
+        data = super().read(*args)
+        if self.tell() > 1000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return data
+
+
+def replace_opening(monkeypatch, owner, name, instead, *ends):
+    """Makes a function that opens files do something else instead with paths, or entries of a zip, of those ends."""
     real = getattr(owner, name)
 
-    def refusing(*args, **options):
-        for at in args[:2]:
-            if str(getattr(at, 'filename', at)).endswith(refused):
-                raise OSError(number, os.strerror(number), str(at))
-        return real(*args, **options)
-    monkeypatch.setattr(owner, name, refusing)
+    def opening(*args, **options):
+        paths = [str(getattr(arg, 'filename', arg)) for arg in args[:2]]        # the first argument may be the zip
+        refused = [path for path in paths if path.endswith(ends)]
+        return instead(*refused) if refused else real(*args, **options)
+    monkeypatch.setattr(owner, name, opening)
 
 
-@pytest.mark.parametrize('number, reason', [(errno.EACCES, 'unreadable (Permission denied)'),
-                                            (errno.EIO, 'unreadable (Input/output error)')])
+@pytest.mark.parametrize('instead, reason', [(denied, 'unreadable (Permission denied)'),
+                                             (OnABadDisk, 'unreadable (Input/output error)')])
 @pytest.mark.parametrize('packed', [False, True])
-def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed, number, reason):
-    contents = {'good.png': encoded(noise()), 'locked.png': encoded(noise(seed=1)), 'sub/in.png': encoded(noise(seed=2))}
+def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed, instead, reason):
+    contents = {'good.png': encoded(noise()), 'locked.png': PNG, 'sub/in.png': PNG}
     path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
     with pytest.MonkeyPatch.context() as patch:
-        refuse(patch, *(zipfile.ZipFile, 'open') if packed else (builtins, 'open'), number, 'locked.png', 'in.png')
+        replace_opening(patch, *(zipfile.ZipFile, 'open') if packed else (builtins, 'open'), instead, 'locked.png', 'in.png')
         loaded = files.load(path, 4)
     assert holds(loaded, noise()) and loaded[1] == [('locked.png', reason), ('sub/in.png', reason)]
     assert len(files.load(path, 4)[0]) == 3
 
 
 def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
-    fill(folder, {'good.png': encoded(noise()), 'shut/in.png': encoded(noise(seed=1))})
-    refuse(monkeypatch, os, 'scandir', errno.EACCES, 'shut')
+    fill(folder, {'good.png': encoded(noise()), 'shut/in.png': PNG})
+    replace_opening(monkeypatch, os, 'scandir', denied, 'shut')
     loaded = files.load(folder, 4)
     assert holds(loaded, noise()) and loaded[1] == [('shut', 'in a folder that cannot be read')]
 
@@ -604,12 +621,37 @@ def test_what_may_pass_is_tried_again(folder, monkeypatch):
     assert len(files.load(folder, 4)[0]) == 2
 
 
-def test_too_little_memory_is_no_damage_of_an_image(folder, monkeypatch):
-    def full(*_):
-        raise MemoryError
-    monkeypatch.setattr(files, '_rgb', full)
-    with pytest.raises(MemoryError):
-        files.load(fill(folder, {'a.png': encoded(noise(4, 4))}), 4)
+def test_too_little_memory_is_no_damage_of_an_image_and_may_pass(folder, monkeypatch):
+    fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(8, 8))})
+    crop = Image.Image.crop
+
+    def full(image, box):
+        if image.width == 8:
+            raise MemoryError
+        return crop(image, box)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, 'crop', full)
+        loaded = files.load(folder, 4)
+    assert holds(loaded, noise(4, 4)) and loaded[1] == [('b.png', 'unreadable (too little memory)')]
+    assert len(files.load(folder, 4)[0]) == 2
+
+
+def test_of_a_file_that_is_no_image_little_is_read(folder):
+    fill(folder, {'a.png': encoded(noise(4, 4)), 'movie.mp4': b'\0\0\0\x18ftypmp42'})
+    os.truncate(folder / 'movie.mp4', 1 << 26)
+    tracemalloc.start()
+    skipped = files.load(folder, 4)[1]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert skipped == [('movie.mp4', NO_IMAGE)] and peak < 1 << 23
+
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_a_file_may_have_so_many_bytes(folder, tmp_path, monkeypatch, packed):
+    contents = {'most.png': encoded(noise()).ljust(1000), 'more.png': encoded(noise(seed=1)).ljust(1001)}
+    monkeypatch.setattr(files, '_MOST_BYTES', 1000)
+    loaded = files.load(pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents), 4)
+    assert holds(loaded, noise()) and loaded[1] == [('more.png', 'larger than 1,024 MiB')]
 
 
 def test_an_interrupted_load_leaves_nothing_that_looks_whole(folder, cache, monkeypatch):
