@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from lsgan.datasets import cache, faces, files
-from lsgan.datasets.images import fingerprint, to_bytes
+from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.networks.image import UPSAMPLINGS, Discriminator, Generator
@@ -122,11 +122,11 @@ def build(settings):
     def load():
         if path is None:
             return faces.load(size)
-        found, left = files.load(path, size, settings['background'])
+        found, left, digest = files.load(path, size, settings['background'])
         skipped.extend(left)
         if not any((image != found[0]).any() for image in found):
             raise InputError(f'--images {path}: a single image, or copies of it, is nothing to learn from{told()}')
-        return found, {}
+        return found, {}, digest
 
     def told():
         return f'; skipped: {cache.tell_skipped(skipped)}' if skipped else ''
@@ -157,7 +157,7 @@ def build(settings):
         draw=grid, figures={'samples': grid},
         show={'sliced_wasserstein': 'distance', 'diversity': 'diversity'},
         blas_threads=1,         # convolutions have threads of their own
-        prepare=prepare, fingerprint=lambda: fingerprint(gallery.images))
+        prepare=prepare, fingerprint=lambda: gallery.fingerprint)
 
 
 if __name__ == '__main__':

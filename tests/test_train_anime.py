@@ -11,7 +11,9 @@ import running
 from PIL import Image
 from running import ROOT, arrays, assert_one_line, assert_same_run, metrics_of, same_arrays, timeless_log
 
+from lsgan.datasets import files
 from lsgan.datasets.faces import FACTORS, Face, draw
+from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
 SMALL = ['--size', '32', '--hidden-g', '8', '8', '--hidden-d', '4', '8', '--latent', '8', '--batchsize', '8',
@@ -67,6 +69,11 @@ def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photog
     assert metrics['sliced_wasserstein'] > metrics['sliced_wasserstein_floor'] > 0
     assert {'sliced_wasserstein_32', 'sliced_wasserstein_16', 'diversity', 'nearest_distance'} <= metrics.keys()
     assert 'values_fair' not in metrics
+
+
+def test_a_run_notes_the_fingerprint_of_its_images(run, photographs, cache, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', cache['XDG_CACHE_HOME'])
+    assert json.loads((run[0] / 'config.json').read_text())['data'] == fingerprint(files.load(photographs, 32)[0])
 
 
 def test_a_zip_of_the_same_images_is_the_same_run(run, photographs, train, tmp_path):

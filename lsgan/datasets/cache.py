@@ -13,6 +13,7 @@ import time
 import numpy
 import tqdm
 
+from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
 UNREADABLE = 'unreadable'       # a reason that begins so may pass: what was skipped for it is tried again each time
@@ -43,8 +44,9 @@ def images(key, shape, items, make, title):
         title (str): what the progress bar says, on standard error where that is a terminal.
 
     Returns:
-        tuple: uint8 array (N, *shape), read-only and mapped into memory; and a list of (index of an item, reason), those
-        that were skipped. N is 0 where all were; that is not kept.
+        tuple: uint8 array (N, *shape), read-only and mapped into memory; a list of (index of an item, reason), those that were
+        skipped; and the array's `lsgan.datasets.images.fingerprint`, kept beside it, as it takes to read all. Where all were
+        skipped N is 0 and the fingerprint None; that is not kept.
 
     Raises:
         InputError: where the disk is full or the cache cannot be written.
@@ -60,11 +62,16 @@ def images(key, shape, items, make, title):
 def _read(place, shape, n):
     """What `images` returns, or None where it is not there, damaged, or not to be relied on."""
     try:
-        skipped = [tuple(pair) for pair in json.loads((place / 'skipped.json').read_text())]
-        made = numpy.asarray(numpy.memmap(place / 'images', numpy.uint8, 'r')).reshape(n - len(skipped), *shape)
-    except (FileNotFoundError, ValueError, TypeError):
+        about = json.loads((place / 'about.json').read_text())
+        skipped, digest = [tuple(pair) for pair in about['skipped']], about['fingerprint']
+        made = _map(place, (n - len(skipped), *shape))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return None if any(reason.startswith(UNREADABLE) for _, reason in skipped) else (made, skipped)
+    return None if any(reason.startswith(UNREADABLE) for _, reason in skipped) else (made, skipped, digest)
+
+
+def _map(place, shape):
+    return numpy.asarray(numpy.memmap(place / 'images', numpy.uint8, 'r')).reshape(shape)
 
 
 def _make(place, shape, items, make, title):
@@ -74,8 +81,10 @@ def _make(place, shape, items, make, title):
     try:
         skipped = _fill(aside, items, make, title)
         if len(skipped) == len(items):
-            return numpy.empty((0, *shape), numpy.uint8), skipped
-        made = numpy.memmap(aside / 'images', numpy.uint8, 'r')     # mapped, it stays even where the file is replaced
+            return numpy.empty((0, *shape), numpy.uint8), skipped, None
+        made = _map(aside, (-1, *shape))        # mapped, it stays even where the file is replaced
+        digest = fingerprint(made)
+        (aside / 'about.json').write_text(json.dumps({'skipped': skipped, 'fingerprint': digest}))
         if not _read(place, shape, len(items)):         # else another process was quicker
             shutil.rmtree(place, ignore_errors=True)
             try:
@@ -83,7 +92,7 @@ def _make(place, shape, items, make, title):
             except OSError:
                 if not place.exists():      # else it was so now
                     raise
-        return numpy.asarray(made).reshape(-1, *shape), skipped
+        return made, skipped, digest
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -97,7 +106,7 @@ def _remove_leftovers(place):
 
 
 def _fill(aside, items, make, title):
-    """Writes the files of a set; the list of those skipped."""
+    """Writes the images of a set; the list of those skipped."""
     def attempt(item):
         try:
             return make(item).tobytes()
@@ -120,7 +129,6 @@ def _fill(aside, items, make, title):
             os.fsync(file.fileno())
     finally:
         pool.shutdown(cancel_futures=True)
-    (aside / 'skipped.json').write_text(json.dumps(skipped))
     return skipped
 
 

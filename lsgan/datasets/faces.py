@@ -51,8 +51,8 @@ def load(size, n=10000):
         n (int): how many.
 
     Returns:
-        tuple: uint8 array (n, 3, size, size), read-only and mapped into memory, and a dict from factor to int array (n,),
-        the number of each face's value in `FACTORS`.
+        tuple: uint8 array (n, 3, size, size), read-only and mapped into memory; a dict from factor to int array (n,), the
+        number of each face's value in `FACTORS`; and the images' `lsgan.datasets.images.fingerprint`.
     """
     draws = numpy.random.default_rng(0)
     values = {name: draws.integers(len(of), size=n) for name, of in FACTORS.items()}
@@ -60,7 +60,8 @@ def load(size, n=10000):
 
     def make(i):
         return draw(Face(*(of[values[name][i]] for name, of in FACTORS.items()), *places[i]), size)
-    return cache.images(['faces', _VERSION, n], (3, size, size), range(n), make, 'drawing faces')[0], values
+    images, _, digest = cache.images(['faces', _VERSION, n], (3, size, size), range(n), make, 'drawing faces')
+    return images, values, digest
 
 
 def draw(face, size):

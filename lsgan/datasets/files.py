@@ -33,9 +33,9 @@ def load(path, size, background='white'):
         background (str): a colour by name or as #rrggbb.
 
     Returns:
-        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; and a list of (name, reason) of
-        the files skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
-        now, which are tried again by the next load.
+        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a list of (name, reason) of the
+        files skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
+        now, which are tried again by the next load; and the array's `lsgan.datasets.images.fingerprint`.
 
     Raises:
         InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image, or where the
@@ -64,13 +64,13 @@ def load(path, size, background='white'):
     with opened, warnings.catch_warnings(), threadpoolctl.threadpool_limits(1, 'blas'):
         # Pillow warns of large images and odd metadata; what matters is told by reason
         warnings.simplefilter('ignore')
-        made, missing = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names, make,
-                                     'reading images')
+        made, missing, digest = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names, make,
+                                             'reading images')
     skipped += [(names[i], reason) for i, reason in missing]
     if not len(made):
         told = f': {cache.tell_skipped(skipped)}' if skipped else ''
         raise InputError(f'--images {path}: no image in it that can be used{told}')
-    return made, sorted(skipped)
+    return made, sorted(skipped), digest
 
 
 def _folder(path):

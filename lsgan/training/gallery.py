@@ -16,8 +16,8 @@ class Gallery:
     """What an experiment on coloured images draws from and compares with.
 
     Args:
-        load (callable): returns uint8 images (N, C, H, W), at least 2 and not all the same, and a dict of their factors, each
-            an int array (N,), empty where none are known; called once, when something needs them.
+        load (callable): returns uint8 images (N, C, H, W), at least 2 and not all the same; a dict of their factors, each an
+            int array (N,), empty where none are known; and their fingerprint. Called once, when something needs them.
         mirror (bool): see `lsgan.datasets.images.ImageSet`.
     """
 
@@ -32,6 +32,11 @@ class Gallery:
     def images(self):
         """All of them, (N, C, H, W)."""
         return self._loaded[0]
+
+    @property
+    def fingerprint(self):
+        """Their `lsgan.datasets.images.fingerprint`."""
+        return self._loaded[2]
 
     @functools.cached_property
     def _set(self):

@@ -88,7 +88,7 @@ def test_left_is_the_mirror_of_right():
 
 
 def test_load_gives_so_many_faces_of_the_size_and_their_values():
-    images, values = faces.load(32, 400)
+    images, values, _ = faces.load(32, 400)
     assert images.shape == (400, 3, 32, 32) and images.dtype == numpy.uint8
     with pytest.raises(ValueError, match='read-only'):
         images[0, 0, 0, 0] = 0
@@ -112,7 +112,7 @@ def test_values_of_different_factors_are_independent():
 
 
 def test_loaded_faces_are_those_drawn_from_their_values():
-    images, values = faces.load(32, 200)
+    images, values, _ = faces.load(32, 200)
 
     def off(numbers):
         """How far the images are from faces of these values, which lie a little elsewhere."""
@@ -126,13 +126,13 @@ def test_loaded_faces_are_those_drawn_from_their_values():
 
 
 def test_the_faces_are_always_the_same_and_drawn_once(cache, monkeypatch):
-    images, values = faces.load(32, 60)
+    images, values, _ = faces.load(32, 60)
     shutil.rmtree(cache)
-    again, others = faces.load(32, 60)
+    again, others, _ = faces.load(32, 60)
     assert numpy.array_equal(again, images) and all(numpy.array_equal(others[name], values[name]) for name in FACTORS)
-    fewer, others = faces.load(32, 30)
+    fewer, others, _ = faces.load(32, 30)
     assert len(fewer) == 30 and all(len(numbers) == 30 for numbers in others.values())
-    larger, others = faces.load(64, 60)
+    larger, others, _ = faces.load(64, 60)
     assert larger.shape == (60, 3, 64, 64) and all(numpy.array_equal(others[name], values[name]) for name in FACTORS)
     monkeypatch.setattr(faces, 'draw', lambda *_: pytest.fail('it was drawn again'))
     assert numpy.array_equal(faces.load(32, 60)[0], images)

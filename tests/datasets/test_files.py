@@ -1,5 +1,6 @@
 import builtins
 import errno
+import hashlib
 import io
 import os
 import pathlib
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import types
 import zipfile
 import zlib
 
@@ -20,7 +22,8 @@ import pytest
 from PIL import Image
 from running import ROOT
 
-from lsgan.datasets import files
+from lsgan.datasets import faces, files
+from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
 NO_IMAGE, DAMAGED = 'no image that Pillow reads', 'damaged or truncated'
@@ -81,7 +84,7 @@ def pack(path, contents, compression=zipfile.ZIP_DEFLATED):
 
 def only(folder, data, size=2, **options):
     """What is made of a file, as an array (size, size, 3)."""
-    made, skipped = files.load(fill(folder, {'picture': data}), size, **options)
+    made, skipped, _ = files.load(fill(folder, {'picture': data}), size, **options)
     assert made.shape == (1, 3, size, size) and made.dtype == numpy.uint8 and skipped == []
     return made[0].transpose(1, 2, 0)
 
@@ -239,7 +242,7 @@ def lab_of(lightness):
 @pytest.mark.parametrize('lightness', [0, 255])
 def test_lab_colours_are_read_or_skipped_by_that_reason(folder, lightness):
     fill(folder, {'lab.tif': lab_of(lightness), 'grey.png': encoded(GREY)})
-    made, skipped = files.load(folder, 2)
+    made, skipped, _ = files.load(folder, 2)
     if skipped:         # Pillow may be built without colour management
         assert skipped == [('lab.tif', 'of colours that Pillow does not convert')] and len(made) == 1
     else:
@@ -292,7 +295,7 @@ def test_square_gives_the_channels_first():
                                                 (17, 4, 'smaller than 5 pixels')])
 def test_a_quarter_of_the_size_is_enough(folder, size, side, reason):
     fill(folder, {'small.png': encoded(noise(side, side)), 'good.png': encoded(noise(size, size))})
-    made, skipped = files.load(folder, size)
+    made, skipped, _ = files.load(folder, size)
     assert skipped == ([('small.png', reason)] if reason else []) and len(made) == 2 - len(skipped)
 
 
@@ -395,10 +398,10 @@ def test_a_zip_gives_the_same_as_a_folder(folder, tmp_path, compression):
     contents = {name: encoded(noise(seed=i)) for i, name in enumerate(NAMES)}
     contents |= {'.h.png': encoded(noise(seed=99)), 'bad/text.txt': b'text', 'bad/cut.png': PNG[:400],
                  'bad/small.png': encoded(noise(1, 1))}
-    made, skipped = files.load(fill(folder, contents), 8)
+    made, skipped, _ = files.load(fill(folder, contents), 8)
     more = {'__MACOSX/a.png': encoded(noise(seed=99)), '__MACOSX/sub/._b.png': b'', 'empty/': b''}
     path = pack(tmp_path / 'a picture', contents | more, compression)
-    zipped, left_out = files.load(path, 8)
+    zipped, left_out, _ = files.load(path, 8)
     assert sorted(map(numpy.ndarray.tobytes, zipped)) == sorted(map(numpy.ndarray.tobytes, made)) and len(made) == 7
     assert left_out == skipped == [('bad/cut.png', DAMAGED), ('bad/small.png', 'smaller than 2 pixels'),
                                    ('bad/text.txt', NO_IMAGE)]
@@ -428,7 +431,7 @@ def test_a_compression_that_python_lacks_is_the_reason(tmp_path):
 
 
 def test_names_in_a_zip_may_begin_with_the_folder_itself(tmp_path):
-    made, _ = files.load(pack(tmp_path / 'set.zip', {'./a.png': encoded(noise()), './.hidden/b.png': encoded(noise())}), 2)
+    made, _, _ = files.load(pack(tmp_path / 'set.zip', {'./a.png': encoded(noise()), './.hidden/b.png': encoded(noise())}), 2)
     assert len(made) == 1
 
 
@@ -490,10 +493,10 @@ def no_decoding(monkeypatch):
 def test_pictures_are_decoded_once(folder, tmp_path, no_decoding, packed):
     contents = {f'{i:03}': encoded(noise(seed=i)) for i in range(300)} | {'text': b'text'}
     path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
-    made, skipped = files.load(path, 4)
+    made, skipped, _ = files.load(path, 4)
     assert holds((made, skipped), *(noise(seed=i) for i in range(300)))
     no_decoding()
-    again, left_out = files.load(path, 4)
+    again, left_out, _ = files.load(path, 4)
     assert numpy.array_equal(again, made) and left_out == skipped == [('text', NO_IMAGE)]
 
 
@@ -519,6 +522,16 @@ def test_what_is_loaded_is_mapped_and_cannot_be_written(folder):
         while isinstance(made.base, numpy.ndarray):
             made = made.base
         assert isinstance(made, numpy.memmap)
+
+
+@pytest.mark.parametrize('load', [lambda folder: files.load(folder, 4), lambda _: faces.load(32, 9)], ids=['files', 'faces'])
+def test_for_the_fingerprint_the_images_are_read_once(folder, monkeypatch, load):
+    made, _, expected = load(fill(folder, {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1)), 'text': b'text'}))
+    assert expected == fingerprint(made) != fingerprint(made[:1])
+    whole = hashlib.sha256      # of the name of the cache; what is read by and by it cannot take
+    monkeypatch.setattr(hashlib, 'sha256', lambda data: types.SimpleNamespace(hexdigest=whole(data).hexdigest))
+    again, _, kept = load(folder)
+    assert kept == expected and numpy.array_equal(again, made)
 
 
 def test_another_size_or_background_is_made_anew(folder):
@@ -609,16 +622,15 @@ def test_a_write_that_fails_leaves_nothing_and_says_where(folder, cache, tmp_pat
     assert str(cache) in told and '$XDG_CACHE_HOME' in told
 
 
-@pytest.mark.parametrize('harm', [
-    lambda entry: (entry / 'images').write_bytes(b'short'), lambda entry: (entry / 'images').write_bytes(b''),
-    lambda entry: (entry / 'images').unlink(), lambda entry: (entry / 'skipped.json').unlink(),
-    lambda entry: (entry / 'skipped.json').write_text('{')])
-def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, harm):
+@pytest.mark.parametrize('name, content', [
+    ('images', b'short'), ('images', b''), ('images', None), ('about.json', None), ('about.json', b'{'), ('about.json', b'[]'),
+    ('about.json', b'{"skipped": [[2, ""]]}')])
+def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, name, content):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1)), 'c.txt': b'no'})
-    made, skipped = files.load(folder, 4)
+    made, skipped, _ = files.load(folder, 4)
     whole = made.copy()     # what is mapped is harmed, too
     entry, = cache.iterdir()
-    harm(entry)
+    (entry / name).unlink() if content is None else (entry / name).write_bytes(content)
     for _ in range(2):
         again = files.load(folder, 4)
         assert numpy.array_equal(again[0], whole) and again[1] == skipped

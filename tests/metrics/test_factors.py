@@ -15,7 +15,7 @@ def drawn(tmp_path_factory):
     """Faces, the numbers of their values, and a reader that learnt from the first 1,000."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
-        images, values = faces.load(32, 1500)
+        images, values, _ = faces.load(32, 1500)
     return images, values, FactorReader(images[:1000], {factor: numbers[:1000] for factor, numbers in values.items()})
 
 

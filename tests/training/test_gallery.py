@@ -14,7 +14,7 @@ def faces(n, seed=0, **fixed):
     places = draws.uniform(-0.02, 0.02, (n, 2))
     images = numpy.stack([draw(Face(*(of[numbers[name][i]] for name, of in FACTORS.items()), *places[i]), 32)
                           for i in range(n)])
-    return images, numbers
+    return images, numbers, f'{n} faces'
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +28,7 @@ def test_nothing_is_read_before_it_is_needed_and_then_once(known):
     assert not calls
     gallery.metrics(scaled(known[0][:50]))
     gallery.metrics(scaled(known[0][50:100]))
-    assert gallery.images is known[0] and calls == [1]
+    assert gallery.images is known[0] and gallery.fingerprint == '600 faces' and calls == [1]
 
 
 def test_real_images_are_at_the_floor_and_as_diverse_as_real_ones(known):
@@ -55,15 +55,15 @@ def test_copies_noise_and_missing_values_are_seen(known):
 
 
 def test_real_images_are_as_near_to_others_as_unseen_ones_are(known):
-    images, numbers = known
-    metrics = Gallery(lambda: (images[:210], {})).metrics(scaled(faces(200, 1)[0]))
+    images, *_ = known
+    metrics = Gallery(lambda: (images[:210], {}, '')).metrics(scaled(faces(200, 1)[0]))
     assert metrics['nearest_distance'] == pytest.approx(metrics['nearest_distance_real'], rel=0.1)
-    turned = Gallery(lambda: (images[:100], {}), mirror=True).metrics(scaled(images[:50, :, :, ::-1]))
+    turned = Gallery(lambda: (images[:100], {}, ''), mirror=True).metrics(scaled(images[:50, :, :, ::-1]))
     assert turned['nearest_distance'] == 0 < turned['nearest_distance_real']
 
 
 def test_as_many_images_are_compared_as_there_are(known):
-    images, numbers = known
-    few = Gallery(lambda: (images[:20], {}))
+    images, *_ = known
+    few = Gallery(lambda: (images[:20], {}, ''))
     metrics = few.metrics(scaled(images[20:60]))
     assert metrics['sliced_wasserstein'] > 0 and 'values_fair' not in metrics
