@@ -12,15 +12,13 @@ from lsgan.training import snapshot
 from lsgan.training.flags import OneLineParser
 from lsgan.training.report import read_log
 from lsgan.training.run import guarded
-from lsgan.training.sweep import append
+from lsgan.training.sweep import append, rows
 
 HERE = pathlib.Path(__file__).resolve().parent
 # experiment: metrics that its table has
 MEASURED = {'mnist': ('frechet_distance', 'classes_fair', 'confident'),
             'anime': ('sliced_wasserstein', 'sliced_wasserstein_16', 'diversity', 'nearest_distance', 'values_fair')}
 LOSSES = 'dis/loss', 'gen/loss'
-# flags that are not settings, or have a column of their own, and whether something follows them
-OMITTED = {'--seed': 1, '-d': 1, '--device': 1, '-g': 1, '--gpu': 1, '-o': 1, '--out': 1, '-r': 0, '--resume': 0}
 
 
 def evaluations(folder):
@@ -29,15 +27,13 @@ def evaluations(folder):
     experiment = config['settings']['experiment']
     if experiment not in MEASURED:
         raise InputError(f'{folder}: a run of train_{experiment}.py; there is a table for {" and ".join(MEASURED)}')
-    words, kept = iter(config['command'][1:]), []
-    for word in words:
-        if word not in OMITTED:
-            kept.append(word)
-        elif OMITTED[word]:
-            next(words)
-    measured = MEASURED[experiment]
+    measured, others = MEASURED[experiment], argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for names in ('--seed',), ('-d', '--device', '-g', '--gpu'), ('-o', '--out'):
+        others.add_argument(*names)         # flags that are no settings, or have a column of their own
+    others.add_argument('-r', '--resume', nargs='?')
+    kept = others.parse_known_args(config['command'][1:])[1]
     return HERE / experiment / 'search.csv', [
-        {'seed': config['settings']['seed'], 'commit': config['git_commit'], 'flags': ' '.join(kept),
+        {'seed': str(config['settings']['seed']), 'commit': config['git_commit'], 'flags': ' '.join(kept),
          **{key: f'{entry.get(key, float("nan")):.6g}' for key in ('iteration', *measured, *LOSSES)},
          'elapsed_time': f'{entry["elapsed_time"]:.0f}'}
         for entry in read_log(folder) if measured[0] in entry]
@@ -48,9 +44,11 @@ def main():
     parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN', help='run folders')
 
     def act():
-        for table, rows in [evaluations(folder) for folder in parser.parse_args().runs]:
-            if rows:
-                append(table, rows)
+        for table, made in [evaluations(folder) for folder in parser.parse_args().runs]:
+            there = rows(table)
+            new = [row for row in made if row not in there]     # a run may be given again
+            if new:
+                append(table, new)
         return 0
     return guarded(parser.prog, act)
 

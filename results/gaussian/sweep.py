@@ -42,9 +42,14 @@ RUNS = {
     'paper gan': ('--preset paper --loss gan', THREE),
     'paper wgan': ('--preset paper --loss wgan', THREE),
 }
+GROUPS = {'runs': RUNS}
+
+
+def runs(group):
+    """Name, flags and seed of each run: all of the default, then one seed of each, and so on."""
+    wanted = [(name, flags, seed) for name, (flags, seeds) in GROUPS[group].items() for seed in seeds]
+    return sorted(wanted, key=lambda run: (run[0] != 'default', run[2]))
 
 
 if __name__ == '__main__':
-    wanted = [(name, flags, seed) for name, (flags, seeds) in RUNS.items() for seed in seeds]
-    wanted.sort(key=lambda run: (run[0] != 'default', run[2]))      # all of the default, then one seed of each, and so on
-    sys.exit(main(__doc__, SCRIPT, HERE, {'runs': wanted}, METRICS))
+    sys.exit(main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, METRICS))

@@ -1,14 +1,15 @@
 """Does a D that is too good starve G? Trains D on a frozen, half-trained G and follows the gradient that G would get.
 
-    python results/mnist/starving.py RUN                each loss and seed that starving.csv lacks, then the picture
+    python results/mnist/starving.py RUN                each loss and seed that starving.csv lacks, then table and picture
+    python results/mnist/starving.py RUN --jobs 2       two at a time
     python results/mnist/starving.py RUN --steps 2000   shorter
 
 RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
-network and initial weights: of a least squares GAN with one Adam step on the sum of both terms, then with two steps, of a
-standard GAN, and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient
+network, initial weights and Adam: of a least squares GAN with one step on the sum of both terms, then with two steps, of a
+standard GAN, and as critic with clipped weights, by RMSprop. Every 100 steps a row says how D does and how long the gradient
 of G's loss is. Rows that are there are not made again: for another RUN, move starving.csv away.
 """
-import argparse
+import multiprocessing
 import pathlib
 import sys
 
@@ -20,44 +21,64 @@ from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.figures import palette
 from lsgan.random import Latent, Stream
+from lsgan.training import flags
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
-from lsgan.training.sweep import append, rows
+from lsgan.training.sweep import append, make_parser, rows
 from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, HERE / 'starving.csv'
-EVERY, SEEDS, BATCH = 20, (0, 1, 2), 100
-# name: loss, whether in two steps, optimizer
+EVERY, SEEDS, BATCH = 100, (0, 1, 2), 100
+# name: loss, whether in two steps
 LOSSES = {
-    'LSGAN': (losses.LeastSquares(), False, lambda: functions.Adam(1e-4, 0.5)),
-    'LSGAN, two steps': (losses.LeastSquares(), True, lambda: functions.Adam(1e-4, 0.5)),
-    'GAN': (losses.NonSaturating(), False, lambda: functions.Adam(1e-4, 0.5)),
-    'WGAN': (losses.Wasserstein(), False, lambda: functions.RMSprop(5e-5)),
+    'LSGAN': (losses.LeastSquares(), False),
+    'LSGAN, two steps': (losses.LeastSquares(), True),
+    'GAN': (losses.NonSaturating(), False),
+    'WGAN': (losses.Wasserstein(), False),
 }
+WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 6000), (9000, 11000), (18000, 20000)     # of steps, the table's columns
 
 
-def follow(name, seed, path, steps):
-    """The rows of one D's training, a dict each."""
-    loss, split, make_optimizer = LOSSES[name]
+def follow(task):
+    """The rows of one D's training, a dict each, from the loss's name, a seed, a run folder and the number of steps."""
+    name, seed, path, steps = task
+    loss, split = LOSSES[name]
     np.random.seed(seed)        # D's initial weights draw from it
     folder = RunFolder(path, ROOT)
-    made, generator = folder.experiment, folder.generator
-    optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': make_optimizer().setup(made.discriminator)}
+    experiment, generator, settings = folder.experiment, folder.generator, folder.settings
+    optimizer = functions.RMSprop(5e-5) if name == 'WGAN' else functions.Adam(settings['lr_d'], settings['beta1'])
+    optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': optimizer.setup(experiment.discriminator)}
     if name == 'WGAN':
-        optimizers['discriminator'].add_hook(ClipWeights(0.01))
-    latent = Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent'))
-    batches = SampleIterator(made.data, BATCH, Stream(seed, 'data'), 600)
+        optimizer.add_hook(ClipWeights(0.01))
+    latent = Latent(experiment.latent_size, experiment.latent_distribution, Stream(seed, 'latent'))
+    batches = SampleIterator(experiment.data, BATCH, Stream(seed, 'data'), 600)
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
-    commit = surroundings()['git_commit']
+    commit, made = surroundings()['git_commit'], []
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):
         n, reported = updater.step_discriminator()
         if step == 1 or step % EVERY == 0:
             reported['gen/loss'] = updater.backward_generator(n)
             reported['gen/gradient'] = gradient_norm(generator)
             numbers = {key: f'{float(value):.6g}' for key, value in reported.items()}
-            yield {'loss': name, 'seed': seed, 'commit': commit, 'step': step, **numbers}
+            made.append({'loss': name, 'seed': seed, 'commit': commit, 'step': step, **numbers})
+    return made
+
+
+def tell(table):
+    """The lines of a table: G's gradient and D's loss in each window of steps, of all seeds the median, and between which
+    values eight tenths are."""
+    yield '| steps | ' + ' | '.join(f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in WINDOWS) + ' |'
+    yield '|---|' + '--:|' * len(WINDOWS)
+    for key, what in ('gen/gradient', "norm of G's gradient"), ('dis/loss', "D's loss"):
+        for name in LOSSES:
+            cells = []
+            for first, last in WINDOWS:
+                values = [float(row[key]) for row in table if row['loss'] == name and first <= int(row['step']) <= last]
+                low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if values else [np.nan] * 3
+                cells.append(f'{middle:.2g} ({low:.2g} to {high:.2g})')
+            yield f'| {what}, {name} | ' + ' | '.join(cells) + ' |'
 
 
 def draw(table):
@@ -88,21 +109,23 @@ def draw(table):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('run', type=pathlib.Path, metavar='RUN', help='run folder')
-    parser.add_argument('--steps', type=int, default=5000, help="of D (default: 5000)")
-    args = parser.parse_args()
-    there = {(row['loss'], int(row['seed'])) for row in rows(TABLE)}
-    for seed in SEEDS:
-        for name in LOSSES:
-            if (name, seed) not in there:
-                made = list(follow(name, seed, args.run, args.steps))
+    parser.add_argument('--steps', type=flags.positive, default=20000, metavar='N', help='of D (default: 20000)')
+
+    def act():
+        args = parser.parse_args()
+        there = {(row['loss'], int(row['seed'])) for row in rows(TABLE)}
+        missing = [(name, seed, args.run, args.steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
+        with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
+            for made in pool.imap(follow, missing):
                 append(TABLE, made)
-                first, last = made[0]['gen/gradient'], made[-1]['gen/gradient']
-                print(f"{name} {seed}: G's gradient {first} at first, {last} at last", flush=True)
-    draw(rows(TABLE))
-    return 0
+                print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
+        print(*tell(rows(TABLE)), sep='\n')
+        draw(rows(TABLE))
+        return 0
+    return guarded(parser.prog, act)
 
 
 if __name__ == '__main__':
-    sys.exit(guarded('starving.py', main))
+    sys.exit(main())

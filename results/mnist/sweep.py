@@ -4,7 +4,7 @@
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
                                                         (the groups, all where none is given: default, map,
-                                                        plain, convolutional, factors)
+                                                        plain, convolutional, factors, long)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
@@ -50,6 +50,9 @@ GROUPS = {
         *((f'{net.upper()} {activation}', f'--activation-{net} {activation}')
           for net, activations in {'g': ('leaky_relu', 'tanh', 'sigmoid'), 'd': ('relu', 'tanh', 'sigmoid')}.items()
           for activation in activations)]},
+    # the published optimizer and the other one, ten times as long; a picture every 10 passes
+    'long': {name: (f'{PASSES} {flags}'.strip().replace('--epoch 30', '--epoch 300'), range(1))
+             for name, flags in {'blog long': '', 'rmsprop long': '--optimizer rmsprop'}.items()},
 }
 
 

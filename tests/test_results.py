@@ -1,0 +1,87 @@
+"""The scripts that make the tables in results: every run that they would make is one that the training scripts take."""
+import csv
+import importlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from running import ROOT, SHORT, train
+
+from lsgan.training import flags
+
+NAMES = 'sweep', 'tune'
+
+
+@pytest.fixture(params=['gaussian', 'mnist', 'anime'])
+def scripts(request, monkeypatch):
+    """The modules of a folder in results that there are, by name, and the settings that flags of its runs stand for."""
+    folder = ROOT / 'results' / request.param
+    for path in folder, ROOT:
+        monkeypatch.syspath_prepend(path)
+    for name in NAMES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    parser = importlib.import_module(f'train_{request.param}').make_parser()
+
+    def settings(text):
+        return flags.resolve(request.param, vars(parser.parse_args(text.split())), parser.presets)
+    yield {name: importlib.import_module(name) for name in NAMES if (folder / f'{name}.py').exists()}, settings
+    for name in NAMES:
+        sys.modules.pop(name, None)
+
+
+def seen(settings):
+    """Real examples that D sees in a whole run."""
+    return settings['epoch'] * settings['epoch_size'] * settings['n_critic'] * settings['batchsize']
+
+
+def test_every_run_of_a_sweep_can_be_made(scripts):
+    modules, settings = scripts
+    sweep = modules['sweep']
+    wanted = [run for group in sweep.GROUPS for run in sweep.runs(group)]
+    assert len({(name, seed) for name, _, seed in wanted}) == len(wanted) > 30
+    assert all(seen(settings(text)) > 0 for text in {text for _, text, _ in wanted})
+
+
+def test_losses_are_compared_at_as_many_real_examples(scripts):
+    modules, settings = scripts
+    sweep = modules['sweep']
+    by_name = {name: settings(text) for group in sweep.GROUPS for name, text, _ in sweep.runs(group)}
+    for name, made in by_name.items():
+        for loss in 'gan', 'wgan':
+            other = by_name.get(name.replace('lsgan', loss) if 'lsgan' in name else f'{name} {loss}')
+            if made['loss'] == 'lsgan' and other:
+                assert other['loss'] == loss and seen(other) == seen(made)
+
+
+def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts):
+    modules, settings = scripts
+    if 'tune' not in modules:
+        pytest.skip('nothing was tuned by a script')
+    tune = modules['tune']
+    trials = {loss: [settings(text) for text in tune.settings(loss)] for loss in tune.CHOICES}
+    assert len({len(each) for each in trials.values()}) == 1
+    for loss, each in trials.items():
+        assert {made['loss'] for made in each} == {loss}
+        assert len(set(tune.settings(loss))) == len(each) >= 10
+    examples = [seen(made) for each in trials.values() for made in each]
+    assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
+
+
+def test_what_a_run_measured_becomes_rows_once(tmp_path):
+    script, out = tmp_path / 'results' / 'search.py', tmp_path / 'run'
+    (tmp_path / 'results' / 'anime').mkdir(parents=True)
+    shutil.copy(ROOT / 'results' / 'search.py', script)
+    small = ['--size', '32', '--hidden-g', '8', '--hidden-d', '8', '--batchsize', '8', '--metric-samples', '20',
+             '--epoch', '1', '--epoch-size', '4', '--log-interval', '1', '--metric-interval', '2']
+    assert train(*small, '--seed=7', f'-o{out}', script=ROOT / 'train_anime.py').returncode == 0
+    for _ in range(2):
+        assert subprocess.run([sys.executable, script, out]).returncode == 0
+    with open(tmp_path / 'results' / 'anime' / 'search.csv', newline='') as f:
+        rows = list(csv.DictReader(f))
+    assert [(row['iteration'], row['seed']) for row in rows] == [('2', '7'), ('4', '7')]
+    assert all(row['flags'] == ' '.join(small) for row in rows)
+    assert all(float(row['sliced_wasserstein']) > 0 for row in rows)
+    assert train(*SHORT, '--iterations', 1, '-o', tmp_path / 'points').returncode == 0
+    result = subprocess.run([sys.executable, script, tmp_path / 'points'], capture_output=True, text=True)
+    assert result.returncode == 2 and 'train_gaussian.py' in result.stderr and len(result.stderr.splitlines()) == 1
