@@ -63,7 +63,7 @@ def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts)
     assert len({len(each) for each in trials.values()}) == 1
     for loss, each in trials.items():
         assert {made['loss'] for made in each} == {loss}
-        assert len(set(tune.settings(loss))) == len(each) >= 10
+        assert len(each) >= 10
     examples = [seen(made) for each in trials.values() for made in each]
     assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
 
