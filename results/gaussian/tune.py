@@ -28,7 +28,7 @@ CHOICES = {
     'wgan': {**COMMON, '--lr-g': ['1e-4', '3e-4', '1e-3'], '--lr-d': ['1e-4', '3e-4', '1e-3'],
              '--clip': ['0.03', '0.1', '0.3', '1'],
              # steps of D, and the epochs that make its real examples those of every other run
-             '--n-critic': ['1 --epoch 25', '2 --epoch 13', '5 --epoch 5']},
+             '--n-critic': [f'{n} --epoch {epochs} --epoch-size 1000' for n, epochs in ((1, 25), (2, 13), (5, 5))]},
 }
 
 
