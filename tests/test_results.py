@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy
 import pytest
 from running import ROOT, SHORT, train
 
+from lsgan.datasets.faces import FACTORS
 from lsgan.training import flags
 
 NAMES = 'sweep', 'tune'
@@ -68,6 +70,23 @@ def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts)
     assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
 
 
+def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'results' / 'anime')
+    analogies = importlib.import_module('analogies')
+    stays, once = analogies.along(numpy.array([
+        [1, 1, 1, 1], [1, -1, -1, 1], [1, 1, 2, 1], [2, 2, 2, 2],               # three of these four stay
+        [1, 1, 2, 2], [1, -1, 2, 2], [1, 2, 1, 2], [1, 3, 3, 2], [2, 2, 2, 0],  # three of these five change once
+        [-1, 1, 1, 1], [0, 1, 1, -1]]))                                         # these do not count
+    assert (stays, once) == (0.75, 0.6)
+    a, b, c, result = numpy.array([
+        [1, 2, 2, 1], [1, 2, 2, 2], [0, 2, 2, 0], [1, -1, -1, 1],       # in three a brings something, twice it is there
+        [2, 2, 1, 1], [2, 2, 0, 2], [2, 2, 1, 1], [1, 1, 1, 0]]).T      # here in three c does
+    brought, by_chance, kept, kept_by_chance = analogies.expected(a, b, c, result)
+    assert (brought, kept) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert (by_chance, kept_by_chance) == (pytest.approx(2 / 3), 0)     # each the value of the three before: 1, 1, 1; -1, 1, 0
+    assert numpy.isnan(analogies.along(numpy.array([[1, 1]]))[1])
+
+
 def test_what_a_run_measured_becomes_rows_once(tmp_path):
     script, out = tmp_path / 'results' / 'search.py', tmp_path / 'run'
     (tmp_path / 'results' / 'anime').mkdir(parents=True)
@@ -82,6 +101,9 @@ def test_what_a_run_measured_becomes_rows_once(tmp_path):
     assert [(row['iteration'], row['seed']) for row in rows] == [('2', '7'), ('4', '7')]
     assert all(row['flags'] == ' '.join(small) for row in rows)
     assert all(float(row['sliced_wasserstein']) > 0 for row in rows)
+    table = subprocess.run([sys.executable, ROOT / 'results' / 'anime' / 'analogies.py', out, '-n', '5'], capture_output=True,
+                           text=True)
+    assert table.returncode == 0 and [line.split()[1] for line in table.stdout.splitlines()[2:]] == list(FACTORS)
     assert train(*SHORT, '--iterations', 1, '-o', tmp_path / 'points').returncode == 0
     result = subprocess.run([sys.executable, script, tmp_path / 'points'], capture_output=True, text=True)
     assert result.returncode == 2 and 'train_gaussian.py' in result.stderr and len(result.stderr.splitlines()) == 1

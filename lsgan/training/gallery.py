@@ -71,6 +71,10 @@ class Gallery:
         known = self._shuffled[:_KNOWN]
         return FactorReader(self.images[known], {name: numbers[known] for name, numbers in factors.items()})
 
+    def read(self, samples):
+        """What samples (M, C, H, W) in [-1, 1] show of each known factor, see `lsgan.metrics.factors.FactorReader.read`."""
+        return self._reader.read(to_bytes(samples)) if self._loaded[1] else {}
+
     def metrics(self, samples):
         """Numbers of samples, a NumPy array (M, C, H, W) in [-1, 1], M at least 2.
 
@@ -82,7 +86,7 @@ class Gallery:
             one, in grey levels (0..255) of all numbers together; where factors are known, `values_fair`, how many of all
             `values_total` values are shown by at least half of their share of the samples, and `FACTOR_values` of each.
         """
-        samples = to_bytes(samples)
+        shown, samples = self.read(samples), to_bytes(samples)
         n = min(len(samples), len(self.images) // 2)
         real, floors = self._real(n)
         distances = pyramid_distances(pyramid_projections(samples[:n]), real)
@@ -95,8 +99,8 @@ class Gallery:
         numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity,
                     'nearest_distance': float(nearest_images(samples[:_SEARCHED], self.images, self.mirror)[1].mean()),
                     'nearest_distance_real': near}
-        if self._loaded[1]:
+        if shown:
             totals = {name: int(of.max()) + 1 for name, of in self._loaded[1].items()}
-            fair = {f'{name}_values': fair_values(of, totals[name]) for name, of in self._reader.read(samples).items()}
+            fair = {f'{name}_values': fair_values(of, totals[name]) for name, of in shown.items()}
             numbers |= {'values_fair': sum(fair.values()), 'values_total': sum(totals.values()), **fair}
         return numbers
