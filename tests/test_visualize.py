@@ -19,7 +19,7 @@ SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-inte
          '--sample-interval', '20', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
 MNIST = ['--network', 'mlp', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16', '--epoch', '2',
          '--epoch-size', '10', '--log-interval', '5', '--metric-interval', '20', '--sample-interval', '10',
-         '--init-std', '0.5', '0.02']       # so that samples differ
+         '--snapshot-interval', '20', '--init-std', '0.5', '0.02']       # so that samples differ
 
 
 def call(script, *args, cwd):

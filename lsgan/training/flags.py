@@ -124,7 +124,8 @@ def add_common(parser):
     run = parser.add_argument_group('length and reports')
     setting = parser.setting
     setting('-e', '--epoch', type=positive, group=run, help='length of the run')
-    setting('--epoch-size', type=positive, group=run, metavar='N', help='generator updates in an epoch')
+    setting('--epoch-size', type=positive, group=run, metavar='N',
+            help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
     setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
     setting('--metric-interval', type=positive, group=run, metavar='N',
@@ -211,10 +212,12 @@ def resolve(experiment, given, presets, saved=None):
     variants = {**own, **{key: variant for key, variant in variants.items() if key[0] not in {setting for setting, _ in own}}}
     del chosen['about']
     chosen.pop('variants', None)
-    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': 'auto', **chosen, **given}
     for (setting, value), variant in variants.items():
-        if settings[setting] == value:
-            settings.update({**variant, **given})
+        if {**chosen, **given}[setting] == value:
+            chosen.update(variant)
+    settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': 'auto', **chosen, **given}
+    for name in {'metric_interval', 'sample_interval', 'snapshot_interval'} - given.keys():     # as often in an epoch as there
+        settings[name] = max(1, chosen[name] * settings['epoch_size'] // chosen['epoch_size'])
     for one, other, none in ('lr_steps', 'lr_decay', 0.0), ('lr_decay', 'lr_steps', []):
         if one in given and other not in given:     # what is given stands instead of the preset's
             settings[other] = none

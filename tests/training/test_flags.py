@@ -7,12 +7,14 @@ from lsgan.errors import InputError
 from lsgan.training import flags
 
 COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
-          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'snapshot_interval': 5, 'keep': 3,
-          'log_interval': 10, 'metric_interval': 40, 'lr_decay': 0.0, 'lr_steps': [[6, 0.5]]}
+          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'keep': 3, 'epoch_size': 20,
+          'log_interval': 10, 'metric_interval': 40, 'sample_interval': 20, 'snapshot_interval': 100,
+          'lr_decay': 0.0, 'lr_steps': [[6, 0.5]]}
 PRESETS = {
     'default': {'about': 'ours', **COMMON, 'data': 'ring', 'modes': 8,
                 'variants': {('loss', 'gan'): {'lr_g': 7.0}, ('data', 'grid'): {'modes': 5}}},
-    'other': {'about': 'theirs', 'lr_g': 2.0, 'variants': {('loss', 'wgan'): {'n_critic': 5, 'lr_d': 3.0}}},
+    'other': {'about': 'theirs', 'lr_g': 2.0,
+              'variants': {('loss', 'wgan'): {'n_critic': 5, 'lr_d': 3.0, 'epoch_size': 4, 'sample_interval': 6}}},
 }
 
 
@@ -88,3 +90,16 @@ def test_metrics_stand_in_log_entries():
     assert resolve({'log_interval': 15, 'metric_interval': 30})['metric_interval'] == 30
     with pytest.raises(InputError, match='--metric-interval 40 must be a multiple of --log-interval 15'):
         resolve({'log_interval': 15, 'metric_interval': 40})
+
+
+def test_intervals_stay_in_proportion_to_the_epoch_unless_they_are_given():
+    def intervals(**given):
+        return [resolve(given)[name] for name in ('metric_interval', 'sample_interval', 'snapshot_interval')]
+    assert intervals() == [40, 20, 100]
+    assert intervals(epoch_size=30) == [60, 30, 150]
+    assert intervals(epoch_size=3) == [10, 3, 15]       # metrics stand in log entries
+    assert intervals(epoch_size=30, sample_interval=7, metric_interval=40) == [40, 7, 150]
+    assert intervals(preset='other', loss='wgan', epoch_size=8) == [80, 12, 200]
+    assert intervals(preset='other', loss='wgan', epoch_size=1, log_interval=1) == [10, 1, 25]
+    saved = {**resolve({'epoch_size': 30}), 'sample_interval': 20}      # as an earlier rule had it
+    assert resolve({'epoch_size': 30}, saved) == saved
