@@ -8,7 +8,7 @@ any run:
     visualize.py animation result/mnist -o digits.gif   the samples through training; also .webp and .png
     visualize.py compare result/mnist result/wgan --labels "least squares" Wasserstein
                                                         one sheet, a panel for each run
-    visualize.py compare result/anime result/wgan --epochs 1 20
+    visualize.py compare result/anime result/wgan --epochs 1 end
                                                         what they drew after these epochs, a row for each
     visualize.py score result/mnist result/wgan         the metrics of the newest generators, printed
     visualize.py export result/mnist -n 50000           samples for metrics of others; --format png for files
@@ -249,8 +249,9 @@ def make_parser():
                          'PNG to write (default: figures/compare.png in the first RUN)')
     comparison.add_argument('--columns', type=flags.positive, metavar='N',
                             help='panels in a row (default: up to 3, of more as many as rows; with --epochs the runs)')
-    comparison.add_argument('--epochs', type=flags.positive, nargs='+', metavar='N',
-                            help='show the pictures that training made after these epochs, instead of new samples')
+    comparison.add_argument('--epochs', type=flags.epoch, nargs='+', metavar='N',
+                            help='show the pictures that training made after these epochs, instead of new samples; end is the '
+                                 'newest of each run')
     command('all', draw_all, [one, counting, seeding, finding], 'every picture of a run, and says what is left out',
             'folder to write to (default: RUN/figures)')
     command('score', score, [several, seeding, finding], 'the metrics of the newest generator, as training does at its end',

@@ -24,6 +24,7 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(whole, tmp_pa
     folder = tmp_path / 'run'
     result = train(*SHORT, '--iterations', 130, '-o', folder)
     assert result.returncode == 0 and '--resume' in result.stdout
+    assert max(p.name for p in (folder / 'samples').iterdir()) == 'iter_00000130.png'
     assert train('--resume', '-o', folder).returncode == 0
     assert_same_run(whole[0], folder)
 
@@ -113,7 +114,7 @@ def test_a_signal_saves_and_says_how_to_go_on(whole, tmp_path, number, times, st
     assert process.returncode == status and err.count('saving') == 1
     assert f'--resume -o {folder}' in out
     stopped_at = max(int(p.name.split('_')[-1]) for p in folder.glob('snapshot_iter_*'))
-    assert 20 <= stopped_at <= 180
+    assert 20 <= stopped_at <= 180 and (folder / 'samples' / f'iter_{stopped_at:08}.png').exists()
     assert train('--resume', '-o', folder).returncode == 0
     assert_same_run(whole[0], folder)
 

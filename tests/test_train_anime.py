@@ -279,16 +279,21 @@ def test_a_run_goes_on_with_its_images_wherever_they_are_and_with_no_others(phot
 
 
 def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, train, cache, tmp_path):
-    other = tmp_path / 'other'
-    assert train(*SHORT, '--images', photographs, '--loss', 'gan', '-o', other).returncode == 0
+    """Also where these have other numbers of updates, and a run stopped within one."""
+    runs = [run[0], tmp_path / 'gan', tmp_path / 'wgan']
+    flags = [*SMALL, '--images', photographs]
+    assert train(*flags, '--loss', 'gan', '--epoch', 2, '--epoch-size', 6, '-o', runs[1]).returncode == 0
+    assert train(*flags, '--loss', 'wgan', '--epoch-size', 2, '--iterations', 3, '-o', runs[2]).returncode == 0
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
-    assert draw_it('compare', run[0], other, '--epochs', 1, 3, '-o', tmp_path / 'sheet.png').returncode == 0
-    with Image.open(tmp_path / 'sheet.png') as sheet, Image.open(other / 'samples' / 'iter_00000018.png') as last:
-        assert sheet.size == (2 * last.width, 2 * last.height)
-        corner = sheet.convert('RGB').crop((last.width, last.height, *sheet.size))
-        assert np.array_equal(np.asarray(corner), np.asarray(last.convert('RGB')))
-    assert_one_line(draw_it('compare', run[0], other, '--epochs', 9), 'epoch 9')
-    assert_one_line(draw_it('compare', run[0], other, '--epochs', 1, '-n', 5), '--samples')
+    assert draw_it('compare', *runs, '--epochs', 1, 'end', '-o', tmp_path / 'sheet.png').returncode == 0
+    with Image.open(tmp_path / 'sheet.png') as sheet:
+        cells = [cell for row in np.split(np.asarray(sheet), 2) for cell in np.split(row, 3, axis=1)]
+    for cell, folder, iteration in zip(cells, 2 * runs, (6, 6, 2, 18, 12, 3)):
+        with Image.open(folder / 'samples' / f'iter_{iteration:08}.png') as picture:
+            assert np.array_equal(cell, np.asarray(picture.convert('RGB')))
+    assert_one_line(draw_it('compare', *runs, '--epochs', 9), 'epoch 9')
+    assert_one_line(draw_it('compare', *runs, '--epochs', 'last'), '--epochs', "'last'", 'or end')
+    assert_one_line(draw_it('compare', *runs, '--epochs', 1, '-n', 5), '--samples')
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(run, photographs, train, tmp_path):

@@ -130,7 +130,8 @@ def add_common(parser):
     setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
     setting('--metric-interval', type=positive, group=run, metavar='N',
             help='updates between two measurements of the metrics, a multiple of those between log entries')
-    setting('--sample-interval', type=positive, group=run, metavar='N', help='updates between two sample pictures')
+    setting('--sample-interval', type=positive, group=run, metavar='N',
+            help='updates between two sample pictures; one more is made where a run stops')
     setting('--snapshot-interval', type=positive, group=run, metavar='N', help='updates between two snapshots')
     setting('--keep', type=positive, group=run, metavar='N', help='how many of the newest snapshots stay')
 
@@ -297,6 +298,7 @@ def _kind(convert, accept, wanted):
 
 seed = _kind(int, lambda v: 0 <= v < 2 ** 32, 'a whole number from 0 to 4294967295')
 positive = _kind(int, lambda v: v > 0, 'a whole number from 1')
+epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0, 'a whole number from 1, or end')
 at_least_two = _kind(int, lambda v: v > 1, 'a whole number from 2')
 number = _kind(float, lambda v: abs(v) < float('inf'), 'a number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number from 0')

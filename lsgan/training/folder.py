@@ -158,8 +158,19 @@ class RunFolder:
         rows = pairs.reshape(2, -1, ACROSS, *samples.shape[1:]).swapaxes(0, 1)
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', ACROSS)
 
+    @property
+    def frames(self):
+        """The files of the pictures that the run made of its samples, the newest last."""
+        folder = self.path / 'samples'
+        found = snapshot.numbered(folder, 'iter_{}.png') if folder.is_dir() else []
+        if not found:
+            raise InputError(f'{folder}: no iter_N.png')
+        return found[::-1]
+
     def frame(self, epoch):
-        """The file of the picture that the run made of its samples after so many epochs."""
+        """The file of the picture that the run made of its samples after so many epochs, or of the newest one, for `end`."""
+        if epoch == 'end':
+            return self.frames[-1]
         with self._settings_to_blame():
             path = self.path / 'samples' / f'iter_{epoch * self.settings["epoch_size"]:08}.png'
         if not path.is_file():
@@ -217,8 +228,4 @@ class RunFolder:
 
     def draw_animation(self, file, form='GIF', seconds=0.15):
         """Writes the pictures that the run made of its samples as an animation, see `lsgan.figures.animation.animation`."""
-        folder = self.path / 'samples'
-        frames = snapshot.numbered(folder, 'iter_{}.png') if folder.is_dir() else []
-        if not frames:
-            raise InputError(f'{folder}: no iter_N.png')
-        animation(file, frames[::-1], form, seconds)
+        animation(file, self.frames, form, seconds)

@@ -125,12 +125,13 @@ def _train(parser, build, given):
 def _run(trainer, start):
     """Trains to the stop; the final metrics, or None where a signal came before them."""
     updater, stop = trainer.updater, trainer.stop_trigger
-    snapshots = trainer.get_extension('snapshots')
+    settings = trainer.get_extension('snapshots').settings
     if start < stop.iterations:
         trainer.run(show_loop_exception_msg=False)
-    # after an early stop, too: a run that goes on from here is the run that never stopped
-    if updater.iteration > start and updater.iteration % snapshots.settings['snapshot_interval']:
-        snapshots(trainer)
+    # after an early stop, too: a run that goes on from here is the run that never stopped, with a picture more
+    for name, interval in ('snapshots', 'snapshot_interval'), ('pictures', 'sample_interval'):
+        if updater.iteration > start and updater.iteration % settings[interval]:
+            trainer.get_extension(name)(trainer)
     if stop.signal:
         return None
     path = pathlib.Path(trainer.out, 'metrics.json')
