@@ -42,7 +42,7 @@ import numpy
 from PIL import Image
 
 from lsgan.errors import InputError
-from lsgan.figures.animation import FORMATS
+from lsgan.figures.animation import FORMATS, MOST
 from lsgan.figures.curves import curves
 from lsgan.figures.sheet import sheet
 from lsgan.training import flags, report, run, snapshot
@@ -241,7 +241,7 @@ def make_parser():
                                help='samples in a row, with both ends (default: 10)')
     command('curves', draw_curves, [several, naming], 'losses and metrics over the updates; of several runs in one picture',
             'PNG to write (default: RUN/figures/curves.png, of several the first with curves_compared.png)')
-    command('animation', draw_animation, [one], 'the samples through training, moving',
+    command('animation', draw_animation, [one], f'the samples through training, moving, in up to {MOST} pictures of them',
             f'picture to write, ending in {", ".join(FORMATS)} (default: RUN/figures/animation.gif)').add_argument(
         '--seconds', type=flags.above_zero, default=0.15, metavar='S', help='how long a frame is seen (default: 0.15)')
     comparison = command('compare', draw_comparison, [several, naming, counting, seeding],

@@ -146,6 +146,35 @@ def test_an_animation_shows_every_frame_and_the_last_one_longer(form):
     assert durations == [200] * 4 + [1200]
 
 
+def test_a_long_animation_has_200_frames_evenly_chosen_with_the_first_and_the_last():
+    file = io.BytesIO()
+    animation(file, [png((i // 4, 255 - i // 4, i % 4)) for i in range(1001)], 'WEBP')
+    with Image.open(file) as image:
+        seen = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            red, _, blue = image.convert('RGB').getpixel((20, 15))
+            seen.append(4 * red + blue)
+    assert len(seen) == 200 and (seen[0], seen[-1]) == (0, 1000) and set(np.diff(seen)) == {5, 6}
+
+
+def test_an_animated_gif_takes_less_memory_than_its_frames():
+    program = """if True:
+        import io, resource
+        from PIL import Image
+        from lsgan.figures.animation import animation
+        frames = [io.BytesIO() for _ in range(100)]
+        for i, frame in enumerate(frames):
+            Image.new('RGB', (1000, 1000), (i, 0, 0)).save(frame, 'PNG')     # 4 MB in memory
+        animation(io.BytesIO(), frames[:2])     # what it needs of libraries is there
+        pages = int(open('/proc/self/statm').read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 300_000_000, -1))
+        animation(io.BytesIO(), frames)
+    """
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_animation_names_the_frame_that_is_bad(tmp_path):
     good, cut, small = (tmp_path / name for name in ('good.png', 'cut.png', 'small.png'))
     good.write_bytes(png('red').getvalue())

@@ -1,13 +1,15 @@
 """Moving pictures, made from pictures that exist."""
+import numpy
 from PIL import Image
 
 from lsgan.errors import InputError
 
 FORMATS = {'.gif': 'GIF', '.png': 'PNG', '.webp': 'WEBP'}
+MOST = 200      # frames, which Pillow holds all; half a minute
 
 
 def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
-    """Writes an endless animation.
+    """Writes an endless animation; of more than 200 frames as many, evenly chosen, with the first and the last.
 
     Args:
         file (path or binary file): where it is written.
@@ -19,35 +21,37 @@ def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
     Raises:
         InputError: where there is no frame, or one is damaged or of another size than the first.
     """
-    pictures = [_read(frame) for frame in frames]
-    if not pictures:
+    if not frames:
         raise InputError('an animation needs a frame')
-    for frame, picture in zip(frames, pictures, strict=True):
-        if picture.size != pictures[0].size:
-            raise InputError(f'{frame}: {picture.width} x {picture.height} pixels, the first frame is '
-                             f'{pictures[0].width} x {pictures[0].height}')
+    frames = [frames[i] for i in numpy.linspace(0, len(frames) - 1, min(len(frames), MOST), dtype=int)]
+    size = _read(frames[0]).size
+    pictures = (_read(frame, size) for frame in frames)     # one at a time, of several MiB
     if form == 'GIF':
-        pictures = _with_one_palette(pictures)
-    durations = [round(1000 * seconds)] * len(pictures)
+        palette = _common_palette([_read(frame, size) for frame in [frames[0], *frames[::-max(1, len(frames) // 8)]]])
+        pictures = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
+    durations = [round(1000 * seconds)] * len(frames)
     durations[-1] += round(1000 * hold)
-    pictures[0].save(file, form, save_all=True, append_images=pictures[1:], duration=durations, loop=0,
-                     lossless=True)     # of WebP, whose default blurs small dots
+    first = next(pictures)
+    rest = pictures if form == 'GIF' else list(pictures)    # Pillow goes through those of other formats twice
+    first.save(file, form, save_all=True, append_images=rest, duration=durations, loop=0,
+               lossless=True)       # of WebP, whose default blurs small dots
 
 
-def _read(frame):
+def _read(frame, size=None):
     try:
-        with Image.open(frame) as picture:
-            return picture.convert('RGB')
+        with Image.open(frame) as opened:
+            picture = opened.convert('RGB')
     except Exception:       # Pillow has many for a file that is missing, cut short or no picture
         raise InputError(f'{frame}: missing, damaged or no picture') from None
+    if size and picture.size != size:
+        raise InputError(f'{frame}: {picture.width} x {picture.height} pixels, the first frame is {size[0]} x {size[1]}')
+    return picture
 
 
-def _with_one_palette(pictures):
-    """The pictures in 256 colours common to all, so that what stands still does not flicker."""
-    some = [pictures[0], *pictures[::-max(1, len(pictures) // 8)]]
-    width, height = some[0].size
-    strip = Image.new('RGB', (width, height * len(some)))
-    for i, picture in enumerate(some):
+def _common_palette(pictures):
+    """A picture of 256 colours that some of the same size have in common, so that what stands still does not flicker."""
+    width, height = pictures[0].size
+    strip = Image.new('RGB', (width, height * len(pictures)))
+    for i, picture in enumerate(pictures):
         strip.paste(picture, (0, i * height))
-    palette = strip.quantize(256)
-    return [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    return strip.quantize(256)
