@@ -131,7 +131,7 @@ def draw_all(args):
 def score(args):
     for folder in open_runs(args):
         folder.require_finite(folder.samples)
-        metrics = folder.experiment.evaluate(folder.samples)
+        metrics = folder.with_images.evaluate(folder.samples)
         yield f'{folder.newest[0]}:'
         yield from tell(metrics)
 

@@ -258,7 +258,14 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     for command in 'real', 'nearest', 'score':
         assert_one_line(draw_it(command, folder), 'away', '--images')
     for command in 'nearest', 'score', 'all':
-        assert draw_it(command, folder, '--images', moved).returncode == 0
+        result = draw_it(command, folder, '--images', moved)
+        assert result.returncode == 0 and not result.stderr
+    Image.new('RGB', (40, 40), 'red').save(moved / 'one more.png')
+    for command in 'real', 'nearest', 'score', 'all':
+        result = draw_it(command, folder, '--images', moved)
+        assert_one_line(result, 'note', 'not the images of the training', status=0)
+        assert result.stdout
+    assert not draw_it('samples', folder).stderr
     result = draw_it('all', folder)
     assert result.returncode == 0 and 'left out: nearest.png' in result.stdout and 'samples.png' in result.stdout
 

@@ -62,6 +62,15 @@ class RunFolder:
         with self._settings_to_blame():
             return module.build(self.settings)
 
+    @functools.cached_property
+    def with_images(self):
+        """The same, for what needs real images; says on standard error where they are not those of the training."""
+        with self._settings_to_blame():
+            data = self.experiment.fingerprint()
+        if data != snapshot.read_json(self._config).get('data', data):
+            print(f'note: these are not the images of the training; {self.path} began with others', file=sys.stderr)
+        return self.experiment
+
     @property
     def has_images(self):
         """Whether the samples are images, which a grid shows."""
@@ -145,7 +154,7 @@ class RunFolder:
     def draw_real(self, file):
         """Writes a picture of real images, as many as the run's own picture of samples shows."""
         with self._settings_to_blame():
-            real = self.experiment.data.images
+            real = self.with_images.data.images
         some = numpy.random.default_rng(0).permutation(len(real))[:self.experiment.shown]
         images.grid(file, real[numpy.sort(some)], 'real images')
 
@@ -153,7 +162,7 @@ class RunFolder:
         """Writes a picture of samples, and below each the real image that is nearest to it."""
         samples = to_bytes(self.generate(self.latents(FOUND)))
         with self._settings_to_blame():
-            data = self.experiment.data
+            data = self.with_images.data
             pairs = numpy.stack([samples, nearest_images(samples, data.images, data.mirror)[0]])
         rows = pairs.reshape(2, -1, ACROSS, *samples.shape[1:]).swapaxes(0, 1)
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: below each the nearest real image', ACROSS)
