@@ -324,3 +324,4 @@ def test_help_teaches(train):
     for flag in '--images', '--size', '--mirror', '--upsample', '--lr-steps', '--clip-gradient', '--init-from', 'cifar':
         assert flag in text
     assert text.count('(default:') > 35
+    assert '49 0.5 99 0.1 149 0.05 199 0.01' in ' '.join(text.split())

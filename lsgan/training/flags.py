@@ -158,7 +158,7 @@ def add_common(parser):
             help='share of the run, at its end, over which the learning rates fall linearly to 0')
     setting('--lr-steps', type=not_negative, nargs='+', action=Steps, group=optimizer, metavar='EPOCH SHARE',
             help="from that epoch on the learning rates are that share of their first values; instead of --lr-decay; "
-                 "50 0.5 100 0.1 150 0.05 200 0.01 is what the blog post's code for anime faces had and did not call")
+                 "49 0.5 99 0.1 149 0.05 199 0.01 is what the blog post's code for anime faces had and did not call")
     setting('--clip-gradient', type=not_negative, group=optimizer, metavar='NORM',
             help="scale each network's whole gradient down to this norm where it is longer; 0 does not")
     setting('--gradient-norms', action=argparse.BooleanOptionalAction, group=optimizer,
