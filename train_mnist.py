@@ -113,12 +113,15 @@ def build(settings):
     train = data.train[:, None]
     test, labels = (None, data.train_labels) if data.test is None else (data.test[:, None], data.test_labels)
     judgement = Judgement(train, test, labels, settings['judge'])
-    if judgement.judge and labels is None and not settings['judge']:
-        print('no labels: these images are judged as if they were digits')
     if not judgement.judge:
         print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
               'results/mnist/judge.py trains one for other images of that size, for --judge')
     generator, discriminator = networks(settings, train.shape[1:])
+
+    def prepare():
+        if judgement.judge and labels is None and not settings['judge']:
+            print('no labels: these images are judged as if they were digits')
+        return {}
 
     def grid(samples, file, title):
         images.grid(file, to_bytes(samples[:100]), title)
@@ -132,7 +135,7 @@ def build(settings):
         data=ImageSet(train), samples=settings['metric_samples'], shown=100, evaluate=judgement.metrics,
         draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
-        fingerprint=lambda: fingerprint(train),
+        prepare=prepare, fingerprint=lambda: fingerprint(train),
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
 
 
