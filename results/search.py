@@ -17,7 +17,7 @@ from lsgan.training.sweep import append, rows
 HERE = pathlib.Path(__file__).resolve().parent
 # experiment: metrics that its table has
 MEASURED = {'mnist': ('frechet_distance', 'classes_fair', 'confident'),
-            'anime': ('sliced_wasserstein', 'sliced_wasserstein_16', 'diversity', 'nearest_distance')}
+            'anime': ('sliced_wasserstein', 'sliced_wasserstein_64', 'sliced_wasserstein_16', 'diversity', 'nearest_distance')}
 LOSSES = 'dis/loss', 'gen/loss'
 
 
