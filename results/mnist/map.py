@@ -8,7 +8,7 @@ import statistics
 import numpy
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from sweep import HERE, OPTIMIZERS, SCHEMES, STDS, learnt
+from sweep import HERE, OPTIMIZERS, SCHEMES, STDS, distance, learnt
 
 from lsgan.figures import palette
 from lsgan.training.sweep import rows
@@ -16,16 +16,10 @@ from lsgan.training.sweep import rows
 TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
 
 
-def _distance(row):
-    """The Fréchet distance, without end where the run diverged."""
-    distance = float(row['frechet_distance'])
-    return math.inf if math.isnan(distance) else distance
-
-
 def panel(ax, title, table, name):
     """One map; `name` gives the run's name from G's and D's scale. Cells without a run stay white."""
     values = [[[row for row in table if row['name'] == name(g, d)] for g in STDS] for d in STDS]
-    distances = [[statistics.median(_distance(row) for row in runs) if runs else math.nan for runs in line] for line in values]
+    distances = [[statistics.median(map(distance, runs)) if runs else math.nan for runs in line] for line in values]
     shown = numpy.minimum(distances, 1000)      # what is infinite would be left white
     image = ax.imshow(shown, 'viridis_r', LogNorm(10, 1000), origin='lower')
     for y, line in enumerate(values):

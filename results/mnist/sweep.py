@@ -4,16 +4,18 @@
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
                                                         (the groups, all where none is given: default, map,
-                                                        plain, convolutional, factors, long)
+                                                        plain, convolutional, factors, long, losses)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
 """
 import itertools
+import math
 import pathlib
+import re
 import sys
 
-from lsgan.training.sweep import main
+from lsgan.training.sweep import main, rows
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_mnist.py'
@@ -24,6 +26,19 @@ COLUMNS = ('iteration', 'frechet_distance', 'frechet_distance_floor', 'classes_f
            'nearest_distance', 'saturated', 'images_per_second',
            *(f'{key} {when}' for key in LOGGED for when in ('first', 'last')))
 THREE = range(3)
+
+
+def distance(row):
+    """The Fréchet distance, without end where the run diverged."""
+    value = float(row['frechet_distance'])
+    return math.inf if math.isnan(value) else value
+
+
+def winner(loss):
+    """The flags of the best of the trials of a loss that tune.py made, without those of its length and reports."""
+    best = min((row for row in rows(HERE / 'trials.csv') if row['name'].startswith(f'second {loss} ')), key=distance)
+    return re.sub(r'--(epoch|\w+-interval) \S+ ', '', best['flags'])
+
 
 SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sample-interval 2400 --snapshot-interval 2400'
 PASSES = '--preset blog --epoch 30 --epoch-size 600 --metric-interval 6000 --sample-interval 6000 --snapshot-interval 6000'
@@ -53,6 +68,8 @@ GROUPS = {
     # the published optimizer and the other one, ten times as long; a picture every 10 passes
     'long': {name: (f'{PASSES} {flags}'.strip().replace('--epoch 30', '--epoch 300'), range(1))
              for name, flags in {'blog long': '', 'rmsprop long': '--optimizer rmsprop'}.items()},
+    # each loss as its own ten trials left it, 5 passes
+    'losses': {f'tuned {loss}': (f'{winner(loss)} --epoch 5 --log-interval 60', THREE) for loss in ('lsgan', 'wgan', 'gan')},
 }
 
 

@@ -8,11 +8,10 @@ Each loss has ten settings, drawn at random, on seed 100, all with 60,000 real i
 smallest Fréchet distance. Trials that are there are not made again. The rows `tune` are of a first round, of least squares
 with other settings to choose from.
 """
-import math
 import random
 import sys
 
-from sweep import COLUMNS, HERE, SCRIPT
+from sweep import COLUMNS, HERE, SCRIPT, distance
 
 from lsgan.training.run import guarded
 from lsgan.training.sweep import make_parser, rows, sweep
@@ -50,10 +49,6 @@ def tune(loss, jobs):
     wanted = [(f'second {loss} {i}', flags, SEED) for i, flags in enumerate(settings(loss))]
     sweep(SCRIPT, TRIALS, wanted, COLUMNS, jobs)
     names = {name for name, _, _ in wanted}
-
-    def distance(row):
-        value = float(row['frechet_distance'])
-        return math.inf if math.isnan(value) else value     # of a run that diverged
     for row in sorted((row for row in rows(TRIALS) if row['name'] in names), key=distance):
         print(row['frechet_distance'], row['classes_fair'], row['confident'], row['flags'], sep='  ')
     return 0
