@@ -37,10 +37,9 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.3, 'noise_end': 0.03, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
-        # intervals and epochs follow, so that every loss is seen and saved after as many real images
+        # an epoch has as many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'norm_d': 'but-first', 'noise': 0.0, 'epoch_size': 30,
-                                        'log_interval': 10, 'metric_interval': 60, 'sample_interval': 30,
-                                        'snapshot_interval': 30}},
+                                        'log_interval': 10}},
     },
     'blog': {
         'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
@@ -48,8 +47,7 @@ PRESETS = {
         'norm_d': 'all', 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
         'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10, 'metric_interval': 100,
-                                        'sample_interval': 100, 'snapshot_interval': 100}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10}},
     },
     'cifar': {
         'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases; 32 x 32',
@@ -58,8 +56,7 @@ PRESETS = {
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 156, 'log_interval': 10, 'metric_interval': 160,
-                                        'sample_interval': 156, 'snapshot_interval': 156}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 156, 'log_interval': 10}},
     },
 }
 

@@ -39,7 +39,9 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.5, 'noise_end': 0.5, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch': 4, 'lr_decay': 0.5, 'lr_steps': []},
+        # an epoch has as many real images with every loss
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch_size': 120, 'log_interval': 20, 'lr_decay': 0.5,
+                                        'lr_steps': []},
                      ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},
     },
     'blog': {
@@ -50,7 +52,9 @@ PRESETS = {
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1,
         'beta2': 0.999, 'lr_decay': 0.0, 'lr_steps': [], 'noise': 0.0, 'average': 0.0,
         'batchsize': 100, 'epoch': 1000, 'epoch_size': 500,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 200}, ('network', 'conv'): CONVOLUTIONS},
+        'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 20},
+                     ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
         'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases',
@@ -58,7 +62,9 @@ PRESETS = {
         'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'lr_steps': [], 'noise': 0.0, 'average': 0.0, 'batchsize': 64, 'epoch': 100, 'epoch_size': 938,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 20}, ('network', 'mlp'): PERCEPTRONS},
+        'metric_interval': 1000, 'sample_interval': 938, 'snapshot_interval': 938,
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 188, 'log_interval': 20},
+                     ('network', 'mlp'): PERCEPTRONS},
     },
 }
 

@@ -26,8 +26,8 @@ INITIALIZERS = {
     'lecun': initializers.LeCunNormal,
 }
 
-# what presets have with --loss wgan: Arjovsky et al. 2017, algorithm 1; they shorten its runs, too, so that every loss sees
-# as many real examples
+# what presets have with --loss wgan: Arjovsky et al. 2017, algorithm 1; of its updates, which take five batches of real
+# examples each, they have fewer, so that every loss sees as many examples
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
 
 # flags that only some settings read: name, what they are for, whether the settings read them
@@ -213,12 +213,13 @@ def resolve(experiment, given, presets, saved=None):
     variants = {**own, **{key: variant for key, variant in variants.items() if key[0] not in {setting for setting, _ in own}}}
     del chosen['about']
     chosen.pop('variants', None)
+    usual = chosen['epoch_size']
     for (setting, value), variant in variants.items():
         if {**chosen, **given}[setting] == value:
             chosen.update(variant)
     settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': 'auto', **chosen, **given}
     for name in {'metric_interval', 'sample_interval', 'snapshot_interval'} - given.keys():     # as often in an epoch as there
-        settings[name] = max(1, chosen[name] * settings['epoch_size'] // chosen['epoch_size'])
+        settings[name] = max(1, chosen[name] * settings['epoch_size'] // usual)
     for one, other, none in ('lr_steps', 'lr_decay', 0.0), ('lr_decay', 'lr_steps', []):
         if one in given and other not in given:     # what is given stands instead of the preset's
             settings[other] = none

@@ -14,7 +14,7 @@ PRESETS = {
     'default': {'about': 'ours', **COMMON, 'data': 'ring', 'modes': 8,
                 'variants': {('loss', 'gan'): {'lr_g': 7.0}, ('data', 'grid'): {'modes': 5}}},
     'other': {'about': 'theirs', 'lr_g': 2.0,
-              'variants': {('loss', 'wgan'): {'n_critic': 5, 'lr_d': 3.0, 'epoch_size': 4, 'sample_interval': 6}}},
+              'variants': {('loss', 'wgan'): {'n_critic': 5, 'lr_d': 3.0, 'epoch_size': 4}}},
 }
 
 
@@ -99,7 +99,8 @@ def test_intervals_stay_in_proportion_to_the_epoch_unless_they_are_given():
     assert intervals(epoch_size=30) == [60, 30, 150]
     assert intervals(epoch_size=3) == [10, 3, 15]       # metrics stand in log entries
     assert intervals(epoch_size=30, sample_interval=7, metric_interval=40) == [40, 7, 150]
-    assert intervals(preset='other', loss='wgan', epoch_size=8) == [80, 12, 200]
-    assert intervals(preset='other', loss='wgan', epoch_size=1, log_interval=1) == [10, 1, 25]
+    assert intervals(preset='other', loss='wgan') == [10, 4, 20]       # a variant's epoch, too
+    assert intervals(preset='other', loss='wgan', epoch_size=8) == [20, 8, 40]
+    assert intervals(preset='other', loss='wgan', epoch_size=1, log_interval=1) == [2, 1, 5]
     saved = {**resolve({'epoch_size': 30}), 'sample_interval': 20}      # as an earlier rule had it
     assert resolve({'epoch_size': 30}, saved) == saved
