@@ -84,13 +84,15 @@ def make_parser():
                       help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once and '
                            'kept in the cache)')
     parser.setting('--size', type=side, group=data, metavar='PIXELS',
-                   help='side of the images, a multiple of 16, 32 to 256; smaller than a quarter of it they are left out')
+                   help='side of the images, a multiple of 16, 32 to 256; those whose shorter side is less than a quarter of '
+                        'it are skipped')
     parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
                    help='train on each image and its mirror image')
-    parser.setting('--background', type=colour, group=data, metavar='COLOUR', help='behind transparent parts')
+    parser.setting('--background', type=colour, group=data, metavar='COLOUR',
+                   help='colour that is put behind transparent parts')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
-                   help='samples that the metrics are made of, at most half as many as images; distances of different numbers '
-                        'are not to be compared')
+                   help='samples that the metrics are made of, of which the distance takes at most half as many as there are '
+                        'images; distances of different numbers are not to be compared')
     nets = flags.add_networks(parser, 'numbers in a latent',
                               'channels before each step of G that doubles the side, after the first layer',
                               'channels after each convolution of D, which halves it')
@@ -132,13 +134,13 @@ def build(settings):
     gallery = Gallery(load, settings['mirror'])
 
     def prepare():
-        n = (1 + settings['mirror']) * len(gallery.images)
+        n, mirrored = (1 + settings['mirror']) * len(gallery.images), ', mirrored ones included' * settings['mirror']
         if n < settings['batchsize']:
             raise InputError(f'--batchsize {settings["batchsize"]}: there are fewer images, {n} of '
-                             f'{"drawn faces" if path is None else path}; give more, or --batchsize {n}{told()}')
+                             f'{"drawn faces" if path is None else path}{mirrored}; give more, or --batchsize {n}{told()}')
         if path is None:
             return {}
-        print(f'{n:,} images of {path}{told()}{", see skipped.txt" * bool(skipped)}')
+        print(f'{n:,} images of {path}{mirrored}{told()}{", see skipped.txt" * bool(skipped)}')
         return {'skipped.txt': ''.join(f'{name}: {reason}\n' for name, reason in skipped)} if skipped else {}
 
     def grid(samples, file, title):

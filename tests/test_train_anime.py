@@ -141,6 +141,19 @@ def test_rates_fall_in_steps_and_long_gradients_are_clipped(photographs, train, 
         assert lengths == pytest.approx([rate * 1e-3, 0.5 * rate * 1e-3, 0], rel=0.05, abs=1e-9)
 
 
+def test_a_run_among_its_own_photographs_goes_on_and_is_no_photograph(photographs, train, tmp_path):
+    folder = tmp_path / 'mine'
+    shutil.copytree(photographs, folder)
+    flags = [*SHORT, '--images', folder, '-o', folder / 'album 0' / 'run']
+    assert train(*flags, '--iterations', 6).returncode == 0
+    result = train('--resume', folder / 'album 0' / 'run', '--iterations', 7)
+    assert result.returncode == 0, result.stderr
+    assert '30 images' in result.stdout and '1 run folder' in result.stdout
+    result = train(*SHORT, '--images', folder, '--iterations', 1, '-o', folder / 'other')
+    assert '30 images' in result.stdout
+    assert 'album 0/run: run folder' in (folder / 'other' / 'skipped.txt').read_text().splitlines()
+
+
 def test_drawn_faces_need_no_images_and_have_their_factors_counted(train, tmp_path):
     result = train(*SMALL, '--iterations', 1, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr

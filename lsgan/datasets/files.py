@@ -25,7 +25,8 @@ def load(path, size, background='white'):
     """Reads images: their middle square, resized by area.
 
     Formats are told by content. Transparent parts show the background, 16 bits become 8, rotations that a camera noted are
-    done, and of an animation the first frame is taken. Files whose names begin with a dot are no one's pictures.
+    done, and of an animation the first frame is taken. Files whose names begin with a dot are no one's pictures, and what a
+    run folder below the path holds is not what it was trained on.
 
     Args:
         path: a folder, with all below it and behind symbolic links, or a zip.
@@ -33,9 +34,9 @@ def load(path, size, background='white'):
         background (str): a colour by name or as #rrggbb.
 
     Returns:
-        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a list of (name, reason) of the
-        files skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
-        now, which are tried again by the next load; and the array's `lsgan.datasets.images.fingerprint`.
+        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a list of (name, reason) of what
+        was skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
+        now, which are tried again by the next load, and run folders; and the array's `lsgan.datasets.images.fingerprint`.
 
     Raises:
         InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image, or where the
@@ -83,6 +84,10 @@ def _folder(path):
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if place != path and 'config.json' in files and 'samples' in folders:
+            skipped.append((os.path.relpath(place, path), 'run folder'))
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for file in sorted(files):
             if file.startswith('.'):

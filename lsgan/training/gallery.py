@@ -1,5 +1,6 @@
 """Real images, read when they are first needed, and what is measured against them."""
 import functools
+import math
 
 import numpy
 
@@ -81,7 +82,8 @@ class Gallery:
         Returns:
             dict: `sliced_wasserstein`, the distance between patches of samples and of as many images, at most half of all, the
             mean of `sliced_wasserstein_H` for each level of height H, and `..._floor` of each, between images and images;
-            `diversity`, the mean distance between two samples over that between two images: a collapse alarm, 1 is right;
+            `diversity`, the mean distance between two samples over that between two images: a collapse alarm, 1 is right, and
+            nan where the images compared are all the same;
             `nearest_distance`, of a sample to the nearest image, and `nearest_distance_real`, of an image to the nearest other
             one, in grey levels (0..255) of all numbers together; where factors are known, `values_fair`, how many of all
             `values_total` values are shown by at least half of their share of the samples, and `FACTOR_values` of each.
@@ -96,7 +98,7 @@ class Gallery:
         for height, distance in distances.items():
             numbers[f'sliced_wasserstein_{height}'] = distance
             numbers[f'sliced_wasserstein_{height}_floor'] = floors[height]
-        numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity,
+        numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity if diversity else math.nan,
                     'nearest_distance': float(nearest_images(samples[:_SEARCHED], self.images, self.mirror)[1].mean()),
                     'nearest_distance_real': near}
         if shown:

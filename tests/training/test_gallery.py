@@ -54,6 +54,13 @@ def test_copies_noise_and_missing_values_are_seen(known):
     assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
 
 
+def test_images_that_are_nearly_all_the_same_have_no_diversity_to_compare_with():
+    images = numpy.zeros((600, 3, 32, 32), numpy.uint8)
+    images[numpy.random.default_rng(0).permutation(600)[-1]] = 9     # one that is not among those compared
+    metrics = Gallery(lambda: (images, {}, '')).metrics(scaled(faces(20)[0]))
+    assert numpy.isnan(metrics['diversity']) and metrics['sliced_wasserstein'] > 0
+
+
 def test_real_images_are_as_near_to_others_as_unseen_ones_are(known):
     images, *_ = known
     metrics = Gallery(lambda: (images[:210], {}, '')).metrics(scaled(faces(200, 1)[0]))
