@@ -105,16 +105,21 @@ def draw_animation(args):
 
 def draw_comparison(args):
     folders = open_runs(args)
+    names, columns, headings = labels(folders, args.labels), args.columns, ()
     if args.epochs:
-        if args.labels or args.samples or args.seed is not None:
-            raise InputError('--epochs shows pictures that are there: leave --labels, --samples and --seed out')
-        panels, columns = [folder.frame(epoch) for epoch in args.epochs for folder in folders], args.columns or len(folders)
+        if args.samples or args.seed is not None:
+            raise InputError('--epochs shows pictures that are there: leave --samples and --seed out')
+        if args.labels and columns:
+            raise InputError('--labels and --columns: with --epochs labels are of columns, one for each run; leave one out')
+        panels = [folder.frame(epoch) for epoch in args.epochs for folder in folders]
+        if not columns:
+            columns, headings = len(folders), names if len(folders) > 1 else ()
     else:
-        panels, columns = [], args.columns
-        for name, folder in zip(labels(folders, args.labels), folders):
+        panels = []
+        for name, folder in zip(names, folders):
             panels.append(io.BytesIO())
             folder.draw_shown(panels[-1], name)
-    yield report.draw(out_path(args, 'figures/compare.png'), lambda file: sheet(file, panels, columns))
+    yield report.draw(out_path(args, 'figures/compare.png'), lambda file: sheet(file, panels, columns, headings))
 
 
 def draw_all(args):
@@ -248,7 +253,7 @@ def make_parser():
                          'the samples of several runs on one sheet',
                          'PNG to write (default: figures/compare.png in the first RUN)')
     comparison.add_argument('--columns', type=flags.positive, metavar='N',
-                            help='panels in a row (default: up to 3, of more as many as rows; with --epochs the runs)')
+                            help='panels in a row (default: up to 3, of more as many as rows; with --epochs one of each run)')
     comparison.add_argument('--epochs', type=flags.epoch, nargs='+', metavar='N',
                             help='show the pictures that training made after these epochs, instead of new samples; end is the '
                                  'newest of each run')

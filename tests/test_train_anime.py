@@ -307,11 +307,19 @@ def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, trai
     assert train(*flags, '--loss', 'wgan', '--epoch-size', 2, '--iterations', 3, '-o', runs[2]).returncode == 0
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
     assert draw_it('compare', *runs, '--epochs', 1, 'end', '-o', tmp_path / 'sheet.png').returncode == 0
-    with Image.open(tmp_path / 'sheet.png') as sheet:
-        cells = [cell for row in np.split(np.asarray(sheet), 2) for cell in np.split(row, 3, axis=1)]
+    with Image.open(tmp_path / 'sheet.png') as picture:
+        sheet = np.asarray(picture)
+    cells = [cell for row in np.split(sheet[44:], 2) for cell in np.split(row, 3, axis=1)]
+    assert all((heading < 128).any() for heading in np.split(sheet[:44], 3, axis=1))
     for cell, folder, iteration in zip(cells, 2 * runs, (6, 6, 2, 18, 12, 3)):
         with Image.open(folder / 'samples' / f'iter_{iteration:08}.png') as picture:
             assert np.array_equal(cell, np.asarray(picture.convert('RGB')))
+    named = draw_it('compare', *runs, '--epochs', 1, 'end', '--labels', 'a', 'b', 'c', '-o', tmp_path / 'named.png')
+    assert named.returncode == 0
+    with Image.open(tmp_path / 'named.png') as picture:
+        assert (np.asarray(picture) != sheet).any(axis=(1, 2)).nonzero()[0].max() < 44
+    assert_one_line(draw_it('compare', *runs, '--epochs', 1, '--labels', 'a', 'b'), '--labels', '3')
+    assert_one_line(draw_it('compare', *runs, '--epochs', 1, '--labels', 'a', 'b', 'c', '--columns', 2), '--columns')
     assert_one_line(draw_it('compare', *runs, '--epochs', 9), 'epoch 9')
     assert_one_line(draw_it('compare', *runs, '--epochs', 'last'), '--epochs', "'last'", 'or end')
     assert_one_line(draw_it('compare', *runs, '--epochs', 1, '-n', 5), '--samples')

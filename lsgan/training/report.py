@@ -9,7 +9,8 @@ from lsgan.training import snapshot
 
 def title(settings, iteration):
     """What a picture of a run says above it."""
-    return f'{settings["loss"].upper()}, {iteration:,} updates'
+    epoch = iteration / settings['epoch_size']
+    return f'{settings["loss"].upper()}, epoch {epoch:.3g}, {iteration:,} update{"s" * (iteration != 1)}'
 
 
 def read_log(folder):
