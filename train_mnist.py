@@ -119,13 +119,13 @@ def build(settings):
     train = data.train[:, None]
     test, labels = (None, data.train_labels) if data.test is None else (data.test[:, None], data.test_labels)
     judgement = Judgement(train, test, labels, settings['judge'])
-    if not judgement.judge:
-        print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
-              'results/mnist/judge.py trains one for other images of that size, for --judge')
     generator, discriminator = networks(settings, train.shape[1:])
 
     def prepare():
-        if judgement.judge and labels is None and not settings['judge']:
+        if not judgement.judge:
+            print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
+                  'results/mnist/judge.py trains one for other images of that size, for --judge')
+        elif labels is None and not settings['judge']:
             print('no labels: these images are judged as if they were digits')
         return {}
 

@@ -27,7 +27,8 @@ runs on images (train_mnist.py, train_anime.py):
 
 A run folder is what a training script leaves, or still writes to. Of it, whatever needs samples needs config.json and one
 generator_iter_N.npz, and takes the newest. What shows or measures against real images needs these, where they were or, moved,
-where --images says. Curves need the log, the animation and the pictures after some epochs the samples folder.
+where --images says; runs of train_mnist.py always do, if only for the images' size. Curves need the log, the animation and the
+pictures after some epochs the samples folder.
 """
 import argparse
 import contextlib
@@ -228,14 +229,15 @@ def make_parser():
         added.set_defaults(action=action)
         return added
 
-    takes = {'real': [finding], 'nearest': [seeding, finding]}
+    takes = {'real': [], 'nearest': [seeding]}
     for name, what in PICTURES.items():
-        command(name, draw_picture, [one, *takes.get(name, [counting, seeding])], what,
+        command(name, draw_picture, [one, *takes.get(name, [counting, seeding]), finding], what,
                 f'PNG to write (default: RUN/figures/{name}.png)')
-    interpolation = command('interpolate', draw_interpolation, [one, seeding],
+    interpolation = command('interpolate', draw_interpolation, [one, seeding, finding],
                             'rows of samples on the way from one latent to another',
                             'PNG to write (default: RUN/figures/interpolation.png)')
-    arithmetic = command('arithmetic', draw_arithmetic, [one, seeding], 'rows of samples of the latents a, b, c and a - b + c',
+    arithmetic = command('arithmetic', draw_arithmetic, [one, seeding, finding],
+                         'rows of samples of the latents a, b, c and a - b + c',
                          'PNG to write (default: RUN/figures/arithmetic.png)')
     for added, what in (interpolation, 'both ends'), (arithmetic, 'a, b and c'):
         added.add_argument('--cells', type=int, nargs='+', action='extend', metavar='N',
@@ -249,7 +251,7 @@ def make_parser():
     command('animation', draw_animation, [one], f'the samples through training, moving, in up to {MOST} pictures of them',
             f'picture to write, ending in {", ".join(FORMATS)} (default: RUN/figures/animation.gif)').add_argument(
         '--seconds', type=flags.above_zero, default=0.15, metavar='S', help='how long a frame is seen (default: 0.15)')
-    comparison = command('compare', draw_comparison, [several, naming, counting, seeding],
+    comparison = command('compare', draw_comparison, [several, naming, counting, seeding, finding],
                          'the samples of several runs on one sheet',
                          'PNG to write (default: figures/compare.png in the first RUN)')
     comparison.add_argument('--columns', type=flags.positive, metavar='N',
@@ -261,7 +263,7 @@ def make_parser():
             'folder to write to (default: RUN/figures)')
     command('score', score, [several, seeding, finding], 'the metrics of the newest generator, as training does at its end',
             None, 'Prints')
-    command('export', export, [one, counting, seeding],
+    command('export', export, [one, counting, seeding, finding],
             'samples for metrics of others: images as bytes of 0 to 255, points as they are',
             'npz to write, or folder, which must be new or empty (default: RUN/samples.npz or RUN/samples-png)', 'Writes',
             ).add_argument(

@@ -368,6 +368,14 @@ def test_arithmetic_shows_what_goes_in_and_what_comes_out(digits, tmp_path, visu
     assert_alike(other[:3], grid[1:4])
 
 
+@pytest.mark.parametrize('command', ['samples', 'interpolate', 'arithmetic', 'export', 'compare'])
+def test_samples_are_made_also_where_the_images_have_moved(command, digits, trained_on_images, tmp_path, visualize):
+    edit_config(digits, data=str(tmp_path / 'gone'))
+    assert_one_line(visualize(command, digits), 'gone')
+    result = visualize(command, digits, '--images', trained_on_images[0].parent / 'data')
+    assert result.returncode == 0 and 'no Fréchet distance' not in result.stdout, result.stderr
+
+
 def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):
     shutil.copytree(digits, tmp_path / 'other')
     assert_drawn(visualize('compare', digits, tmp_path / 'other', '-o', tmp_path / 'a.png'), tmp_path / 'a.png')
