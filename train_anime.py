@@ -141,7 +141,8 @@ def build(settings):
         if path is None:
             return {}
         print(f'{n:,} images of {path}{mirrored}{told()}{", see skipped.txt" * bool(skipped)}')
-        return {'skipped.txt': ''.join(f'{name}: {reason}\n' for name, reason in skipped)} if skipped else {}
+        lines = (f'{name}: {reason}'.replace('\n', ' ') for name, reason in skipped)      # a name may have a line break
+        return {'skipped.txt': ''.join(f'{line}\n' for line in lines)} if skipped else {}
 
     def grid(samples, file, title):
         images.grid(file, to_bytes(samples[:100]), title)

@@ -70,6 +70,23 @@ def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts)
     assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
 
 
+def test_a_table_has_medians_over_the_seeds_and_how_many_learnt(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
+    table = importlib.import_module('table')
+    del sys.modules['sweep'], sys.modules['table']      # those of other folders have the same names
+    monkeypatch.setattr(table, 'HERE', tmp_path)
+    keys = ['name', 'seed', 'frechet_distance', *table.MEDIANS]
+    with open(tmp_path / 'losses.csv', 'w', newline='') as f:
+        writer = csv.writer(f)
+        writer.writerow(keys)
+        for seed, (d, classes, seconds) in enumerate([(99, 5, 1000), (101, 9, 3000), ('nan', 0, 1500)]):
+            writer.writerow(['tuned gan', seed, d, 0.5, classes, 0.25, 0.75, 0.125, 1, 3000, seconds])
+        writer.writerow(['tuned wgan', 0, 2.345, 0.5, 10, 0.25, 0.75, 0.125, 1, 600, 10])
+    wgan, gan = list(table.table('losses'))[2:]     # in the order of sweep.py
+    assert gan == '| tuned gan | 3 | 1 | 101 (99 to inf) | 0.500 | 5 | 0.25 | 0.75 | 0.12 | 1.00 | 3,000 | 1,500 |'
+    assert wgan == '| tuned wgan | 1 | 1 | 2.35 | 0.500 | 10 | 0.25 | 0.75 | 0.12 | 1.00 | 600 | 10 |'
+
+
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'anime')
     analogies = importlib.import_module('analogies')

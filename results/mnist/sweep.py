@@ -4,7 +4,7 @@
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
                                                         (the groups, all where none is given: default, map,
-                                                        plain, convolutional, factors, long, losses)
+                                                        plain, he, convolutional, factors, long, losses)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
@@ -52,11 +52,13 @@ GROUPS = {
             for scheme, optimizer, g, d in itertools.product(SCHEMES, OPTIMIZERS, STDS, STDS)},
     # the published code had no batch normalisation in G
     'plain': {f'plain {g} {d}': (f'{SHORT} --norm none --init-std {g} {d}', THREE) for g, d in itertools.product(STDS, STDS)},
-    # whether the same holds for convolutions: the published scale, DCGAN's, and a larger one of G
+    # weights of a scale that follows from each layer's size, He's
+    'he': {'he': (f'{SHORT} --init he', THREE), 'he plain': (f'{SHORT} --init he --norm none', THREE)},
+    # whether the same holds for convolutions: the published scale, DCGAN's, and a larger one of either
     'convolutional': {f'convolutional {norm} {g} {d}':
                       (f'{SHORT} --network conv --norm {norm} --init-std {g} {d}', THREE)
                       for norm, (g, d) in itertools.product(('none', 'g'), (('0.001', '0.001'), ('0.02', '0.02'),
-                                                                           ('0.1', '0.02')))},
+                                                                           ('0.1', '0.02'), ('0.02', '0.1')))},
     # one factor of the blog's perceptrons at a time, 30 passes
     'factors': {name: (f'{PASSES} {flags}'.strip(), THREE) for name, flags in [
         ('blog', ''),

@@ -1,0 +1,49 @@
+"""Prints what the runs of a group measured at their ends, each number the median over the seeds; rows are GROUP.csv's.
+
+    python results/mnist/table.py losses                groups as in sweep.py
+
+Behind the number of seeds stands how many of them learnt, see `sweep.learnt`; behind the distance all seeds' range.
+"""
+import argparse
+import statistics
+import sys
+
+from sweep import GROUPS, HERE, distance, learnt
+
+from lsgan.training.flags import OneLineParser
+from lsgan.training.run import guarded
+from lsgan.training.sweep import rows
+
+MEDIANS = {'confident': 3, 'classes_fair': 0, 'saturated': 2, 'dis/real last': 2, 'dis/fake last': 2, 'gen/gradient last': 2,
+           'iteration': 0, 'seconds': 0}
+
+
+def table(group):
+    """Yields the lines of a group's table."""
+    yield ('| run | seeds | learnt | Fréchet distance | confident | fair classes | saturated | D on real | on generated '
+           "| norm of G's gradient | updates | seconds |")
+    yield '|---|' + '--:|' * 11
+    everything = rows(HERE / f'{group}.csv')
+    for name in GROUPS[group]:
+        runs = [row for row in everything if row['name'] == name]
+        if runs:
+            distances = sorted(map(distance, runs))
+            spread = f' ({distances[0]:.3g} to {distances[-1]:.3g})' if len(runs) > 1 else ''
+            medians = [f'{statistics.median(float(row[key]) for row in runs):,.{digits}f}' for key, digits in MEDIANS.items()]
+            yield f'| {name} | {len(runs)} | {sum(map(learnt, runs))} | ' + ' | '.join(
+                [f'{statistics.median(distances):.3g}{spread}', *medians]) + ' |'
+
+
+def main():
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'any of {", ".join(GROUPS)}')
+
+    def act():
+        for group in parser.parse_args().groups:
+            print(*table(group), sep='\n')
+        return 0
+    return guarded(parser.prog, act)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
