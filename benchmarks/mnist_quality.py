@@ -96,7 +96,7 @@ def lsgan_side(seconds, epochs):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder, 'run')
         process = subprocess.Popen([sys.executable, ROOT / 'train_mnist.py', '-o', out, '--device', '-1',
-                                    '--metric-interval', '300'])
+                                    '--metric-interval', '300'], stdout=sys.stderr)      # beside the table
         try:
             process.wait(max(seconds) + 60)
         except subprocess.TimeoutExpired:

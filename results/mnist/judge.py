@@ -30,7 +30,7 @@ from lsgan.metrics.classes import class_shares
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import WEIGHTS, Judge
 from lsgan.npz import save_weights
-from lsgan.training import run, snapshot
+from lsgan.training import flags, run, snapshot
 
 BATCH, RATE, SHIFT = 100, 2e-3, 2       # images, of Adam at first, pixels either way
 
@@ -62,8 +62,8 @@ def train(data, epochs, seed):
 
 
 def main(args):
-    if not args.out.parent.is_dir():
-        raise InputError(f'{args.out}: there is no such folder to write it in')
+    if args.out.is_dir() or not args.out.parent.is_dir():
+        raise InputError(f'{args.out}: give the name of a file in a folder that is there')
     data = mnist.load(args.data)
     if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
         raise InputError(f'{args.data}: training and test images of 28x28 pixels are needed, and the labels of both')
@@ -84,10 +84,10 @@ def main(args):
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
     parser.add_argument('--out', type=pathlib.Path, default=WEIGHTS, metavar='FILE', help='default: the one in the package')
-    parser.add_argument('--epoch', type=int, default=15, help='passes over the training images (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    given = parser.parse_args()
-    sys.exit(run.guarded(parser.prog, lambda: main(given)))
+    parser.add_argument('--epoch', type=flags.positive, default=15,
+                        help='passes over the training images (default: %(default)s)')
+    parser.add_argument('--seed', type=flags.seed, default=0, help='default: %(default)s')
+    sys.exit(run.guarded(parser.prog, lambda: main(parser.parse_args())))

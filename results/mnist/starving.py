@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
+from lsgan.errors import InputError
 from lsgan.figures import palette
 from lsgan.random import Latent, Stream
 from lsgan.training import flags
@@ -30,7 +31,7 @@ from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, HERE / 'starving.csv'
-EVERY, SEEDS, BATCH = 100, (0, 1, 2), 100
+EVERY, SEEDS = 100, (0, 1, 2)
 # name: loss, whether in two steps
 LOSSES = {
     'LSGAN': (losses.LeastSquares(), False),
@@ -48,12 +49,13 @@ def follow(task):
     np.random.seed(seed)        # D's initial weights draw from it
     folder = RunFolder(path, ROOT)
     experiment, generator, settings = folder.experiment, folder.generator, folder.settings
-    optimizer = functions.RMSprop(5e-5) if name == 'WGAN' else functions.Adam(settings['lr_d'], settings['beta1'])
+    optimizer = (functions.RMSprop(flags.WGAN['lr_d']) if name == 'WGAN' else
+                 functions.Adam(settings['lr_d'], settings['beta1'], settings['beta2']))
     optimizers = {'generator': functions.Adam().setup(generator), 'discriminator': optimizer.setup(experiment.discriminator)}
     if name == 'WGAN':
-        optimizer.add_hook(ClipWeights(0.01))
+        optimizer.add_hook(ClipWeights(flags.WGAN['clip']))
     latent = Latent(experiment.latent_size, experiment.latent_distribution, Stream(seed, 'latent'))
-    batches = SampleIterator(experiment.data, BATCH, Stream(seed, 'data'), 600)
+    batches = SampleIterator(experiment.data, settings['batchsize'], Stream(seed, 'data'), settings['epoch_size'])
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
     commit, made = surroundings()['git_commit'], []
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):
@@ -69,12 +71,13 @@ def follow(task):
 def tell(table):
     """The lines of a table: G's gradient and D's loss in each window of steps, of all seeds the median, and between which
     values eight tenths are."""
-    yield '| steps | ' + ' | '.join(f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in WINDOWS) + ' |'
-    yield '|---|' + '--:|' * len(WINDOWS)
+    windows = [(a, b) for a, b in WINDOWS if any(a <= int(row['step']) <= b for row in table)]
+    yield '| steps | ' + ' | '.join(f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in windows) + ' |'
+    yield '|---|' + '--:|' * len(windows)
     for key, what in ('gen/gradient', "norm of G's gradient"), ('dis/loss', "D's loss"):
         for name in LOSSES:
             cells = []
-            for first, last in WINDOWS:
+            for first, last in windows:
                 values = [float(row[key]) for row in table if row['loss'] == name and first <= int(row['step']) <= last]
                 low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if values else [np.nan] * 3
                 cells.append(f'{middle:.2g} ({low:.2g} to {high:.2g})')
@@ -115,12 +118,18 @@ def main():
 
     def act():
         args = parser.parse_args()
+        folder = RunFolder(args.run, ROOT)
+        if folder.settings['experiment'] != 'mnist':
+            raise InputError(f'{args.run}: a run of train_mnist.py is needed, stopped half-way')
+        print(f'G of {folder.newest[0]}')
         there = {(row['loss'], int(row['seed'])) for row in rows(TABLE)}
         missing = [(name, seed, args.run, args.steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
         with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
             for made in pool.imap(follow, missing):
                 append(TABLE, made)
                 print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
+            pool.close()        # else what its processes hold would be found leaking
+            pool.join()
         print(*tell(rows(TABLE)), sep='\n')
         draw(rows(TABLE))
         return 0
