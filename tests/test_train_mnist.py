@@ -209,7 +209,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
 def test_without_the_data_and_without_a_network_it_says_where_to_put_them(tmp_path):
     nowhere = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'https_proxy': 'http://127.0.0.1:1'}
     result = train(*SHORT, '-o', tmp_path / 'run', env=nowhere)
-    assert_one_line(result, 'train-images-idx3-ubyte.gz', str(tmp_path / 'cache'))
+    assert_one_line(result, 'train-images-idx3-ubyte.gz', 't10k-labels-idx1-ubyte.gz', str(tmp_path / 'cache'), '--data')
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other' / 'lsgan').touch()
     result = train(*SHORT, '-o', tmp_path / 'run', env={**nowhere, 'XDG_CACHE_HOME': str(tmp_path / 'other')})

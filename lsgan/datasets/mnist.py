@@ -60,7 +60,7 @@ def load(path=None):
     """
     try:
         if path is None:
-            train = [fetch(name, MIRRORS, sha256, cache.folder('mnist')) for name, sha256 in SHA256.items()][0]
+            train = _mnist()
         else:
             path = pathlib.Path(path)
             train = _training_images(path) if path.is_dir() else path
@@ -75,6 +75,14 @@ def load(path=None):
         raise InputError(f'{files[before, "test", "images"]}: images of {_times(test.shape[1:])} pixels, '
                          f'those of {train} have {_times(images.shape[1:])}')
     return IdxSet(images, labels, test, test_labels)
+
+
+def _mnist():
+    """The file of MNIST's training images, all four downloaded where they are missing."""
+    try:
+        return [fetch(name, MIRRORS, sha256, cache.folder('mnist')) for name, sha256 in SHA256.items()][0]
+    except InputError as error:
+        raise InputError(f'{error}; MNIST is {", ".join(SHA256)}, there or in a folder that --data names') from None
 
 
 def _parse(name):

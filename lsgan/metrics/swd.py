@@ -30,9 +30,9 @@ _PATCH, _PATCHES, _DIRECTIONS = 7, 32, 128      # side of a patch, patches of an
 def pyramid_projections(images, seed=0):
     """What `pyramid_distances` compares, of one set of images.
 
-    A Laplacian pyramid splits each image into levels, each of half the side of the one before, down to 16 pixels. Of each
-    level 32 patches of 7x7 pixels are drawn from every image; their numbers, each colour's with mean 0 and variance 1, are
-    projected on 128 directions (Karras et al. 2018, arXiv:1710.10196, section 5, with fewer patches and directions).
+    A Laplacian pyramid splits each image into levels, each of half the side of the one before, down to less than 32 pixels. Of
+    each level 32 patches of 7x7 pixels are drawn from every image; their numbers, each colour's with mean 0 and variance 1,
+    are projected on 128 directions (Karras et al. 2018, arXiv:1710.10196, section 5, with fewer patches and directions).
 
     Args:
         images: array of shape (N, C, H, W), grey levels 0 to 255, sides of at least 16, C at most 3.
