@@ -59,7 +59,7 @@ def run(photographs, train, tmp_path_factory):
 
 def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photographs):
     folder, printed = run
-    assert f'60 images of {photographs}; skipped: 2 no image that Pillow reads, 1' in printed
+    assert f'60 images of {photographs}, mirrored ones included; skipped: 2 no image that Pillow reads, 1' in printed
     assert sorted((folder / 'skipped.txt').read_text().splitlines()) == [
         'cut.png: damaged or truncated', 'empty.jpg: no image that Pillow reads', 'notes.txt: no image that Pillow reads',
         'thin.png: smaller than 8 pixels']
