@@ -25,6 +25,6 @@ def sheet(file, pictures, columns=None, headings=()):
     for i, picture in enumerate(pictures):
         whole.paste(picture, (i % columns * width, top + i // columns * height))
     for i, heading in enumerate(headings):
-        font = ImageFont.truetype(findfont('DejaVu Sans'), min(_FONT, 1.5 * width / len(heading)))    # a long one still fits
+        font = ImageFont.truetype(findfont('DejaVu Sans'), min(_FONT, 1.5 * width / max(1, len(heading))))     # a long one fits
         ImageDraw.Draw(whole).text(((i + 0.5) * width, top / 2), heading, 'black', font, 'mm')
     whole.save(file, 'PNG')
