@@ -24,7 +24,7 @@ def sheet(file, pictures, columns=None, headings=()):
     whole = Image.new('RGB', (width * min(columns, n), top + height * math.ceil(n / columns)), 'white')
     for i, picture in enumerate(pictures):
         whole.paste(picture, (i % columns * width, top + i // columns * height))
-    for i, heading in enumerate(headings):
-        font = ImageFont.truetype(findfont('DejaVu Sans'), min(_FONT, 1.5 * width / max(1, len(heading))))     # a long one fits
+    for i, heading in enumerate(headings):      # a long one in smaller letters
+        font = ImageFont.truetype(findfont('DejaVu Sans'), min(_FONT, 1.5 * width / max(1, len(heading))))
         ImageDraw.Draw(whole).text(((i + 0.5) * width, top / 2), heading, 'black', font, 'mm')
     whole.save(file, 'PNG')
