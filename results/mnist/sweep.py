@@ -34,10 +34,15 @@ def distance(row):
     return math.inf if math.isnan(value) else value
 
 
-def winner(loss):
-    """The flags of the best of the trials of a loss that tune.py made, without those of its length and reports."""
-    best = min((row for row in rows(HERE / 'trials.csv') if row['name'].startswith(f'second {loss} ')), key=distance)
-    return re.sub(r'--(epoch|\w+-interval) \S+ ', '', best['flags'])
+def winners():
+    """Of each loss that has trials by tune.py the best one's flags, without those of its length and reports."""
+    trials = {}
+    for row in rows(HERE / 'trials.csv'):
+        loss = re.match('second (.+) ', row['name'])
+        if loss:
+            trials.setdefault(loss[1], []).append(row)
+    best = {loss: min(made, key=distance)['flags'] for loss, made in trials.items()}
+    return {loss: re.sub(r'--(epoch|\w+-interval) \S+ ', '', flags) for loss, flags in best.items()}
 
 
 SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sample-interval 2400 --snapshot-interval 2400'
@@ -71,7 +76,7 @@ GROUPS = {
     'long': {name: (f'{PASSES} {flags}'.strip().replace('--epoch 30', '--epoch 300'), range(1))
              for name, flags in {'blog long': '', 'rmsprop long': '--optimizer rmsprop'}.items()},
     # each loss as its own ten trials left it, 5 passes
-    'losses': {f'tuned {loss}': (f'{winner(loss)} --epoch 5 --log-interval 60', THREE) for loss in ('lsgan', 'wgan', 'gan')},
+    'losses': {f'tuned {loss}': (f'{flags} --epoch 5 --log-interval 60', THREE) for loss, flags in winners().items()},
 }
 
 
