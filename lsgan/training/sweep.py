@@ -48,6 +48,9 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
             has none, as one that diverged.
         jobs (int): runs at a time.
         dry (bool): only print what is missing.
+
+    Returns:
+        int: how many runs could not be made; their lines say why. One that diverged is none of them.
     """
     there = {(row['name'], int(row['seed'])) for row in rows(table)}
     missing = [run for run in wanted if (run[0], run[2]) not in there]
@@ -55,10 +58,21 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
     if dry:
         for name, _, seed in missing:
             print(name, seed)
-        return
+        return 0
+
+    def attempt(run):
+        name, _, seed = run
+        try:
+            return f'{name} {seed}: {_run(script, table, *run, columns)}', 0
+        except InputError as error:
+            return f'{name} {seed}: {error}', 1
+
+    failed = 0
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for line in pool.map(lambda run: _run(script, table, *run, columns), missing):
+        for line, wrong in pool.map(attempt, missing):
             print(line, flush=True)
+            failed += wrong
+    return failed
 
 
 def settings(script, arguments):
@@ -88,21 +102,24 @@ def main(doc, script, folder, groups, columns):
         groups (dict): of each group by name its runs, see `sweep`.
 
     Returns:
-        int: exit status, see `lsgan.training.run.guarded`.
+        int: exit status, see `lsgan.training.run.guarded`; 1 where a run could not be made, too.
     """
     parser = make_parser(doc)
     parser.add_argument('groups', nargs='*', metavar='GROUP', help=f'any of {", ".join(groups)} (default: all)')
     parser.add_argument('--only', action='append', metavar='NAME', help='only the runs of that name')
+    parser.add_argument('--seeds', type=int, nargs='+', metavar='N', help='only the runs of these seeds')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
 
     def act():
         args = parser.parse_args()
         _require_among(groups, args.groups)
         _require_among({run[0] for runs in groups.values() for run in runs}, args.only or [])
+        failed = 0
         for group in args.groups or groups:
-            wanted = [run for run in groups[group] if not args.only or run[0] in args.only]
-            sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
-        return 0
+            wanted = [run for run in groups[group] if (not args.only or run[0] in args.only)
+                      and (not args.seeds or run[2] in args.seeds)]
+            failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
+        return 1 if failed else 0
     return guarded(parser.prog, act)
 
 
@@ -113,22 +130,20 @@ def _require_among(known, given):
 
 
 def _run(script, table, name, options, seed, columns):
+    """Makes a run and its row; what there is to say of it. Raises `InputError` where it could not be made."""
     out = script.parent / 'result' / 'sweep' / script.stem / f'{name.replace(" ", "-")}-{seed}'
     # all on the CPU, so that rows can be compared
     arguments = ['--device', '-1', *options.split(), '--seed', str(seed)]
-    try:
-        # a run that is there goes on if all of its settings are those that these flags mean now, those not given, too
-        if (out / 'config.json').exists():
-            clash = snapshot.contradictions(settings(script, arguments), snapshot.read_settings(out))
-            if clash:
-                return f'{name} {seed}: a run with other settings ({", ".join(clash)}) is in {out}; remove that folder'
-    except InputError as error:
-        return f'{name} {seed}: {error}'
+    # a run that is there goes on if all of its settings are those that these flags mean now, those not given, too
+    if (out / 'config.json').exists():
+        clash = snapshot.contradictions(settings(script, arguments), snapshot.read_settings(out))
+        if clash:
+            raise InputError(f'a run with other settings ({", ".join(clash)}) is in {out}; remove that folder')
     command = [sys.executable, script, '--resume', '-o', out, *arguments]
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
     if done.returncode and not diverged:
-        return f'{name} {seed}: {done.stderr.strip()}'
+        raise InputError(done.stderr.strip())
     config = json.loads((out / 'config.json').read_text())
     log = json.loads((out / 'log').read_text()) if (out / 'log').exists() else []
     known = {} if diverged else json.loads((out / 'metrics.json').read_text())
@@ -139,5 +154,5 @@ def _run(script, table, name, options, seed, columns):
     numbers = {key: f'{known.get(key, float("nan")):.6g}' for key in columns}
     append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': options, 'seconds': f'{seconds:.0f}',
                     **numbers}])
-    return f'{name} {seed}: {seconds:.0f} s, ' + ('diverged' if diverged else
-                                                  ', '.join(f'{key} {value}' for key, value in numbers.items()))
+    measured = 'diverged' if diverged else ', '.join(f'{key} {value}' for key, value in numbers.items())
+    return f'{seconds:.0f} s, {measured}'

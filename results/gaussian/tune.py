@@ -61,7 +61,7 @@ def tune(loss, jobs):
 
     def run(wanted):
         wanted = [(f'tune {loss} {number[flags]}', flags, seed) for flags, seed in wanted]
-        sweep(SCRIPT, TRIALS, wanted, METRICS, jobs)
+        return sweep(SCRIPT, TRIALS, wanted, METRICS, jobs)
 
     def rank(seeds):
         tried = {}
@@ -72,11 +72,11 @@ def tune(loss, jobs):
                 for flags, each in tried.items() if len(each) == len(seeds)}
         return sorted(mean.items(), key=lambda item: item[1], reverse=True)
 
-    run([(flags, 100) for flags in number])
-    run([(flags, seed) for seed in FINAL_SEEDS for flags, _ in rank((100,))[:4]])
+    failed = run([(flags, 100) for flags in number])
+    failed += run([(flags, seed) for seed in FINAL_SEEDS for flags, _ in rank((100,))[:4]])
     for flags, (points, distance) in rank(FINAL_SEEDS):
         print(f'{points:.3f}  {-distance:.3f}  {flags}')
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':

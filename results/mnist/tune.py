@@ -47,11 +47,11 @@ def main():
 
 def tune(loss, jobs):
     wanted = [(f'second {loss} {i}', flags, SEED) for i, flags in enumerate(settings(loss))]
-    sweep(SCRIPT, TRIALS, wanted, COLUMNS, jobs)
+    failed = sweep(SCRIPT, TRIALS, wanted, COLUMNS, jobs)
     names = {name for name, _, _ in wanted}
     for row in sorted((row for row in rows(TRIALS) if row['name'] in names), key=distance):
         print(row['frechet_distance'], row['classes_fair'], row['confident'], row['flags'], sep='  ')
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':

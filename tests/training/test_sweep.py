@@ -25,7 +25,7 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
               ('diverging', f'{FLAGS} --average 0 --lr-g 1e30 --lr-d 1e30', 0)]
     sweep(script, table, wanted, COLUMNS, dry=True)
     assert '0 runs done, 4 missing\nplain 0\n' in capsys.readouterr().out and not table.exists()
-    sweep(script, table, wanted, COLUMNS, jobs=2)
+    assert sweep(script, table, wanted, COLUMNS, jobs=2) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[1].startswith('plain 0: ') and 'modes_captured' in said[1] and 'hinge' in said[3] and 'diverged' in said[4]
     made = {(row['name'], row['seed']): row for row in rows(table)}
@@ -38,7 +38,7 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
         assert row['iteration last'] == '180' and 0 <= int(row['modes_captured']) <= 8 and int(row['seconds']) >= 0
     assert made['diverging', '0']['modes_captured'] == 'nan'
     before = table.read_text()
-    sweep(script, table, wanted[:2], COLUMNS)
+    assert sweep(script, table, wanted[:2], COLUMNS) == 0
     assert '0 missing' in capsys.readouterr().out and table.read_text() == before
 
 
@@ -49,20 +49,24 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
         monkeypatch.setattr('sys.argv', ['sweep.py', *flags])
         status = main('doc', pathlib.Path(script), tmp_path, groups, COLUMNS)
         said = capsys.readouterr()
-        assert len(said.err.splitlines()) == bool(status)
+        assert len(said.err.splitlines()) == (status == 2)
         return status, *said.out.splitlines()
     assert call('--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0', 'large.csv: 0 runs done, 2 missing', 'b 1',
                               'c 1')
-    call('large', '--only', 'c')
+    assert call('--seeds', '2', '0', '--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0',
+                                                   'large.csv: 0 runs done, 0 missing')
+    assert call('large', '--only', 'c')[0] == 0
     assert [row['name'] for row in rows(tmp_path / 'large.csv')] == ['c'] and not (tmp_path / 'small.csv').exists()
     assert call('large', '--list') == (0, 'large.csv: 1 runs done, 1 missing', 'b 1')
-    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--no-such-flag']:
+    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--seeds', 'x'], ['--no-such-flag']:
         assert call(*wrong) == (2,)
+    groups['small'][:] = [('a', '--no-such-flag', 0)]
+    assert call('small')[0] == 1
 
 
 def test_a_script_that_breaks_makes_no_row(script, tmp_path, capsys):
     pathlib.Path(script).write_text('raise RuntimeError("broken")')
-    sweep(pathlib.Path(script), tmp_path / 'runs.csv', [('plain', FLAGS, 0)], COLUMNS)
+    assert sweep(pathlib.Path(script), tmp_path / 'runs.csv', [('plain', FLAGS, 0)], COLUMNS) == 1
     assert 'broken' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
 
 
