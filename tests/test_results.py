@@ -11,6 +11,7 @@ from running import ROOT, SHORT, train
 
 from lsgan.datasets.faces import FACTORS
 from lsgan.training import flags
+from lsgan.training.sweep import runs
 
 NAMES = 'sweep', 'tune'
 
@@ -40,7 +41,7 @@ def seen(settings):
 def test_every_run_of_a_sweep_can_be_made(scripts):
     modules, settings = scripts
     sweep = modules['sweep']
-    wanted = [run for group in sweep.GROUPS for run in sweep.runs(group)]
+    wanted = [run for group in sweep.GROUPS.values() for run in runs(group)]
     assert len({(name, seed) for name, _, seed in wanted}) == len(wanted) > 30
     assert all(seen(settings(text)) > 0 for text in {text for _, text, _ in wanted})
 
@@ -48,7 +49,7 @@ def test_every_run_of_a_sweep_can_be_made(scripts):
 def test_losses_are_compared_at_as_many_real_examples(scripts):
     modules, settings = scripts
     sweep = modules['sweep']
-    by_name = {name: settings(text) for group in sweep.GROUPS for name, text, _ in sweep.runs(group)}
+    by_name = {name: settings(text) for group in sweep.GROUPS.values() for name, (text, _) in group.items()}
     for name, made in by_name.items():
         for loss in 'gan', 'wgan':
             other = by_name.get(name.replace('lsgan', loss) if 'lsgan' in name else f'{name} {loss}')

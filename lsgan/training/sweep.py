@@ -92,6 +92,11 @@ def make_parser(doc):
     return parser
 
 
+def runs(group):
+    """Name, flags and seed of each run of a group, {name: (flags, seeds)}; all of one seed come before those of the next."""
+    return sorted(((name, flags, seed) for name, (flags, seeds) in group.items() for seed in seeds), key=lambda run: run[2])
+
+
 def main(doc, script, folder, groups, columns):
     """The command line of a folder's sweep.py.
 
@@ -99,7 +104,7 @@ def main(doc, script, folder, groups, columns):
         doc (str): its docstring.
         script, columns: see `sweep`.
         folder (pathlib.Path): where the tables are, GROUP.csv.
-        groups (dict): of each group by name its runs, see `sweep`.
+        groups (dict): of each group by name its runs, see `runs`.
 
     Returns:
         int: exit status, see `lsgan.training.run.guarded`; 1 where a run could not be made, too.
@@ -113,10 +118,10 @@ def main(doc, script, folder, groups, columns):
     def act():
         args = parser.parse_args()
         _require_among(groups, args.groups)
-        _require_among({run[0] for runs in groups.values() for run in runs}, args.only or [])
+        _require_among({name for group in groups.values() for name in group}, args.only or [])
         failed = 0
         for group in args.groups or groups:
-            wanted = [run for run in groups[group] if (not args.only or run[0] in args.only)
+            wanted = [run for run in runs(groups[group]) if (not args.only or run[0] in args.only)
                       and (not args.seeds or run[2] in args.seeds)]
             failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
         return 1 if failed else 0

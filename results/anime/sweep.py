@@ -3,12 +3,14 @@
     python results/anime/sweep.py faces                 all that is missing on the drawn faces, one run at a time
     python results/anime/sweep.py faces --jobs 2        two at a time
     python results/anime/sweep.py real                  the same on real images, a folder or zip that data/faces leads to
+    python results/anime/sweep.py rates                 on the drawn faces, larger rates of the Wasserstein GAN
     python results/anime/sweep.py faces --list          what is there and what is missing (without a group: of all)
 
 Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
 finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. Two at a time
 are best with OMP_NUM_THREADS=1.
 """
+import itertools
 import pathlib
 import sys
 
@@ -19,21 +21,31 @@ SCRIPT = HERE.parent.parent / 'train_anime.py'
 LEVELS = [f'sliced_wasserstein{level}' for level in ('', '_64', '_32', '_16')]
 COLUMNS = ('iteration', *LEVELS, *(f'{level}_floor' for level in LEVELS), 'diversity', 'nearest_distance',
            'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second')
-GROUPS = {'faces': '', 'real': '--images data/faces'}
-LOSSES, PRESETS, SEEDS = ('lsgan', 'wgan', 'gan'), {'default': 160, 'blog': 80}, range(3)
+RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # of the best trial of MNIST's Wasserstein GAN, results/mnist/tune.py
 
 
-def runs(group):
-    """Name, flags and seed of each run; all of one seed come before those of the next."""
-    for seed in SEEDS:
-        for preset, updates in PRESETS.items():
-            for loss in LOSSES:
-                epoch = updates // 5 if loss == 'wgan' else updates     # of which each has 5 batches of real images
-                flags = [f'--preset {preset} --size 64 --loss {loss} --epoch 8 --epoch-size {epoch}',
-                         f'--log-interval {epoch // 4}',
-                         *(f'--{name}-interval {epoch}' for name in ('metric', 'sample', 'snapshot'))]
-                yield f'{group} {preset} {loss}', ' '.join([*flags, GROUPS[group]]).strip(), seed
+def flags(preset, loss, epoch, more):
+    """Those of a run, an epoch of so many updates."""
+    intervals = ' '.join(f'--{name}-interval {epoch}' for name in ('metric', 'sample', 'snapshot'))
+    return (f'--preset {preset} --size 64 --loss {loss} --epoch 8 --epoch-size {epoch} --log-interval {epoch // 4} '
+            f'{intervals} {more}').strip()
 
+
+def compared(images, more=''):
+    """Each loss with each preset on some images."""
+    # an epoch has as many real images with every loss, an update of the Wasserstein GAN 5 batches of them
+    return {f'{images} {preset} {loss}': (flags(preset, loss, updates // 5 if loss == 'wgan' else updates, more), range(3))
+            for (preset, updates), loss in itertools.product({'default': 160, 'blog': 80}.items(), ('lsgan', 'wgan', 'gan'))}
+
+
+# group: name: (flags, seeds)
+GROUPS = {
+    'faces': compared('faces'),
+    'real': compared('real', '--images data/faces'),
+    # whether a Wasserstein GAN that takes larger steps draws faces, or one whose G takes more of them, too
+    'rates': {'rates wgan': (flags('default', 'wgan', 32, RATES), range(1)),
+              'rates wgan, one step of the critic': (flags('default', 'wgan', 160, f'{RATES} --n-critic 1'), range(1))},
+}
 
 if __name__ == '__main__':
-    sys.exit(main(__doc__, SCRIPT, HERE, {group: list(runs(group)) for group in GROUPS}, COLUMNS))
+    sys.exit(main(__doc__, SCRIPT, HERE, GROUPS, COLUMNS))

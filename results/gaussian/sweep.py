@@ -19,8 +19,8 @@ METRICS = ('iteration', 'modes_total', 'modes_captured', 'modes_fair', 'high_qua
            'sliced_wasserstein', 'sliced_wasserstein_floor', 'images_per_second')
 
 TEN, THREE = range(10), range(3)
-# name: (flags, seeds), in the order in which they run
-RUNS = {
+# name: (flags, seeds)
+GROUPS = {'runs': {
     'default': ('', TEN),
     'blog': ('--preset blog', TEN),
     'default without noise': ('--noise 0', THREE),
@@ -41,15 +41,7 @@ RUNS = {
     'paper pearson': ('--preset paper --scheme pearson', THREE),
     'paper gan': ('--preset paper --loss gan', THREE),
     'paper wgan': ('--preset paper --loss wgan', THREE),
-}
-GROUPS = {'runs': RUNS}
-
-
-def runs(group):
-    """Name, flags and seed of each run: all of the default, then one seed of each, and so on."""
-    wanted = [(name, flags, seed) for name, (flags, seeds) in GROUPS[group].items() for seed in seeds]
-    return sorted(wanted, key=lambda run: (run[0] != 'default', run[2]))
-
+}}
 
 if __name__ == '__main__':
-    sys.exit(main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, METRICS))
+    sys.exit(main(__doc__, SCRIPT, HERE, GROUPS, METRICS))

@@ -4,7 +4,7 @@
 """
 import statistics
 
-from sweep import HERE, RUNS
+from sweep import GROUPS, HERE
 
 from lsgan.training.sweep import rows
 
@@ -25,7 +25,7 @@ def main():
     print('| run | seeds | on target | captured | fair | high quality | spread / σ | distance | floor | seconds |')
     print('|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|')
     everything = rows(HERE / 'runs.csv')
-    for name in RUNS:
+    for name in GROUPS['runs']:
         runs = [row for row in everything if row['name'] == name]
         if runs:
             least, most = min(float(r['spread_min']) for r in runs), max(float(r['spread_max']) for r in runs)

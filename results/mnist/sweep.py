@@ -45,12 +45,20 @@ def winners():
     return {loss: re.sub(r'--(epoch|\w+-interval) \S+ ', '', flags) for loss, flags in best.items()}
 
 
-SHORT = '--preset blog --epoch 4 --epoch-size 600 --metric-interval 2400 --sample-interval 2400 --snapshot-interval 2400'
-PASSES = '--preset blog --epoch 30 --epoch-size 600 --metric-interval 6000 --sample-interval 6000 --snapshot-interval 6000'
-# group: name: (flags, seeds); all runs of one seed come before those of the next
+
+
+def blog(epochs, interval):
+    """Flags of the blog's settings, that many passes, with evaluations, pictures and snapshots."""
+    intervals = ' '.join(f'--{name}-interval {interval}' for name in ('metric', 'sample', 'snapshot'))
+    return f'--preset blog --epoch {epochs} --epoch-size 600 {intervals} --gradient-norms'
+
+
+SHORT, PASSES = blog(4, 2400), blog(30, 6000)
+# group: name: (flags, seeds)
 GROUPS = {
     # what somebody gets who gives no flags, and what they got before
-    'default': {'default': ('', range(5)), 'less noise': ('--noise 0.3 --noise-end 0.28 --epoch 15', range(5))},
+    'default': {'default': ('--gradient-norms', range(5)),
+                'less noise': ('--gradient-norms --noise 0.3 --noise-end 0.28 --epoch 15', range(5))},
     # the initial scale of G and of D, 2,400 updates of the blog's perceptrons
     'map': {f'map {scheme} {optimizer} {g} {d}':
             (f'{SHORT} --scheme {scheme} --optimizer {optimizer} --init-std {g} {d}', THREE)
@@ -73,10 +81,11 @@ GROUPS = {
           for net, activations in {'g': ('leaky_relu', 'tanh', 'sigmoid'), 'd': ('relu', 'tanh', 'sigmoid')}.items()
           for activation in activations)]},
     # the published optimizer and the other one, ten times as long; a picture every 10 passes
-    'long': {name: (f'{PASSES} {flags}'.strip().replace('--epoch 30', '--epoch 300'), range(1))
+    'long': {name: (f'{blog(300, 6000)} {flags}'.strip(), range(1))
              for name, flags in {'blog long': '', 'rmsprop long': '--optimizer rmsprop'}.items()},
     # each loss as its own ten trials left it, 5 passes
-    'losses': {f'tuned {loss}': (f'{flags} --epoch 5 --log-interval 60', THREE) for loss, flags in winners().items()},
+    'losses': {f'tuned {loss}': (f'{flags} --epoch 5 --log-interval 60 --gradient-norms', THREE)
+               for loss, flags in winners().items()},
 }
 
 
@@ -89,11 +98,5 @@ def learnt(row):
     return float(row['classes_fair']) >= 5 and float(row['frechet_distance']) <= 100
 
 
-def runs(group):
-    """Name, flags and seed of each run; all of one seed come before those of the next."""
-    made = [(name, f'{flags} --gradient-norms', seed) for name, (flags, seeds) in GROUPS[group].items() for seed in seeds]
-    return sorted(made, key=lambda run: run[2])
-
-
 if __name__ == '__main__':
-    sys.exit(main(__doc__, SCRIPT, HERE, {group: runs(group) for group in GROUPS}, COLUMNS))
+    sys.exit(main(__doc__, SCRIPT, HERE, GROUPS, COLUMNS))

@@ -43,7 +43,7 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
 
 
 def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monkeypatch):
-    groups = {'small': [('a', FLAGS, 0), ('b', FLAGS, 0)], 'large': [('b', FLAGS, 1), ('c', FLAGS, 1)]}
+    groups = {'small': {'a': (FLAGS, [1, 0]), 'b': (FLAGS, [0])}, 'large': {'b': (FLAGS, [1]), 'c': (FLAGS, [1])}}
 
     def call(*flags):
         monkeypatch.setattr('sys.argv', ['sweep.py', *flags])
@@ -51,8 +51,8 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
         said = capsys.readouterr()
         assert len(said.err.splitlines()) == (status == 2)
         return status, *said.out.splitlines()
-    assert call('--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0', 'large.csv: 0 runs done, 2 missing', 'b 1',
-                              'c 1')
+    assert call('--list') == (0, 'small.csv: 0 runs done, 3 missing', 'a 0', 'b 0', 'a 1',
+                              'large.csv: 0 runs done, 2 missing', 'b 1', 'c 1')
     assert call('--seeds', '2', '0', '--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0',
                                                    'large.csv: 0 runs done, 0 missing')
     assert call('large', '--only', 'c')[0] == 0
@@ -60,7 +60,7 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
     assert call('large', '--list') == (0, 'large.csv: 1 runs done, 1 missing', 'b 1')
     for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--seeds', 'x'], ['--no-such-flag']:
         assert call(*wrong) == (2,)
-    groups['small'][:] = [('a', '--no-such-flag', 0)]
+    groups['small'] = {'a': ('--no-such-flag', [0])}
     assert call('small')[0] == 1
 
 
