@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Trains a GAN on the images in a folder or zip, on their middle squares; without one, on cartoon faces that it draws.
 
+Two networks learn from each other: G, the generator, makes images, and D, the discriminator, tells them from real ones.
+
     train_anime.py --images PATH                        your images, in any format; 64 x 64 pixels
     train_anime.py                                      drawn faces: nothing is downloaded
     train_anime.py --images PATH --preset blog          the anime faces of the blog post: its networks, 96 x 96 pixels
@@ -42,7 +44,8 @@ PRESETS = {
                                         'log_interval': 10}},
     },
     'blog': {
-        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
+        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks; '
+                 '500,000 updates, for a GPU, or shorter by --epoch',
         'size': 96, 'latent': 50, 'latent_distribution': 'uniform', 'init_std': 0.01, 'hidden_g': [512, 256, 128, 64],
         'norm_d': 'all', 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
@@ -50,7 +53,8 @@ PRESETS = {
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10}},
     },
     'cifar': {
-        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases; 32 x 32',
+        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases, '
+                 "G's first layer, which begins twice as large, and batches, which are drawn at random; 32 x 32",
         'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
         'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm_g': 'channel', 'norm_d': 'but-first',
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
@@ -78,8 +82,8 @@ def colour(text):
 
 def make_parser():
     parser = flags.Parser('anime', __doc__, PRESETS)
+    data = parser.add_argument_group('data')        # what a user asks first
     flags.add_common(parser)
-    data = parser.add_argument_group('data')
     data.add_argument('--images', type=flags.path, metavar='PATH',
                       help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once and '
                            'kept in the cache)')

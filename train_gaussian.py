@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Trains a GAN on a mixture of Gaussians in the plane and counts the modes that it finds.
 
+Two networks learn from each other: G, the generator, makes points, and D, the discriminator, tells them from real ones.
+
     train_gaussian.py                                   least squares GAN, our tuned settings
     train_gaussian.py --preset blog -o result/blog      the blog post's settings
     train_gaussian.py --loss wgan -o result/wgan        the same data with another loss
@@ -59,8 +61,8 @@ PRESETS = {
 
 def make_parser():
     parser = flags.Parser('gaussian', __doc__, PRESETS)
+    data = parser.add_argument_group('data')        # what a user asks first
     flags.add_common(parser)
-    data = parser.add_argument_group('data')
     parser.setting('--data', choices=list(mixture.LAYOUTS), group=data, help='how the modes lie')
     parser.setting('--modes', type=flags.positive, group=data, metavar='N',
                    help='modes on each ring, or on a side of a grid, which has 5 by default')

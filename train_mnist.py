@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Trains a GAN on MNIST, or on any images in its format, and lets a classifier judge the digits that come out.
 
+Two networks learn from each other: G, the generator, makes images, and D, the discriminator, tells them from real ones.
+
     train_mnist.py                                      least squares GAN, our settings; downloads MNIST once
     train_mnist.py --preset blog -o result/blog         those of the blog post; with --norm none those of its code
     train_mnist.py --loss wgan -o result/wgan           another loss
@@ -57,7 +59,8 @@ PRESETS = {
                      ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
-        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases',
+        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases, '
+                 "G's first layer, which begins twice as large, and batches, which are drawn at random",
         'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
         'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
@@ -71,8 +74,8 @@ PRESETS = {
 
 def make_parser():
     parser = flags.Parser('mnist', __doc__, PRESETS)
+    data = parser.add_argument_group('data')        # what a user asks first
     flags.add_common(parser)
-    data = parser.add_argument_group('data')
     data.add_argument('--data', type=flags.path, metavar='PATH',
                       help='folder of idx files, or one file of training images (default: MNIST, downloaded into the cache)')
     data.add_argument('--judge', type=flags.path, metavar='FILE',
@@ -123,8 +126,9 @@ def build(settings):
 
     def prepare():
         if not judgement.judge:
-            print('no Fréchet distance and no classes: the judge knows digits of 28 x 28 pixels only; '
-                  'results/mnist/judge.py trains one for other images of that size, for --judge')
+            why = ('the judge knows digits, and not these images: results/mnist/judge.py trains one for them, for --judge'
+                   if train.shape[2:] == (28, 28) else 'judges see images of 28 x 28 pixels only')
+            print(f'no Fréchet distance and no classes: {why}')
         elif labels is None and not settings['judge']:
             print('no labels: these images are judged as if they were digits')
         return {}
@@ -141,7 +145,7 @@ def build(settings):
         data=ImageSet(train), samples=settings['metric_samples'], shown=100, evaluate=judgement.metrics,
         draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
-        prepare=prepare, fingerprint=lambda: fingerprint(train),
+        prepare=prepare, fingerprint=lambda: fingerprint(*(part for part in vars(data).values() if part is not None)),
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
 
 

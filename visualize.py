@@ -62,7 +62,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 def open_runs(args):
     """Their folders, with what the command has of the flags that say how a run is read."""
-    given = {name: value for name, value in vars(args).items() if name in ('samples', 'seed', 'images')}
+    given = {name: value for name, value in vars(args).items() if name in ('samples', 'seed', 'images', 'judge')}
     return [RunFolder(path, SCRIPTS, **given) for path in args.runs]
 
 
@@ -70,7 +70,8 @@ def draw_one(args, name, **options):
     folder, = open_runs(args)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
-        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
+        hint = ', for no judge knows its images; give one by --judge' * (name == 'classes' and 'judge' in folder.settings)
+        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}{hint}')
     yield report.draw(out_path(args, f'figures/{name}.png'), functools.partial(pictures[f'{name}.png'], **options))
 
 
@@ -218,6 +219,8 @@ def make_parser():
                               'were seen and measured during training)')
     finding.add_argument('--images', type=flags.path, metavar='PATH',
                          help='where the real images are (default: where they were in training)')
+    finding.add_argument('--judge', type=flags.path, metavar='FILE',
+                         help='classifier, of runs of train_mnist.py, see its --judge (default: that of the run)')
 
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND', required=True)

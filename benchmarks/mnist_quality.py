@@ -13,6 +13,7 @@ pictures too.
 """
 import argparse
 import copy
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -22,6 +23,13 @@ import time
 
 import numpy as np
 import tqdm
+
+from lsgan.datasets import mnist
+from lsgan.datasets.images import scaled
+from lsgan.errors import InputError
+from lsgan.training import flags
+from lsgan.training.judgement import Judgement
+from lsgan.training.run import guarded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BATCH, LATENT, MARGIN = 64, 100, 2
@@ -103,7 +111,7 @@ def lsgan_side(seconds, epochs):
             process.terminate()
             process.wait()
         if not (out / 'log').exists():
-            sys.exit('train_mnist.py ended before its first metrics')      # and has said why
+            raise InputError('train_mnist.py ended before its first metrics')      # and has said why
         log = json.loads((out / 'log').read_text())
         size = json.loads((out / 'config.json').read_text())['settings']['batchsize']
     for kind, marks in ('epochs', epochs), ('seconds', seconds):
@@ -115,30 +123,30 @@ def lsgan_side(seconds, epochs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--minutes', type=float, nargs='+', default=[7, 20], help='when to judge (default: 7 20)')
-    parser.add_argument('--epochs', type=float, nargs='+', default=[1, 3], help='when to judge as well (default: 1 3)')
-    args = parser.parse_args()
-    try:
-        import torch  # noqa: F401  # not to miss it after the first half
-    except ImportError:
-        parser.error('PyTorch is not here: pip install torch')
-    from lsgan.datasets import mnist
-    from lsgan.datasets.images import scaled
-    from lsgan.training.judgement import Judgement
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--minutes', type=flags.above_zero, nargs='+', default=[7, 20], help='when to judge (default: 7 20)')
+    parser.add_argument('--epochs', type=flags.above_zero, nargs='+', default=[1, 3], help='and when (default: 1 3)')
+
+    def act():
+        args = parser.parse_args()
+        if importlib.util.find_spec('torch') is None:       # not to miss it after the first half
+            raise InputError('PyTorch is not here: pip install torch')
+        compare([60 * minutes for minutes in args.minutes], args.epochs)
+        return 0
+    return guarded(parser.prog, act)
+
+
+def compare(seconds, epochs):
+    """Prints the table, each line when it is known."""
     data = mnist.load()
     judgement = Judgement(data.train[:, None], data.test[:, None])
-    seconds = [60 * minutes for minutes in args.minutes]
     print('| | epochs | minutes | Fréchet distance | confident | fair classes |\n|---|--:|--:|--:|--:|--:|')
-
-    def tell(*before, metrics):
-        print('| ' + ' | '.join([*before, *(f'{metrics[key]:.3g}' for key in METRICS)]) + ' |', flush=True)
-
-    for name, side in [('lsgan', lsgan_side(seconds, args.epochs)),
-                       ('PyTorch-GAN', torch_side(scaled(data.train[:, None]), judgement, seconds, args.epochs))]:
+    for name, side in [('lsgan', lsgan_side(seconds, epochs)),
+                       ('PyTorch-GAN', torch_side(scaled(data.train[:, None]), judgement, seconds, epochs))]:
         for seen, spent, metrics in side:
-            tell(name, f'{seen:.2f}', f'{spent / 60:.1f}', metrics=metrics)
+            numbers = ' | '.join(f'{metrics[key]:.3g}' for key in METRICS)
+            print(f'| {name} | {seen:.2f} | {spent / 60:.1f} | {numbers} |', flush=True)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -23,8 +23,8 @@ LOSSES = 'dis/loss', 'gen/loss'
 
 def evaluations(folder):
     """The table of a run and its rows, dicts."""
-    config = snapshot.read_json(folder / 'config.json')
-    experiment = config['settings']['experiment']
+    settings, config = snapshot.read_settings(folder), snapshot.read_json(folder / 'config.json')
+    experiment = settings['experiment']
     if experiment not in MEASURED:
         raise InputError(f'{folder}: a run of train_{experiment}.py; there is a table for {" and ".join(MEASURED)}')
     measured, others = MEASURED[experiment], argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -33,7 +33,7 @@ def evaluations(folder):
     others.add_argument('-r', '--resume', nargs='?')
     kept = others.parse_known_args(config['command'][1:])[1]
     return HERE / experiment / 'search.csv', [
-        {'seed': str(config['settings']['seed']), 'commit': config['git_commit'], 'flags': ' '.join(kept),
+        {'seed': str(settings['seed']), 'commit': config['git_commit'], 'flags': ' '.join(kept),
          **{key: f'{entry.get(key, float("nan")):.6g}' for key in ('iteration', *measured, *LOSSES)},
          'elapsed_time': f'{entry["elapsed_time"]:.0f}'}
         for entry in read_log(folder) if measured[0] in entry]

@@ -107,6 +107,8 @@ def test_curves_have_a_panel_for_what_the_log_holds_only():
     one = picture(curves, {'': log(**losses)}, 'title')
     two = picture(curves, {'': log(**losses, frechet_distance=lambda i: 100 / (i + 1))}, 'title')
     assert one.shape[1] == two.shape[1] and one.shape[0] < two.shape[0]
+    for key in 'diversity', 'nearest_distance', 'values_fair', 'classes_fair', 'modes_captured':
+        assert picture(curves, {'': log(**losses, **{key: lambda i: i})}, 'title').shape == two.shape
     for color in palette.BLUE, palette.VERMILLION:
         assert count(one, color) > 100
     other = picture(curves, {'': log(**losses)}, 'title', [Panel('D alone', {'dis/loss': 'D'})])

@@ -40,8 +40,9 @@ def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):
     assert {'frechet_distance', 'frechet_distance_floor', 'classes_fair', 'class_kl', 'confident', 'nearest_distance',
             'saturated'} <= metrics.keys()
     assert metrics['iteration'] == 18 and metrics['classes_total'] == 10 and metrics['frechet_distance'] > 0
-    for name in *metrics, 'no labels: these images are judged as if they were digits':
+    for name in *metrics, 'no labels: these images are judged as if they were digits', f'visualize.py all {folder}':
         assert name in printed
+    assert printed.index(' frechet_distance ') < printed.index(' class_kl ') < printed.index(' saturated ')
     log = json.loads((folder / 'log').read_text())
     assert [entry['iteration'] for entry in log] == [3, 6, 9, 12, 15, 18]
     assert ['frechet_distance' in entry for entry in log] == [False, True] * 3
@@ -194,7 +195,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
     file = data / 'train-images-idx3-ubyte.gz'
     (tmp_path / 'cut' / file.name).write_bytes(file.read_bytes()[:1000])
     for flags, words in [
-        (['--data', tmp_path / 'nothing'], ['nothing', 'No such file']),
+        (['--data', tmp_path / 'nothing'], ['nothing', 'no such file', '--data']),
         (['--data', tmp_path / 'cut'], [file.name, 'truncated']),
         (['--data', tmp_path / 'odd'], ['13 x 13', '--network mlp']),
         (['--data', data, '--hidden-d', 2, 2, 2, 2, 2], ['28 x 28', '32']),

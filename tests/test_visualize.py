@@ -240,6 +240,7 @@ def test_weights_that_cannot_be_used_are_named(bare, visualize, content):
     ({'experiment': '../train_gaussian'}, ['config.json']),
     ({'activation_g': 'no such'}, ['config.json', 'no such']),
     ({'modes': 'many'}, ['config.json', 'TypeError']),
+    ({'epoch_size': 0}, ['config.json', 'settings']),
 ])
 def test_settings_that_cannot_be_used_are_named(bare, visualize, config, words):
     if config is None:
@@ -475,7 +476,9 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['score', digits, '-n', 10], ['-n']),
         (['score', bare, '--images', digits], ['--images', 'train_gaussian.py']),
         (['nearest', bare], [str(bare), 'nearest']),
-        (['real', digits, '--images', digits / 'no'], ['no', 'No such file']),
+        (['real', digits, '--images', digits / 'no'], ['no', 'no such file', '--images']),
+        (['score', bare, '--judge', digits / 'no'], ['--judge', 'train_gaussian.py']),
+        (['score', digits, '--judge', digits / 'no'], ['no', 'no such file']),
     ]:
         assert_one_line(visualize(*args), *words)
     assert not (digits / 'figures').exists() and names(bare) == ['config.json', 'generator_iter_40.npz']

@@ -16,7 +16,7 @@ import tqdm
 from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
-UNREADABLE = 'unreadable'       # a reason that begins so may pass: what was skipped for it is tried again each time
+UNREADABLE = 'unreadable'       # a reason that begins so may pass: what was skipped for it alone is tried again each time
 _AT_ONCE = 256      # items that are handed to the threads together
 
 
@@ -53,21 +53,32 @@ def images(key, shape, items, make, title):
     """
     place = folder('images') / hashlib.sha256(json.dumps([key, shape]).encode()).hexdigest()[:32]
     try:
-        return _read(place, shape, len(items)) or _make(place, shape, items, make, title)
+        return _read(place, shape, items, make) or _make(place, shape, items, make, title)
     except OSError as error:
         raise InputError(f'{place.parent}: {error.strerror}; images are kept there once they are made: make room, or let '
                          '$XDG_CACHE_HOME name another folder') from None
 
 
-def _read(place, shape, n):
+def _read(place, shape, items, make):
     """What `images` returns, or None where it is not there, damaged, or not to be relied on."""
     try:
         about = json.loads((place / 'about.json').read_text())
         skipped, digest = [tuple(pair) for pair in about['skipped']], about['fingerprint']
-        made = _map(place, (n - len(skipped), *shape))
+        made = _map(place, (len(items) - len(skipped), *shape))
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return None if any(reason.startswith(UNREADABLE) for _, reason in skipped) else (made, skipped, digest)
+    return None if any(_is_readable(items[number], make, reason) for number, reason in skipped) else (made, skipped, digest)
+
+
+def _is_readable(item, make, reason):
+    """Whether there is more to say now of an item that was skipped for that reason."""
+    if not reason.startswith(UNREADABLE):
+        return False
+    try:
+        make(item)
+    except Skipped as now:
+        return str(now) != reason
+    return True
 
 
 def _map(place, shape):
@@ -85,7 +96,7 @@ def _make(place, shape, items, make, title):
         made = _map(aside, (-1, *shape))        # mapped, it stays even where the file is replaced
         digest = fingerprint(made)
         (aside / 'about.json').write_text(json.dumps({'skipped': skipped, 'fingerprint': digest}))
-        if not _read(place, shape, len(items)):         # else another process was quicker
+        if not _read(place, shape, items, make):        # else another process was quicker
             shutil.rmtree(place, ignore_errors=True)
             try:
                 os.rename(aside, place)
@@ -133,6 +144,9 @@ def _fill(aside, items, make, title):
 
 
 def tell_skipped(skipped):
-    """How many were skipped for which reason, in one line; `skipped` is a list of (name, reason)."""
+    """How many were skipped for which reason, and how their names end, in one line; `skipped` is a list of (name, reason)."""
     counts = collections.Counter(reason for _, reason in skipped)
-    return ', '.join(f'{count:,} {reason}' for reason, count in counts.most_common())
+    suffixes = {kind: collections.Counter(pathlib.PurePath(name).suffix for name, reason in skipped if reason == kind)
+                for kind in counts}
+    told = {kind: ', '.join(suffix for suffix, _ in found.most_common(3) if suffix) for kind, found in suffixes.items()}
+    return ', '.join(f'{count:,} {kind}' + f' ({told[kind]})' * bool(told[kind]) for kind, count in counts.most_common())

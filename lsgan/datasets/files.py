@@ -4,13 +4,14 @@ import errno
 import io
 import os
 import stat
+import threading
 import warnings
 import zipfile
 
 import numpy
 import PIL
 import threadpoolctl
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
@@ -18,7 +19,10 @@ from lsgan.errors import InputError
 
 _MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
 _VERSION = 2        # of what is made of a file: another one, another cache
+_LARGE = 20_000_000     # pixels beyond which images are decoded one after another, not to fill the memory
 _DAMAGED, _TOO_LONG = 'damaged or truncated', f'larger than {_MOST_BYTES >> 20:,} MiB'
+_NO_IMAGE = 'no image that Pillow reads'
+_alone = threading.Lock()
 
 
 def load(path, size, background='white'):
@@ -46,7 +50,7 @@ def load(path, size, background='white'):
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images') from None
+        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images, where they are now') from None
     if stat.S_ISDIR(mode):
         file_of, names, key, skipped = _folder(path)
         opened = contextlib.nullcontext()
@@ -152,6 +156,13 @@ def _zip(path, mode):
         if entries[name].file_size > _MOST_BYTES:
             raise Skipped(_TOO_LONG)
         with _or_skip(_DAMAGED), _or_skip('compressed in a way that Python does not know', RuntimeError):
+            try:        # by its beginning alone: a long film is not to be unpacked into memory
+                with opened.open(entries[name]) as stream:
+                    Image.open(stream)
+            except UnidentifiedImageError:
+                raise Skipped(_NO_IMAGE) from None
+            except Image.DecompressionBombError:        # of which there is more to say
+                pass
             return io.BytesIO(opened.read(entries[name]))       # each step back in an open entry would start it anew
     return opened, file_of, sorted(entries), [status.st_size, status.st_mtime_ns], []
 
@@ -164,7 +175,7 @@ def square(file, size, background='white'):
         OSError, MemoryError: where it cannot be read now.
     """
     too_large = f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
-    with _or_skip('no image that Pillow reads'):
+    with _or_skip(_NO_IMAGE):
         try:
             image = Image.open(file)
         except Image.DecompressionBombError:
@@ -173,6 +184,12 @@ def square(file, size, background='white'):
         raise Skipped(too_large)
     if 4 * min(image.size) < size:
         raise Skipped(f'smaller than {-(-size // 4)} pixels')
+    with _alone if image.width * image.height > _LARGE else contextlib.nullcontext():
+        return _decoded(image, size, background)
+
+
+def _decoded(image, size, background):
+    """The middle square of an open image, as `square`."""
     with _or_skip(_DAMAGED):
         image.load()
     with contextlib.suppress(Skipped), _or_skip(_DAMAGED):      # metadata that are damaged turn nothing

@@ -32,11 +32,13 @@ class ImageSet:
         return drawn
 
 
-def fingerprint(images):
-    """What tells a set of images, a uint8 array, from any other one: its SHA-256, hexadecimal."""
-    digest = hashlib.sha256(str(images.shape).encode())
-    for first in range(0, len(images), 1024):
-        digest.update(numpy.ascontiguousarray(images[first:first + 1024]))
+def fingerprint(*arrays):
+    """What tells images, and what comes with them, from any others: the SHA-256 of uint8 arrays, hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        for first in range(0, len(array), 1024):
+            digest.update(numpy.ascontiguousarray(array[first:first + 1024]))
     return digest.hexdigest()
 
 

@@ -63,6 +63,9 @@ def load(path=None):
             train = _mnist()
         else:
             path = pathlib.Path(path)
+            if not path.exists():
+                raise InputError(f'{path}: no such file or folder; --data (of visualize.py: --images) names a folder of idx '
+                                 'files, or the file of the training images')
             train = _training_images(path) if path.is_dir() else path
         before, *role = _parse(train.name)
         files = _found(train.parent) if role == ['train', 'images'] and train.is_file() else {}

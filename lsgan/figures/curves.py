@@ -22,7 +22,7 @@ class Panel:
         title (str): what is drawn, with its unit.
         keys (dict): key in the log, and a short name for it.
         references (dict): key and name of what these are to be held against, drawn dotted.
-        scale (str): linear or log.
+        scale (str): linear, log, or count, which is of whole numbers.
         within (tuple): values that the axis reaches at least.
     """
 
@@ -37,12 +37,16 @@ PANELS = (
     Panel('loss', {'gen/loss': 'G', 'dis/loss': 'D'}),
     Panel("mean of D's outputs", {'dis/real': 'real', 'dis/fake': 'generated'}),
     Panel('norm of the gradient', {'gen/gradient': 'G', 'dis/gradient': 'D'}, scale='log'),
-    Panel('modes', {'modes_captured': 'captured', 'modes_fair': 'fair share'}, {'modes_total': 'all'}, within=(0,)),
+    Panel('modes', {'modes_captured': 'captured', 'modes_fair': 'fair share'}, {'modes_total': 'all'}, 'count', (0,)),
     Panel('high quality, share of samples', {'high_quality': 'generated'}, within=(0, 1)),
     Panel('sliced Wasserstein distance', {'sliced_wasserstein': 'generated'}, {'sliced_wasserstein_floor': 'real'}, 'log'),
-    Panel('classes', {'classes_fair': 'fair share'}, {'classes_total': 'all'}, within=(0,)),
+    Panel('classes', {'classes_fair': 'fair share'}, {'classes_total': 'all'}, 'count', (0,)),
     Panel('confidently recognised, share of samples', {'confident': 'generated'}, within=(0, 1)),
     Panel('Fréchet distance', {'frechet_distance': 'generated'}, {'frechet_distance_floor': 'real'}, 'log'),
+    Panel('diversity, over that of real images', {'diversity': 'generated'}, within=(0, 1)),
+    Panel('values of known factors', {'values_fair': 'fair share'}, {'values_total': 'all'}, 'count', (0,)),
+    Panel('distance to the nearest image, grey levels', {'nearest_distance': 'generated'}, {'nearest_distance_real': 'real'},
+          within=(0,)),
 )
 
 
@@ -86,7 +90,7 @@ def _draw(ax, panel, logs):
     if panel.scale == 'log':
         ax.set_yscale('log')
     else:
-        ax.locator_params('y', nbins=5, steps=(1, 2, 2.5, 5, 10))
+        ax.locator_params('y', nbins=5, steps=(1, 2, 2.5, 5, 10), integer=panel.scale == 'count')
     several, kinds = len(logs) > 1, []
     for i, (key, name) in enumerate(panel.keys.items()):
         style = {'linestyle': ('-', '--', '-.')[i % 3] if several else '-', 'linewidth': 2}

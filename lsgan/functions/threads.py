@@ -1,5 +1,6 @@
 """Work on several threads, each with matrix products of its own."""
 import concurrent.futures
+import contextvars
 import functools
 import itertools
 import math
@@ -40,7 +41,8 @@ class _Pool:
         with self.lock:
             if copies > self.size:
                 self.executor, self.size = concurrent.futures.ThreadPoolExecutor(copies, 'lsgan'), copies
-        return [self.executor.submit(work) for _ in range(copies)]
+        # in the caller's context, which says what NumPy does where a number is too large
+        return [self.executor.submit(contextvars.copy_context().run, work) for _ in range(copies)]
 
 
 _pool = _Pool()

@@ -8,6 +8,7 @@ import time
 
 import chainer
 import numpy
+import tqdm
 from chainer import training
 
 from lsgan.npz import save_weights
@@ -166,7 +167,6 @@ class Progress(training.Extension):
         if self._start is None:     # after the first update, which compiles and says so
             self._start = time.monotonic(), done
             if sys.stdout.isatty():
-                import tqdm
                 self._bar = tqdm.tqdm(total=self.total, initial=done, file=sys.stdout, dynamic_ncols=True, smoothing=0.05,
                                       mininterval=0.2, unit='up', bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} '
                                                                              '{rate_fmt}, {remaining} left{postfix}')
@@ -183,7 +183,10 @@ class Progress(training.Extension):
             self._bar.set_postfix_str(', '.join([*losses, *self._known.values()]), refresh=False)
             return
         begin, first = self._start
-        left = f', {(self.total - done) * (time.monotonic() - begin) / (done - first):.0f} s left' if done > first else ''
+        left = ''
+        if done > first:
+            seconds = (self.total - done) * (time.monotonic() - begin) / (done - first)
+            left = f', {tqdm.tqdm.format_interval(seconds)} left'
         print(f'{done:>9,} of {self.total:,} updates{left}: {", ".join([*losses, *new.values()])}', flush=True)
 
     def finalize(self):

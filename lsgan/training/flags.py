@@ -123,7 +123,7 @@ def add_common(parser):
 
     run = parser.add_argument_group('length and reports')
     setting = parser.setting
-    setting('-e', '--epoch', type=positive, group=run, help='length of the run')
+    setting('-e', '--epoch', type=positive, group=run, metavar='N', help='length of the run, in epochs')
     setting('--epoch-size', type=positive, group=run, metavar='N',
             help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
@@ -252,7 +252,8 @@ def _require_same_run(settings, given, saved):
     clash = [f'{_flag(name)} is {_show(saved[name])} there and {_show(given[name])} here'
              for name in snapshot.contradictions(given, saved)]
     if clash:
-        raise InputError(f'cannot resume: {", ".join(clash)}; leave these flags out, or start a new run with --out')
+        raise InputError(f'cannot resume: {", ".join(clash)}; leave these flags out, or start a new run with --out, from '
+                         'its weights by --init-from')
 
 
 def _flag(name):

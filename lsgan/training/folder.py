@@ -32,22 +32,24 @@ class RunFolder:
         samples (int): how many to draw from the generator; None for as many as the run's own picture or metrics are made of.
         seed (int): of the latents; None for those of the run's own pictures.
         images: where the real images are now; None for where they were in training.
+        judge: npz file of a classifier that judges the samples; None for that of the training.
 
     Raises:
         InputError: also by each attribute, where what it needs is missing, damaged or of something else.
     """
 
-    def __init__(self, path, scripts, samples=None, seed=None, images=None):
-        self.path, self._scripts, self._n, self._seed = pathlib.Path(path), scripts, samples, seed
+    def __init__(self, path, scripts, samples=None, seed=None, images=None, judge=None):
+        self.path, self._scripts, self._n, self._seed, self._moved = pathlib.Path(path), scripts, samples, seed, bool(images)
         if not self.path.is_dir():
             raise InputError(f'{path}: no such run folder')
         self._config = self.path / 'config.json'
         self.settings = snapshot.read_settings(path)
-        if images:
-            name = self.settings['experiment']
-            if name not in snapshot.IMAGES:
-                raise InputError(f'--images: a run of train_{name}.py, which has none; leave it out')
-            self.settings[snapshot.IMAGES[name]] = images
+        name = self.settings['experiment']
+        for flag, setting, given in ('images', snapshot.IMAGES.get(name), images), ('judge', 'judge', judge):
+            if given and setting not in self.settings:
+                raise InputError(f'--{flag}: a run of train_{name}.py, which has none; leave it out')
+            if given:
+                self.settings[setting] = given
 
     @functools.cached_property
     def experiment(self):
@@ -87,7 +89,8 @@ class RunFolder:
     @functools.cached_property
     def generator(self):
         """The newest one, on the CPU."""
-        load_weights(self.newest[0], self.experiment.generator, 'config.json describes')
+        expected = 'config.json describes' + ', for the images of --images' * self._moved     # which can be of another size
+        load_weights(self.newest[0], self.experiment.generator, expected)
         return self.experiment.generator
 
     @property
@@ -197,7 +200,7 @@ class RunFolder:
         if not 2 <= steps <= STEPS:
             raise InputError(f'--steps {steps}: from 2, which are both ends, to {STEPS}')
         ways = [way(*ends, steps, self.experiment.latent_distribution) for ends in self._latents_of(2, cells, rows)]
-        self._draw_rows(file, ways)
+        self._draw_rows(file, ways, f'{self.title}: from latent to latent')
 
     def draw_arithmetic(self, file, cells=None):
         """Writes a picture of latents a, b, c and a - b + c (see `lsgan.random.analogy`), a row for each three.
@@ -206,7 +209,7 @@ class RunFolder:
             cells (sequence of int): numbers of samples in the run's own grid, three for each row; the first ones by default.
         """
         rows = [[*abc, analogy(*abc, self.experiment.latent_distribution)] for abc in self._latents_of(3, cells)]
-        self._draw_rows(file, rows, ('a', 'b', 'c', 'a − b + c'))
+        self._draw_rows(file, rows, self.title, ('a', 'b', 'c', 'a − b + c'))
 
     def _latents_of(self, n, cells=None, rows=None):
         """The latents of some samples of the grid, n in a row: (rows, n, size); of the first ones, where none are given.
@@ -230,10 +233,10 @@ class RunFolder:
                 raise InputError(f'--cells {cell}: the grid has the samples 0 to {shown - 1}')
         return self.latents(shown)[cells].reshape(-1, n, self.experiment.latent_size)
 
-    def _draw_rows(self, file, z, headings=()):
+    def _draw_rows(self, file, z, title, headings=()):
         """Draws the samples of latents (rows, columns, size) in such rows."""
         samples = self.generate(numpy.concatenate(z))
-        images.grid(file, to_bytes(samples), self.title, len(z[0]), headings)
+        images.grid(file, to_bytes(samples), title, len(z[0]), headings)
 
     def draw_animation(self, file, form='GIF', seconds=0.15):
         """Writes the pictures that the run made of its samples as an animation, see `lsgan.figures.animation.animation`."""

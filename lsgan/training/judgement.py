@@ -34,9 +34,9 @@ class Judgement:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
-            raise InputError('--data: too few images to measure anything; the least are 2 for training and 2 for testing, '
-                             'or 4 in all')
-        self.train, self.test = train, test[:_MOST]
+            raise InputError(f'{len(train)} images for training and {len(test)} for testing are too few to measure anything; '
+                             'the least are 2 of either, or 4 in all')
+        self.train, self.test, self._floors = train, test[:_MOST], {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
             raise InputError(f'--judge {judge}: sees images of 28 x 28 pixels, not of {train.shape[2]} x {train.shape[3]}')
@@ -60,9 +60,11 @@ class Judgement:
         """The share of the test images that the judge gives each class: (K,)."""
         return class_shares(self._real[1])
 
-    @functools.cached_property
-    def _floor(self):
-        return frechet_distance(self.judge.look(scaled(self.train[:_MOST]))[0], self._real[0])
+    def _floor(self, n):
+        """The distance of n training images: that of a few is larger, as that of a few samples is."""
+        if n not in self._floors:
+            self._floors = {n: frechet_distance(self.judge.look(scaled(self.train[:n]))[0], self._real[0])}
+        return self._floors[n]
 
     @functools.cached_property
     def _nearest_real(self):
@@ -72,15 +74,16 @@ class Judgement:
         """Numbers of samples, a NumPy array (N, 1, H, W) in [-1, 1].
 
         Returns:
-            dict: `frechet_distance` to the test images, between features of the judge, and its floor, that of training images;
-            what `lsgan.metrics.classes.class_statistics` gives; `nearest_distance` of the first 500 samples to the training
-            images, and that of test images, `nearest_distance_real`, in grey levels (0..255) of all pixels together;
-            `saturated`, the share of pixels beyond 0.99 on either side.
+            dict: `frechet_distance` to the test images, between features of the judge, and its floor, that of as many training
+            images, at most 10,000; what `lsgan.metrics.classes.class_statistics` gives; `nearest_distance` of the first 500
+            samples to the training images, and that of test images, `nearest_distance_real`, in grey levels (0..255) of all
+            pixels together; `saturated`, the share of pixels beyond 0.99 on either side.
         """
         numbers = {}
         if self.judge:
             features, probabilities = self.judge.look(samples)
-            numbers = {'frechet_distance': frechet_distance(features, self._real[0]), 'frechet_distance_floor': self._floor,
+            numbers = {'frechet_distance': frechet_distance(features, self._real[0]),
+                       'frechet_distance_floor': self._floor(min(len(samples), _MOST)),
                        **class_statistics(probabilities, self.real_shares)}
         return {**numbers, 'nearest_distance': nearest_distance(to_bytes(samples[:_SEARCHED]), self._learnt),
                 'nearest_distance_real': self._nearest_real, 'saturated': float((numpy.abs(samples) > 0.99).mean())}

@@ -3,6 +3,7 @@ import errno
 import functools
 import os
 import pathlib
+import shlex
 import signal
 import sys
 
@@ -89,7 +90,9 @@ def _train(parser, build, given):
         print(f'device {device.name}: {why}')
     if settings['init_from'] and state is None:
         snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
-    notes, data = made.prepare(), made.fingerprint()
+    data = made.fingerprint()
+    _require_same_data(out, data)
+    notes = made.prepare()
     with extensions.StopRequest(min(iterations or total, total)) as stop:
         trainer = _assemble(made, settings, out, device, total, stop)
         if state:
@@ -107,7 +110,8 @@ def _train(parser, build, given):
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
-    go_on = f'to go on: {"uv run " if "UV" in os.environ else ""}{parser.prog} --resume -o {out}'     # which uv run sets
+    uv = 'uv run ' if 'UV' in os.environ else ''        # which uv run sets
+    go_on = f'to go on: {uv}{parser.prog} --resume -o {shlex.quote(str(out))}'
     if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
@@ -117,6 +121,7 @@ def _train(parser, build, given):
     final = made.sample(updater.sampler, settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
+    print(f'more pictures: {uv}visualize.py all {shlex.quote(str(out))}')
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
@@ -148,6 +153,8 @@ def _start(parser, given):
     state = saved = None
     if source is None:
         folder = None
+    elif resume and not source.exists():
+        raise InputError(f'--resume {source}: no such snapshot or run folder')
     elif resume and not source.is_dir():
         folder = source.parent
         state = snapshot.Snapshot(source)
@@ -171,14 +178,19 @@ def _start(parser, given):
     return state, settings, out
 
 
+def _require_same_data(out, data):
+    """Raises `InputError` where the run in a folder, if there is one, began with other training data."""
+    path = out / 'config.json'
+    if path.exists() and snapshot.read_json(path).get('data', data) != data:
+        raise InputError(f'cannot resume: the training data are not those that {out} began with; '
+                         'put them back, or start a new run with --out')
+
+
 def _open(out, settings, notes, data):
     """Makes the run folder, its config.json and the notes, and removes what a killed run left half written."""
     path, threads = out / 'config.json', chainer.config.cpu_threads
     config = (snapshot.read_json(path) if path.exists()
               else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings(), 'data': data})
-    if config.get('data', data) != data:
-        raise InputError(f'cannot resume: the training data are not those that {out} began with; '
-                         'put them back, or start a new run with --out')
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
     if config.get('threads', threads) != threads:

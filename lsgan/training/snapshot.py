@@ -43,7 +43,7 @@ def replacing(path):
 def write_json(path, value):
     """Writes a value as JSON, whole or not at all."""
     with replacing(path) as f:
-        f.write((json.dumps(value, indent=1, sort_keys=True) + '\n').encode())
+        f.write((json.dumps(value, indent=1) + '\n').encode())
 
 
 def read_json(path):
@@ -125,7 +125,7 @@ def load_networks(folder, links):
         raise InputError(f'--init-from {folder}: no such run folder')
     state = newest(folder, read_settings(folder), lambda message: None)
     if state is None:
-        raise InputError(f'--init-from {folder}: no good snapshot in it')
+        raise InputError(f'--init-from {folder}: no good snapshot_iter_N in it, which has the weights of both networks')
     for name, link in links.items():
         put_weights(state.network(name), link, f'--init-from {folder}: its {name} is another network than this run has')
 
@@ -157,10 +157,13 @@ def read_settings(folder):
         InputError: where it is missing, damaged or of something else.
     """
     path = pathlib.Path(folder, 'config.json')
+    if not path.exists():
+        raise InputError(f'{path}: no such file, so that is no run folder')
     config = read_json(path)
     settings = config.get('settings') if isinstance(config, dict) else None
     if not (isinstance(settings, dict)
-            and all(isinstance(settings.get(name), str) for name in ('experiment', 'preset', 'loss'))):
+            and all(isinstance(settings.get(name), str) for name in ('experiment', 'preset', 'loss'))
+            and isinstance(settings.get('epoch_size'), int) and settings['epoch_size'] > 0):
         raise InputError(f'{path}: not the settings of a run')
     return settings
 

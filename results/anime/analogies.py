@@ -2,10 +2,10 @@
 
     python results/anime/analogies.py result/anime      a run on the drawn faces
 
-Of each factor, such as the colour of the hair, the table says which share of the samples shows any value of it; how often it
-stays all the way between two samples that show the same value, and how often it changes just once between two others; how
-often a - b + c shows what is expected: a's value where b and c share another one, and c's where a and b share another one. By
-chance is how often any other sample would.
+Of each factor, such as the colour of the hair, the table says how often it is read rightly of drawings themselves, which
+bounds what follows; which share of the samples shows any value of it; how often it stays all the way between two samples that
+show the same value, and how often it changes just once between two others; how often a - b + c shows what is expected: a's
+value where b and c share another one, and c's where a and b share another one. By chance is how often any other sample would.
 """
 import pathlib
 import sys
@@ -19,8 +19,8 @@ from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-HEADINGS = ('factor', 'shown', 'stays', 'changes once', 'a − b + c has what a brings', '(by chance)', 'what c brings',
-            '(by chance)')
+HEADINGS = ('factor', 'read rightly', 'shown', 'stays', 'changes once', 'a − b + c has what a brings', '(by chance)',
+            'what c brings', '(by chance)')
 
 
 def along(values):
@@ -68,11 +68,13 @@ def table(folder, n, steps):
     ways = read(folder.generate(np.concatenate([way(start, end, steps, distribution) for start, end in zip(z[0], z[1])])))
     if not ways:
         raise InputError(f'{folder.path}: a run on images whose factors are not known')
+    rightly = folder.experiment.data.reliability()
     parts = [read(folder.generate(part)) for part in (*z, np.stack([analogy(*abc, distribution) for abc in zip(*z)]))]
     yield '| ' + ' | '.join(HEADINGS) + ' |'
     yield '|---|' + '--:|' * (len(HEADINGS) - 1)
     for name in ways:
-        numbers = (np.mean(ways[name] >= 0), *along(ways[name].reshape(n, steps)), *expected(*(part[name] for part in parts)))
+        numbers = (rightly[name], np.mean(ways[name] >= 0), *along(ways[name].reshape(n, steps)),
+                   *expected(*(part[name] for part in parts)))
         yield f'| {name} | ' + ' | '.join(f'{number:.2f}' for number in numbers) + ' |'
 
 

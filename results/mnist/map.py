@@ -1,16 +1,23 @@
 """Draws map.png from map.csv and plain.csv: what the initial scale of G and of D decides.
 
     python results/mnist/map.py
+
+Cells that have no run yet are white, panels without any are left out.
 """
+import argparse
 import math
 import statistics
+import sys
 
 import numpy
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from sweep import HERE, OPTIMIZERS, SCHEMES, STDS, distance, learnt
 
+from lsgan.errors import InputError
 from lsgan.figures import palette
+from lsgan.training import flags, report
+from lsgan.training.run import guarded
 from lsgan.training.sweep import rows
 
 TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
@@ -35,13 +42,16 @@ def panel(ax, title, table, name):
     return image
 
 
-def main():
+def draw(file):
+    """Writes the picture."""
     table = rows(HERE / 'map.csv') + rows(HERE / 'plain.csv')
     panels = [(f'{optimizer}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
               for optimizer in OPTIMIZERS for scheme in SCHEMES]
     panels.append(('adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
     made = {row['name'] for row in table}
     panels = [(title, name) for title, name in panels if any(name(g, d) in made for g in STDS for d in STDS)]
+    if not panels:
+        raise InputError(f'{HERE}: no rows of the map yet; sweep.py makes them')
     lines = 1 if len(panels) < 3 else 2
     columns = math.ceil(len(panels) / lines)
     figure = Figure((4.2 * columns + 1.5, 4.1 * lines + 0.8), dpi=100, layout='constrained')
@@ -58,8 +68,18 @@ def main():
     bar.set_label('Fréchet distance, median', fontsize=palette.LABEL)
     bar.ax.tick_params(labelsize=palette.TICK)
     figure.suptitle('Seeds that learnt digits in 2,400 updates', fontsize=palette.TITLE, fontweight='bold')
-    figure.savefig(HERE / 'map.png')
+    figure.savefig(file, format='png')
+
+
+def main():
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def act():
+        parser.parse_args()
+        print(report.draw(HERE / 'map.png', draw))
+        return 0
+    return guarded(parser.prog, act)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

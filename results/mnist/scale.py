@@ -1,16 +1,21 @@
 """Prints what the judge says of the test images, and Fréchet distances of what is wrong with images in known ways.
 
-    python results/mnist/scale.py
+    python results/mnist/scale.py                       of MNIST, downloaded where it is not there yet
+    python results/mnist/scale.py --data DIR            of digits in files like MNIST's
 """
+import argparse
+import sys
+
 import numpy as np
 
 from lsgan.datasets import mnist
 from lsgan.datasets.images import scaled
+from lsgan.errors import InputError
 from lsgan.metrics.classes import class_shares, class_statistics
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import load_judge
-
-N = 10000
+from lsgan.training import flags
+from lsgan.training.run import guarded
 
 
 def blurred(images):
@@ -20,9 +25,12 @@ def blurred(images):
     return means
 
 
-def main():
-    judge, data, rng = load_judge(), mnist.load(), np.random.default_rng(0)
+def tell(path):
+    judge, data, rng = load_judge(), mnist.load(path), np.random.default_rng(0)
+    if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
+        raise InputError(f'{path}: training and test images of 28x28 pixels are needed, and the labels of both')
     test, train = scaled(data.test[:, None]), scaled(data.train[:, None])
+    n = min(10000, len(train) // 2)
     seen, probabilities = judge.look(test)
     statistics = class_statistics(probabilities, class_shares(probabilities))
     print(f'test images: {(probabilities.argmax(axis=1) == data.test_labels).mean():.2%} read as labelled, '
@@ -32,15 +40,18 @@ def main():
         return np.clip(test + sigma * rng.standard_normal(test.shape, np.float32), -1, 1)
 
     print('\n| what | Fréchet distance to the test images |\n|---|--:|')
-    for name, images in [('the first 10,000 training images: the floor', train[:N]),
+    for name, images in [(f'the first {n:,} training images: the floor', train[:n]),
                          ('test images, blurred by 2 x 2', blurred(test)),
-                         ('training images without the threes', train[data.train_labels != 3][:N]),
+                         ('training images without the threes', train[data.train_labels != 3][:n]),
                          ('test images with Gaussian noise of 0.1 (pixels go from -1 to 1)', noisy(0.1)),
-                         ('pixelwise means of two training images each', (train[:N] + train[N:2 * N]) / 2),
+                         ('pixelwise means of two training images each', (train[:n] + train[n:2 * n]) / 2),
                          ('test images with Gaussian noise of 0.3', noisy(0.3)),
                          ('uniform noise', rng.uniform(-1, 1, test.shape).astype(np.float32))]:
         print(f'| {name} | {frechet_distance(judge.look(images)[0], seen):.3g} |')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
+    sys.exit(guarded(parser.prog, lambda: tell(parser.parse_args().data)))

@@ -1,13 +1,14 @@
 """Does a D that is too good starve G? Trains D on a frozen, half-trained G and follows the gradient that G would get.
 
-    python results/mnist/starving.py RUN                each loss and seed that starving.csv lacks, then table and picture
+    python results/mnist/starving.py                    table and picture of the rows of this folder, starving.csv
+    python results/mnist/starving.py RUN                of RUN/starving.csv, with rows of each loss and seed that it lacks
     python results/mnist/starving.py RUN --jobs 2       two at a time
     python results/mnist/starving.py RUN --steps 2000   shorter
 
 RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
 network, initial weights and Adam: of a least squares GAN with one step on the sum of both terms, then with two steps, of a
-standard GAN, and as critic with clipped weights, by RMSprop. Every 100 steps a row says how D does and how long the gradient
-of G's loss is. Rows that are there are not made again: for another RUN, move starving.csv away.
+standard GAN, and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient
+of G's loss is. A loss and seed that have rows are not trained again. The picture is starving.png beside the rows.
 """
 import multiprocessing
 import pathlib
@@ -22,7 +23,7 @@ from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.figures import palette
 from lsgan.random import Latent, Stream
-from lsgan.training import flags
+from lsgan.training import flags, report
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
@@ -30,8 +31,8 @@ from lsgan.training.sweep import append, make_parser, rows
 from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT, TABLE = HERE.parent.parent, HERE / 'starving.csv'
-EVERY, SEEDS = 100, (0, 1, 2)
+ROOT, TABLE = HERE.parent.parent, 'starving.csv'
+EVERY, SEEDS = 20, (0, 1, 2)
 # name: loss, whether in two steps
 LOSSES = {
     'LSGAN': (losses.LeastSquares(), False),
@@ -39,7 +40,7 @@ LOSSES = {
     'GAN': (losses.NonSaturating(), False),
     'WGAN': (losses.Wasserstein(), False),
 }
-WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 6000), (9000, 11000), (18000, 20000)     # of steps, the table's columns
+WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000), (9000, 11000), (18000, 20000)     # of steps, the table's columns
 
 
 def follow(task):
@@ -80,12 +81,12 @@ def tell(table):
             for first, last in windows:
                 values = [float(row[key]) for row in table if row['loss'] == name and first <= int(row['step']) <= last]
                 low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if values else [np.nan] * 3
-                cells.append(f'{middle:.2g} ({low:.2g} to {high:.2g})')
+                cells.append('{} ({} to {})'.format(*(f'{float(f"{value:.2g}"):,g}' for value in (middle, low, high))))
             yield f'| {what}, {name} | ' + ' | '.join(cells) + ' |'
 
 
-def draw(table):
-    """starving.png: G's gradient over D's steps, and D's outputs, the median over the seeds."""
+def draw(table, file):
+    """Writes the picture: G's gradient over D's steps, and D's outputs, the median over the seeds."""
     figure = Figure((8, 6.4), dpi=100, layout='constrained')
     gradient, outputs = figure.subplots(2, 1, sharex=True)
     for color, name in zip(palette.CYCLE, LOSSES):
@@ -108,30 +109,37 @@ def draw(table):
         ax.spines[['top', 'right']].set_visible(False)
     gradient.legend(fontsize=palette.TICK, frameon=False, ncols=2)
     figure.suptitle('What a better D leaves of the gradient', fontsize=palette.TITLE, fontweight='bold')
-    figure.savefig(HERE / 'starving.png')
+    figure.savefig(file, format='png')
+
+
+def make(path, steps, jobs):
+    """Adds the rows that the table of a run folder lacks."""
+    folder = RunFolder(path, ROOT)
+    if folder.settings['experiment'] != 'mnist':
+        raise InputError(f'{path}: a run of train_mnist.py is needed, stopped half-way')
+    print(f'G of {folder.newest[0]}')
+    there = {(row['loss'], int(row['seed'])) for row in rows(path / TABLE)}
+    missing = [(name, seed, path, steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
+    with multiprocessing.get_context('spawn').Pool(jobs) as pool:
+        for made in pool.imap(follow, missing):
+            append(path / TABLE, made)
+            print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
+        pool.close()        # else what its processes hold would be found leaking
+        pool.join()
 
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument('run', type=pathlib.Path, metavar='RUN', help='run folder')
-    parser.add_argument('--steps', type=flags.positive, default=20000, metavar='N', help='of D (default: 20000)')
+    parser.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='run folder')
+    parser.add_argument('--steps', type=flags.positive, default=5000, metavar='N', help='of D (default: 5000)')
 
     def act():
         args = parser.parse_args()
-        folder = RunFolder(args.run, ROOT)
-        if folder.settings['experiment'] != 'mnist':
-            raise InputError(f'{args.run}: a run of train_mnist.py is needed, stopped half-way')
-        print(f'G of {folder.newest[0]}')
-        there = {(row['loss'], int(row['seed'])) for row in rows(TABLE)}
-        missing = [(name, seed, args.run, args.steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
-        with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
-            for made in pool.imap(follow, missing):
-                append(TABLE, made)
-                print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
-            pool.close()        # else what its processes hold would be found leaking
-            pool.join()
-        print(*tell(rows(TABLE)), sep='\n')
-        draw(rows(TABLE))
+        if args.run:
+            make(args.run, args.steps, args.jobs)
+        folder = args.run or HERE
+        print(*tell(rows(folder / TABLE)), sep='\n')
+        print(report.draw(folder / 'starving.png', lambda file: draw(rows(folder / TABLE), file)))
         return 0
     return guarded(parser.prog, act)
 

@@ -352,6 +352,18 @@ def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed
     assert len(files.load(path, 4)[0]) == 3
 
 
+@pytest.mark.parametrize('packed', [False, True])
+def test_what_stays_unreadable_alone_is_tried_again(folder, tmp_path, monkeypatch, no_decoding, packed):
+    contents = {f'{i}.png': encoded(noise(seed=i)) for i in range(3)} | {'locked.png': PNG}
+    path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
+    replace_opening(monkeypatch, *(zipfile.ZipFile, 'open') if packed else (builtins, 'open'), denied, 'locked.png')
+    made, skipped, _ = files.load(path, 4)
+    assert len(made) == 3 and skipped == [('locked.png', 'unreadable (Permission denied)')]
+    no_decoding()
+    again, left_out, _ = files.load(path, 4)
+    assert numpy.array_equal(again, made) and left_out == skipped
+
+
 def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
     fill(folder, {'good.png': encoded(noise()), 'shut/in.png': PNG})
     replace_opening(monkeypatch, os, 'scandir', denied, 'shut')
@@ -475,7 +487,8 @@ def test_without_a_usable_picture_the_reasons_are_counted_and_nothing_is_kept(fo
     assert complaint(pack(tmp_path / 'none.zip', {}), 16) == f'--images {tmp_path}/none.zip: no image in it that can be used'
     contents = {f'{i}.txt': b'text' for i in range(1200)} | {f'{i}.png': encoded(noise(seed=i)) for i in range(1000, 1002)}
     contents |= {f'{i}.jpg': PNG[:400] for i in range(3)}
-    expected = f'no image in it that can be used: 1,200 {NO_IMAGE}, 3 {DAMAGED}, 2 smaller than 5 pixels'
+    contents['notes'] = b'text'
+    expected = f'no image in it that can be used: 1,201 {NO_IMAGE} (.txt), 3 {DAMAGED} (.jpg), 2 smaller than 5 pixels (.png)'
     assert complaint(fill(folder, contents), 18) == f'--images {folder}: {expected}'
     assert complaint(pack(tmp_path / 'set.zip', contents), 18) == f'--images {tmp_path}/set.zip: {expected}'
     assert list(cache.iterdir()) == []
@@ -665,14 +678,33 @@ def test_too_little_memory_is_no_damage_of_an_image_and_may_pass(folder, monkeyp
     assert len(files.load(folder, 4)[0]) == 2
 
 
-def test_of_a_file_that_is_no_image_little_is_read(folder):
+@pytest.mark.parametrize('packed', [False, True])
+def test_of_a_file_that_is_no_image_little_is_read(folder, tmp_path, packed):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'movie.mp4': b'\0\0\0\x18ftypmp42'})
     os.truncate(folder / 'movie.mp4', 1 << 26)
+    if packed:
+        pack(tmp_path / 'set.zip', {file.name: file.read_bytes() for file in folder.iterdir()})
     tracemalloc.start()
-    skipped = files.load(folder, 4)[1]
+    skipped = files.load(tmp_path / 'set.zip' if packed else folder, 4)[1]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert skipped == [('movie.mp4', NO_IMAGE)] and peak < 1 << 23
+
+
+def test_large_images_are_decoded_one_after_another(folder, monkeypatch):
+    fill(folder, {f'{i}.png': encoded(noise(8, 8, seed=i)) for i in range(4)} | {'small.png': encoded(noise(4, 4))})
+    monkeypatch.setattr(files, '_LARGE', 63)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1, 2}, raising=False)
+    crop, now, most = Image.Image.crop, [], []
+
+    def watched(image, box):
+        now.append(image.width)
+        most.append(now.count(8))
+        time.sleep(0.02)
+        now.remove(image.width)
+        return crop(image, box)
+    monkeypatch.setattr(Image.Image, 'crop', watched)
+    assert len(files.load(folder, 4)[0]) == 5 and max(most) == 1
 
 
 @pytest.mark.parametrize('packed', [False, True])

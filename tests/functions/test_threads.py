@@ -27,6 +27,18 @@ def test_items_are_worked_on_at_the_same_time():
         threads.each(lambda _: meeting.wait(timeout=10), range(3))
 
 
+def test_what_numpy_does_with_large_numbers_is_the_same_on_every_thread():
+    meeting, seen = threading.Barrier(3), []
+
+    def look(_):
+        meeting.wait(timeout=10)
+        seen.append(numpy.geterr()['over'])
+    for wanted in 'ignore', 'raise':
+        with chainer.using_config('cpu_threads', 3), numpy.errstate(over=wanted):
+            threads.each(look, range(3))
+    assert seen == ['ignore'] * 3 + ['raise'] * 3
+
+
 @pytest.mark.parametrize('count', [1, 4])
 def test_an_error_in_a_task_reaches_the_caller(count):
     def task(i):
