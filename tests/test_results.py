@@ -2,16 +2,16 @@
 import csv
 import importlib
 import shutil
-import subprocess
 import sys
 
 import numpy
 import pytest
-from running import ROOT, SHORT, train
+from PIL import Image
+from running import ROOT, SHORT, assert_one_line, idx, train, write_images
 
 from lsgan.datasets.faces import FACTORS
 from lsgan.training import flags
-from lsgan.training.sweep import runs
+from lsgan.training.sweep import append, rows, runs
 
 NAMES = 'sweep', 'tune'
 
@@ -88,6 +88,59 @@ def test_a_table_has_medians_over_the_seeds_and_how_many_learnt(tmp_path, monkey
     assert wgan == '| tuned wgan | 1 | 1 | 2.35 | 0.500 | 10 | 0.25 | 0.75 | 0.12 | 1.00 | 600 | 10 |'
 
 
+def call(name, *args, folder=ROOT):
+    return train(*args, script=folder / 'results' / name)
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A copy of what makes results of MNIST, without its rows."""
+    for name in 'lsgan', 'results/mnist':
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns('*.csv', '*.png', '__pycache__'))
+    shutil.copy(ROOT / 'train_mnist.py', tmp_path)
+    return tmp_path
+
+
+def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
+    assert_one_line(call('mnist/map.py', folder=elsewhere), 'no rows', 'sweep.py')
+    table, sizes = elsewhere / 'results' / 'mnist' / 'map.csv', []
+    for scheme in 'binary', 'pearson', 'binary':
+        append(table, [{'name': f'map {scheme} adam 0.001 0.1', 'frechet_distance': 'nan', 'classes_fair': 'nan'},
+                       {'name': f'map {scheme} adam 0.1 0.1', 'frechet_distance': 42, 'classes_fair': 5}])
+        result = call('mnist/map.py', folder=elsewhere)
+        assert result.returncode == 0 and result.stdout == f'drawn: {table.with_suffix(".png")}\n', result.stderr
+        with Image.open(table.with_suffix('.png')) as picture:
+            sizes.append(picture.size)
+    assert sizes[0][0] < sizes[1][0] and sizes[1] == sizes[2]
+
+
+def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
+    data = write_images(elsewhere / 'data')
+    run, script = elsewhere / 'run', elsewhere / 'train_mnist.py'
+    assert train('--preset', 'blog', '--data', data, '--iterations', 1, '--hidden-g', 4, 4, '--hidden-d', 4, 4,
+                 '--batchsize', 4, '--metric-samples', 10, '-o', run, script=script).returncode == 0
+    for _ in range(2):
+        result = call('mnist/starving.py', run, '--steps', 40, folder=elsewhere)
+        assert result.returncode == 0, result.stderr
+    made = rows(run / 'starving.csv')
+    assert [(row['loss'], row['seed'], row['step']) for row in made if row['seed'] == '0'][:4] == [
+        ('LSGAN', '0', '1'), ('LSGAN', '0', '20'), ('LSGAN', '0', '40'), ('LSGAN, two steps', '0', '1')]
+    assert len(made) == 4 * 3 * 3 and all(float(row['gen/gradient']) > 0 for row in made)
+    assert "| norm of G's gradient, WGAN |" in result.stdout and (run / 'starving.png').exists()
+    assert not list((elsewhere / 'results' / 'mnist').glob('starving.[cp]*[vg]'))
+    assert_one_line(call('mnist/starving.py', elsewhere / 'data', folder=elsewhere), 'config.json')
+
+
+def test_the_scale_of_distances_is_that_of_digits_only(tmp_path):
+    for name in 'train', 't10k':
+        (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))
+        (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 10))
+    result = call('mnist/scale.py', '--data', tmp_path)
+    assert result.returncode == 0 and 'the first 20 training images: the floor |' in result.stdout, result.stderr
+    (tmp_path / 't10k-labels-idx1-ubyte').unlink()
+    assert_one_line(call('mnist/scale.py', '--data', tmp_path), 'labels')
+
+
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'anime')
     analogies = importlib.import_module('analogies')
@@ -113,15 +166,15 @@ def test_what_a_run_measured_becomes_rows_once(tmp_path):
              '--epoch', '1', '--epoch-size', '4', '--log-interval', '1', '--metric-interval', '2']
     assert train(*small, '--seed=7', f'-o{out}', script=ROOT / 'train_anime.py').returncode == 0
     for _ in range(2):
-        assert subprocess.run([sys.executable, script, out]).returncode == 0
+        assert call('search.py', out, folder=tmp_path).returncode == 0
     with open(tmp_path / 'results' / 'anime' / 'search.csv', newline='') as f:
         rows = list(csv.DictReader(f))
     assert [(row['iteration'], row['seed']) for row in rows] == [('2', '7'), ('4', '7')]
     assert all(row['flags'] == ' '.join(small) for row in rows)
     assert all(float(row['sliced_wasserstein']) > 0 for row in rows)
-    table = subprocess.run([sys.executable, ROOT / 'results' / 'anime' / 'analogies.py', out, '-n', '5'], capture_output=True,
-                           text=True)
+    table = call('anime/analogies.py', out, '-n', 5)
     assert table.returncode == 0 and [line.split()[1] for line in table.stdout.splitlines()[2:]] == list(FACTORS)
     assert train(*SHORT, '--iterations', 1, '-o', tmp_path / 'points').returncode == 0
-    result = subprocess.run([sys.executable, script, tmp_path / 'points'], capture_output=True, text=True)
-    assert result.returncode == 2 and 'train_gaussian.py' in result.stderr and len(result.stderr.splitlines()) == 1
+    assert_one_line(call('search.py', tmp_path / 'points', folder=tmp_path), 'train_gaussian.py')
+    (tmp_path / 'points' / 'config.json').write_text('{}')
+    assert_one_line(call('search.py', tmp_path / 'points', folder=tmp_path), 'config.json')
