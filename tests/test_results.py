@@ -167,11 +167,9 @@ def test_what_a_run_measured_becomes_rows_once(tmp_path):
     assert train(*small, '--seed=7', f'-o{out}', script=ROOT / 'train_anime.py').returncode == 0
     for _ in range(2):
         assert call('search.py', out, folder=tmp_path).returncode == 0
-    with open(tmp_path / 'results' / 'anime' / 'search.csv', newline='') as f:
-        rows = list(csv.DictReader(f))
-    assert [(row['iteration'], row['seed']) for row in rows] == [('2', '7'), ('4', '7')]
-    assert all(row['flags'] == ' '.join(small) for row in rows)
-    assert all(float(row['sliced_wasserstein']) > 0 for row in rows)
+    made = rows(tmp_path / 'results' / 'anime' / 'search.csv')
+    assert [(row['iteration'], row['seed']) for row in made] == [('2', '7'), ('4', '7')]
+    assert all(row['flags'] == ' '.join(small) and float(row['sliced_wasserstein']) > 0 for row in made)
     table = call('anime/analogies.py', out, '-n', 5)
     assert table.returncode == 0 and [line.split()[1] for line in table.stdout.splitlines()[2:]] == list(FACTORS)
     assert train(*SHORT, '--iterations', 1, '-o', tmp_path / 'points').returncode == 0
