@@ -42,8 +42,9 @@ PRESETS = {
         'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
         # an epoch has as many real images with every loss
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch_size': 120, 'log_interval': 20, 'lr_decay': 0.5,
-                                        'lr_steps': []},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'lr_g': 1e-3, 'lr_d': 2e-4, 'clip': 0.1, 'latent': 64,
+                                        'hidden_d': [32, 64, 128], 'init_std': [0.05, 0.05], 'noise': 0.0, 'average': 0.99,
+                                        'epoch_size': 120, 'log_interval': 20, 'lr_steps': []},
                      ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},
     },
     'blog': {

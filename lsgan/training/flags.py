@@ -73,7 +73,7 @@ class Parser(OneLineParser):
     """
 
     def __init__(self, experiment, doc, presets):
-        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
+        super().__init__(usage='%(prog)s [FLAG ...]', description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
                          argument_default=argparse.SUPPRESS, allow_abbrev=False, epilog=_tell(presets).replace('%', '%%'))
         self.experiment, self.presets = experiment, presets
 
