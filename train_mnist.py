@@ -44,7 +44,7 @@ PRESETS = {
         # an epoch has as many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'lr_g': 1e-3, 'lr_d': 2e-4, 'clip': 0.1, 'latent': 64,
                                         'hidden_d': [32, 64, 128], 'init_std': [0.05, 0.05], 'noise': 0.0, 'average': 0.99,
-                                        'epoch_size': 120, 'log_interval': 20, 'lr_steps': []},
+                                        'epoch_size': 120, 'log_interval': 20, 'lr_decay': 0.0, 'lr_steps': []},
                      ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},
     },
     'blog': {

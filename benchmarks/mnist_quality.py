@@ -125,7 +125,8 @@ def lsgan_side(seconds, epochs):
 def main():
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--minutes', type=flags.above_zero, nargs='+', default=[7, 20], help='when to judge (default: 7 20)')
-    parser.add_argument('--epochs', type=flags.above_zero, nargs='+', default=[1, 3], help='and when (default: 1 3)')
+    parser.add_argument('--epochs', type=flags.above_zero, nargs='+', default=[1, 3],
+                        help='after how many epochs to judge as well (default: 1 3)')
 
     def act():
         args = parser.parse_args()

@@ -95,8 +95,8 @@ def call(name, *args, folder=ROOT):
 @pytest.fixture
 def elsewhere(tmp_path):
     """A copy of what makes results of MNIST, without its rows."""
-    for name in 'lsgan', 'results/mnist':
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns('*.csv', '*.png', '__pycache__'))
+    shutil.copytree(ROOT / 'results' / 'mnist', tmp_path / 'results' / 'mnist',
+                    ignore=shutil.ignore_patterns('*.csv', '*.png', '__pycache__'))
     shutil.copy(ROOT / 'train_mnist.py', tmp_path)
     return tmp_path
 
@@ -129,9 +129,13 @@ def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
     assert "| norm of G's gradient, WGAN |" in result.stdout and (run / 'starving.png').exists()
     assert not list((elsewhere / 'results' / 'mnist').glob('starving.[cp]*[vg]'))
     assert_one_line(call('mnist/starving.py', elsewhere / 'data', folder=elsewhere), 'config.json')
+    assert_one_line(call('mnist/starving.py', folder=elsewhere), 'no rows')
+    shutil.copy(run / 'starving.csv', elsewhere / 'results' / 'mnist')
+    again = call('mnist/starving.py', folder=elsewhere)
+    assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[1:-1]
 
 
-def test_the_scale_of_distances_is_that_of_digits_only(tmp_path):
+def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(tmp_path):
     for name in 'train', 't10k':
         (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))
         (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 10))
@@ -139,6 +143,7 @@ def test_the_scale_of_distances_is_that_of_digits_only(tmp_path):
     assert result.returncode == 0 and 'the first 20 training images: the floor |' in result.stdout, result.stderr
     (tmp_path / 't10k-labels-idx1-ubyte').unlink()
     assert_one_line(call('mnist/scale.py', '--data', tmp_path), 'labels')
+    assert_one_line(call('mnist/scale.py', '--data', write_images(tmp_path / 'small', 20)), '28x28')
 
 
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):

@@ -277,7 +277,7 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     Image.new('RGB', (40, 40), 'red').save(moved / 'one more.png')
     for command in 'real', 'nearest', 'score', 'all':
         result = draw_it(command, folder, '--images', moved)
-        assert_one_line(result, 'note', 'not the images of the training', status=0)
+        assert_one_line(result, 'note', 'not the data of the training', status=0)
         assert result.stdout
     assert not draw_it('samples', folder).stderr
     result = draw_it('all', folder)
@@ -293,12 +293,12 @@ def test_a_run_goes_on_with_its_images_wherever_they_are_and_with_no_others(phot
     here.rename(there)
     (there / 'album 0' / '27.png').rename(tmp_path / '27.png')
     assert_one_line(train('--resume', folder), 'here', 'No such file')
-    assert_one_line(train('--resume', folder, '--images', there), 'cannot resume', 'training data')
+    assert_one_line(train('--resume', folder, '--images', there), 'cannot resume', 'the data are not')
     (tmp_path / 'one').mkdir()
     for name in '0.png', '27.png':
         shutil.copy(next(tmp_path.rglob(name)), tmp_path / 'one' / name)
     # not that there are fewer than a batch
-    assert_one_line(train('--resume', folder, '--images', tmp_path / 'one'), 'cannot resume', 'training data')
+    assert_one_line(train('--resume', folder, '--images', tmp_path / 'one'), 'cannot resume', 'the data are not')
     (tmp_path / '27.png').rename(there / 'album 0' / '27.png')
     assert train('--resume', folder, '--images', there).returncode == 0
     assert_same_run(tmp_path / 'whole', folder, 18)

@@ -64,8 +64,10 @@ def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, d
     assert train(*SHORT, '--data', here, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
     here.rename(there)
     assert_one_line(train('--resume', folder), str(here))
-    write_images(here, train=61)
-    assert_one_line(train('--resume', folder, '--data', here), 'cannot resume', 'training data')
+    for others in {'train': 61}, {'test': 41}:
+        write_images(here, **others)
+        assert_one_line(train('--resume', folder, '--data', here), 'cannot resume', 'the data are not')
+        shutil.rmtree(here)
     assert train('--resume', folder, '--data', there).returncode == 0
     assert_same_run(run[0], folder, 18)
 

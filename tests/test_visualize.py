@@ -13,6 +13,8 @@ from PIL import Image
 from running import write_images
 
 from lsgan.datasets.mnist import load
+from lsgan.networks.judge import Judge
+from lsgan.npz import save_weights
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-interval', '20', '--metric-interval', '20',
@@ -396,6 +398,14 @@ def test_scores_are_the_metrics_that_training_ended_with(trained, trained_on_ima
         for name, value in again.items():
             assert float(value.replace(',', '')) == pytest.approx(float(end[name].replace(',', '')), rel=1e-3, abs=2e-4), name
     assert visualize('score', bare, '--seed', 1).stdout != visualize('score', bare).stdout
+
+
+def test_another_judge_judges_otherwise(digits, tmp_path, visualize):
+    np.random.seed(0)
+    with open(tmp_path / 'judge.npz', 'wb') as f:
+        save_weights(f, Judge(3))
+    result = visualize('score', digits, '--judge', tmp_path / 'judge.npz')
+    assert result.returncode == 0 and re.search(r'classes_total +3\n', result.stdout), result.stderr
 
 
 def test_images_are_exported_as_bytes(digits, tmp_path, visualize):

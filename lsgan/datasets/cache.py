@@ -40,7 +40,8 @@ def images(key, shape, items, make, title):
         key: what the images follow from, JSON can write it; another key is another set of images.
         shape (tuple of int): of an image.
         items (sequence): what `make` takes, one for each image.
-        make (callable): from an item to a uint8 array of that shape; raises `Skipped` for an item that has none.
+        make (callable): from an item to a uint8 array of that shape; raises `Skipped` for an item that has none. Called again
+            for those that could not be read, by each later call.
         title (str): what the progress bar says, on standard error where that is a terminal.
 
     Returns:
@@ -63,21 +64,20 @@ def _read(place, shape, items, make):
     """What `images` returns, or None where it is not there, damaged, or not to be relied on."""
     try:
         about = json.loads((place / 'about.json').read_text())
-        skipped, digest = [tuple(pair) for pair in about['skipped']], about['fingerprint']
+        skipped, digest = [(number, reason) for number, reason in about['skipped']], about['fingerprint']
         made = _map(place, (len(items) - len(skipped), *shape))
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        passed = any(reason.startswith(UNREADABLE) and _is_readable(items[number], make) for number, reason in skipped)
+    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
         return None
-    return None if any(_is_readable(items[number], make, reason) for number, reason in skipped) else (made, skipped, digest)
+    return None if passed else (made, skipped, digest)
 
 
-def _is_readable(item, make, reason):
-    """Whether there is more to say now of an item that was skipped for that reason."""
-    if not reason.startswith(UNREADABLE):
-        return False
+def _is_readable(item, make):
+    """Whether an item that could not be read can be now, be it an image or not."""
     try:
         make(item)
-    except Skipped as now:
-        return str(now) != reason
+    except Skipped as reason:
+        return not str(reason).startswith(UNREADABLE)
     return True
 
 
@@ -145,8 +145,11 @@ def _fill(aside, items, make, title):
 
 def tell_skipped(skipped):
     """How many were skipped for which reason, and how their names end, in one line; `skipped` is a list of (name, reason)."""
-    counts = collections.Counter(reason for _, reason in skipped)
-    suffixes = {kind: collections.Counter(pathlib.PurePath(name).suffix for name, reason in skipped if reason == kind)
-                for kind in counts}
-    told = {kind: ', '.join(suffix for suffix, _ in found.most_common(3) if suffix) for kind, found in suffixes.items()}
-    return ', '.join(f'{count:,} {kind}' + f' ({told[kind]})' * bool(told[kind]) for kind, count in counts.most_common())
+    suffixes = collections.defaultdict(collections.Counter)
+    for name, reason in skipped:
+        suffixes[reason][pathlib.PurePath(name).suffix.lower()] += 1
+    lines = []
+    for reason, found in sorted(suffixes.items(), key=lambda item: -item[1].total()):
+        told = ', '.join(suffix for suffix, _ in found.most_common(3) if suffix)
+        lines.append(f'{found.total():,} {reason}' + (f' ({told})' if told else ''))
+    return ', '.join(lines)

@@ -19,7 +19,8 @@ from lsgan.errors import InputError
 
 _MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
 _VERSION = 2        # of what is made of a file: another one, another cache
-_LARGE = 20_000_000     # pixels beyond which images are decoded one after another, not to fill the memory
+# not to fill the memory: pixels beyond which images are decoded one by one, bytes beyond which a zip's are looked at first
+_LARGE, _LONG = 20_000_000, 1 << 24
 _DAMAGED, _TOO_LONG = 'damaged or truncated', f'larger than {_MOST_BYTES >> 20:,} MiB'
 _NO_IMAGE = 'no image that Pillow reads'
 _alone = threading.Lock()
@@ -50,7 +51,7 @@ def load(path, size, background='white'):
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images, where they are now') from None
+        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images') from None
     if stat.S_ISDIR(mode):
         file_of, names, key, skipped = _folder(path)
         opened = contextlib.nullcontext()
@@ -156,13 +157,14 @@ def _zip(path, mode):
         if entries[name].file_size > _MOST_BYTES:
             raise Skipped(_TOO_LONG)
         with _or_skip(_DAMAGED), _or_skip('compressed in a way that Python does not know', RuntimeError):
-            try:        # by its beginning alone: a long film is not to be unpacked into memory
-                with opened.open(entries[name]) as stream:
-                    Image.open(stream)
-            except UnidentifiedImageError:
-                raise Skipped(_NO_IMAGE) from None
-            except Image.DecompressionBombError:        # of which there is more to say
-                pass
+            if entries[name].file_size > _LONG:     # such as a film, of which the beginning says that it is no image
+                try:
+                    with opened.open(entries[name]) as stream:
+                        Image.open(stream)
+                except UnidentifiedImageError:
+                    raise Skipped(_NO_IMAGE) from None
+                except Exception:       # who reads it all will know more
+                    pass
             return io.BytesIO(opened.read(entries[name]))       # each step back in an open entry would start it anew
     return opened, file_of, sorted(entries), [status.st_size, status.st_mtime_ns], []
 

@@ -26,7 +26,7 @@ class Experiment:
         blas_threads (int): threads for matrix products, or None for as many as there are.
         prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
             folder is to say of it, a dict from file name to text.
-        fingerprint (callable): tells the training data from any others, a text; a run is not resumed with others.
+        fingerprint (callable): tells the data from any others, a text; a run is not resumed with others.
     """
 
     generator: chainer.Link

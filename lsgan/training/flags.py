@@ -253,7 +253,7 @@ def _require_same_run(settings, given, saved):
              for name in snapshot.contradictions(given, saved)]
     if clash:
         raise InputError(f'cannot resume: {", ".join(clash)}; leave these flags out, or start a new run with --out, from '
-                         'its weights by --init-from')
+                         'its weights by --init-from where the networks are the same')
 
 
 def _flag(name):

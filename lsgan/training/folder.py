@@ -66,11 +66,11 @@ class RunFolder:
 
     @functools.cached_property
     def with_images(self):
-        """The same, for what needs real images; says on standard error where they are not those of the training."""
+        """The same, for what needs real images; says on standard error where the data are not those of the training."""
         with self._settings_to_blame():
             data = self.experiment.fingerprint()
         if data != snapshot.read_json(self._config).get('data', data):
-            print(f'note: these are not the images of the training; {self.path} began with others', file=sys.stderr)
+            print(f'note: these are not the data of the training; {self.path} began with others', file=sys.stderr)
         return self.experiment
 
     @property
@@ -183,8 +183,7 @@ class RunFolder:
         """The file of the picture that the run made of its samples after so many epochs, or of the newest one, for `end`."""
         if epoch == 'end':
             return self.frames[-1]
-        with self._settings_to_blame():
-            path = self.path / 'samples' / f'iter_{epoch * self.settings["epoch_size"]:08}.png'
+        path = self.path / 'samples' / f'iter_{epoch * self.settings["epoch_size"]:08}.png'
         if not path.is_file():
             raise InputError(f'{path}: no picture of epoch {epoch}; --sample-interval says when they are made')
         return path

@@ -77,7 +77,7 @@ class Gallery:
         return self._reader.read(to_bytes(samples)) if self._loaded[1] else {}
 
     def reliability(self):
-        """Of each known factor the share of images that are read rightly, of 1,000 that the reader has not seen: a dict."""
+        """Of each known factor the share that is read rightly of up to 1,000 images that the reader has not seen: a dict."""
         some = self._shuffled[_KNOWN:][:1000]
         return {name: float((found == self._loaded[1][name][some]).mean())
                 for name, found in self._reader.read(self.images[some]).items()}

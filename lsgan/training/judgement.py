@@ -34,8 +34,8 @@ class Judgement:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
-            raise InputError(f'{len(train)} images for training and {len(test)} for testing are too few to measure anything; '
-                             'the least are 2 of either, or 4 in all')
+            raise InputError('the data are too few images to measure anything; the least are 2 for training and 2 for '
+                             'testing, or 4 in all')
         self.train, self.test, self._floors = train, test[:_MOST], {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:

@@ -179,10 +179,10 @@ def _start(parser, given):
 
 
 def _require_same_data(out, data):
-    """Raises `InputError` where the run in a folder, if there is one, began with other training data."""
+    """Raises `InputError` where the run in a folder, if there is one, began with other data."""
     path = out / 'config.json'
     if path.exists() and snapshot.read_json(path).get('data', data) != data:
-        raise InputError(f'cannot resume: the training data are not those that {out} began with; '
+        raise InputError(f'cannot resume: the data are not those that {out} began with; '
                          'put them back, or start a new run with --out')
 
 

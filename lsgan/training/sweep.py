@@ -112,17 +112,18 @@ def main(doc, script, folder, groups, columns):
     parser = make_parser(doc)
     parser.add_argument('groups', nargs='*', metavar='GROUP', help=f'any of {", ".join(groups)} (default: all)')
     parser.add_argument('--only', action='append', metavar='NAME', help='only the runs of that name')
-    parser.add_argument('--seeds', type=int, nargs='+', metavar='N', help='only the runs of these seeds')
+    parser.add_argument('--seed', type=int, action='append', metavar='N', help='only the runs of that seed')
     parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
 
     def act():
         args = parser.parse_args()
         _require_among(groups, args.groups)
         _require_among({name for group in groups.values() for name in group}, args.only or [])
+        _require_among({seed for group in groups.values() for _, seeds in group.values() for seed in seeds}, args.seed or [])
         failed = 0
         for group in args.groups or groups:
             wanted = [run for run in runs(groups[group]) if (not args.only or run[0] in args.only)
-                      and (not args.seeds or run[2] in args.seeds)]
+                      and (not args.seed or run[2] in args.seed)]
             failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
         return 1 if failed else 0
     return guarded(parser.prog, act)
@@ -131,7 +132,7 @@ def main(doc, script, folder, groups, columns):
 def _require_among(known, given):
     for name in given:
         if name not in known:
-            raise InputError(f'{name}: there is none of that name; there are {", ".join(known)}')
+            raise InputError(f'{name}: there is none of that name; there are {", ".join(map(str, known))}')
 
 
 def _run(script, table, name, options, seed, columns):
@@ -148,7 +149,7 @@ def _run(script, table, name, options, seed, columns):
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
     if done.returncode and not diverged:
-        raise InputError(done.stderr.strip())
+        raise InputError(done.stderr.strip() or f'ended with status {done.returncode}')
     config = json.loads((out / 'config.json').read_text())
     log = json.loads((out / 'log').read_text()) if (out / 'log').exists() else []
     known = {} if diverged else json.loads((out / 'metrics.json').read_text())

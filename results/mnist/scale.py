@@ -26,6 +26,7 @@ def blurred(images):
 
 
 def tell(path):
+    """Prints all of it, of the images in a folder, or of MNIST for None."""
     judge, data, rng = load_judge(), mnist.load(path), np.random.default_rng(0)
     if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
         raise InputError(f'{path}: training and test images of 28x28 pixels are needed, and the labels of both')
@@ -48,10 +49,18 @@ def tell(path):
                          ('test images with Gaussian noise of 0.3', noisy(0.3)),
                          ('uniform noise', rng.uniform(-1, 1, test.shape).astype(np.float32))]:
         print(f'| {name} | {frechet_distance(judge.look(images)[0], seen):.3g} |')
-    return 0
+
+
+def main():
+    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=flags.path, metavar='DIR',
+                        help='folder of the four files (default: MNIST, downloaded if missing)')
+
+    def act():
+        tell(parser.parse_args().data)
+        return 0
+    return guarded(parser.prog, act)
 
 
 if __name__ == '__main__':
-    parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
-    sys.exit(guarded(parser.prog, lambda: tell(parser.parse_args().data)))
+    sys.exit(main())

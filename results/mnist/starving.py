@@ -8,7 +8,8 @@
 RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
 network, initial weights and Adam: of a least squares GAN with one step on the sum of both terms, then with two steps, of a
 standard GAN, and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient
-of G's loss is. A loss and seed that have rows are not trained again. The picture is starving.png beside the rows.
+of G's loss is. A loss and seed that have rows are not trained again, so RUN must not go on between. The picture is
+starving.png beside the rows.
 """
 import multiprocessing
 import pathlib
@@ -138,8 +139,11 @@ def main():
         if args.run:
             make(args.run, args.steps, args.jobs)
         folder = args.run or HERE
-        print(*tell(rows(folder / TABLE)), sep='\n')
-        print(report.draw(folder / 'starving.png', lambda file: draw(rows(folder / TABLE), file)))
+        table = rows(folder / TABLE)
+        if not table:
+            raise InputError(f'{folder}: no rows yet; give a RUN')
+        print(*tell(table), sep='\n')
+        print(report.draw(folder / 'starving.png', lambda file: draw(table, file)))
         return 0
     return guarded(parser.prog, act)
 

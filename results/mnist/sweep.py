@@ -46,7 +46,6 @@ def winners():
 
 
 
-
 def blog(epochs, interval):
     """Flags of the blog's settings, that many passes, with evaluations, pictures and snapshots."""
     intervals = ' '.join(f'--{name}-interval {interval}' for name in ('metric', 'sample', 'snapshot'))

@@ -37,6 +37,8 @@ def test_a_fingerprint_tells_sets_apart():
     other[2999, 2, 1, 1] += 1
     prints = {fingerprint(each) for each in (images, other, images[:-1], images[::-1], images.reshape(3000, 3, 4, 1))}
     assert len(prints) == 5 and fingerprint(images) == fingerprint(images.copy())
+    labels = numpy.arange(3000, dtype=numpy.uint8)
+    assert len(prints | {fingerprint(images, labels), fingerprint(labels, images), fingerprint(images, labels[::-1])}) == 8
 
 
 def test_the_stream_determines_what_is_drawn(make_stream):

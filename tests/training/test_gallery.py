@@ -54,6 +54,14 @@ def test_copies_noise_and_missing_values_are_seen(known):
     assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
 
 
+def test_a_factor_is_read_rightly_as_far_as_pictures_tell(monkeypatch, known):
+    monkeypatch.setattr('lsgan.training.gallery._KNOWN', 400)       # 200 others are left
+    images, factors, _ = known
+    factors = {**factors, 'told by nothing': numpy.random.default_rng(1).integers(4, size=600)}
+    reliability = Gallery(lambda: (images, factors, '')).reliability()
+    assert reliability['hair_colour'] > 0.98 and reliability['told by nothing'] == pytest.approx(0.25, abs=0.12)
+
+
 def test_images_that_are_nearly_all_the_same_have_no_diversity_to_compare_with():
     images = numpy.zeros((600, 3, 32, 32), numpy.uint8)
     images[numpy.random.default_rng(0).permutation(600)[-1]] = 9     # one that is not among those compared

@@ -53,12 +53,12 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
         return status, *said.out.splitlines()
     assert call('--list') == (0, 'small.csv: 0 runs done, 3 missing', 'a 0', 'b 0', 'a 1',
                               'large.csv: 0 runs done, 2 missing', 'b 1', 'c 1')
-    assert call('--seeds', '2', '0', '--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0',
-                                                   'large.csv: 0 runs done, 0 missing')
+    assert call('--seed', '0', 'small', '--list') == (0, 'small.csv: 0 runs done, 2 missing', 'a 0', 'b 0')
+    assert call('--seed', '0', '--seed', '1', 'small', '--list')[1] == 'small.csv: 0 runs done, 3 missing'
     assert call('large', '--only', 'c')[0] == 0
     assert [row['name'] for row in rows(tmp_path / 'large.csv')] == ['c'] and not (tmp_path / 'small.csv').exists()
     assert call('large', '--list') == (0, 'large.csv: 1 runs done, 1 missing', 'b 1')
-    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--seeds', 'x'], ['--no-such-flag']:
+    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--seed', 'x'], ['--seed', '7'], ['--no-such-flag']:
         assert call(*wrong) == (2,)
     groups['small'] = {'a': ('--no-such-flag', [0])}
     assert call('small')[0] == 1
