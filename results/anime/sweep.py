@@ -3,7 +3,7 @@
     python results/anime/sweep.py faces                 all that is missing on the drawn faces, one run at a time
     python results/anime/sweep.py faces --jobs 2        two at a time
     python results/anime/sweep.py real                  the same on real images, a folder or zip that data/faces leads to
-    python results/anime/sweep.py rates                 on the drawn faces, larger rates of the Wasserstein GAN
+    python results/anime/sweep.py rates                 larger rates of the Wasserstein GAN, on either
     python results/anime/sweep.py faces --list          what is there and what is missing (without a group: of all)
 
 Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
@@ -21,6 +21,7 @@ SCRIPT = HERE.parent.parent / 'train_anime.py'
 LEVELS = [f'sliced_wasserstein{level}' for level in ('', '_64', '_32', '_16')]
 COLUMNS = ('iteration', *LEVELS, *(f'{level}_floor' for level in LEVELS), 'diversity', 'nearest_distance',
            'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second')
+REAL = '--images data/faces'
 RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # of the best trial of MNIST's Wasserstein GAN, results/mnist/tune.py
 
 
@@ -41,10 +42,12 @@ def compared(images, more=''):
 # group: name: (flags, seeds)
 GROUPS = {
     'faces': compared('faces'),
-    'real': compared('real', '--images data/faces'),
-    # whether a Wasserstein GAN that takes larger steps draws faces, or one whose G takes more of them, too
+    'real': compared('real', REAL),
+    # whether a Wasserstein GAN that takes larger steps draws faces, or one whose G takes as many as the others', too
     'rates': {'rates wgan': (flags('default', 'wgan', 32, RATES), range(1)),
-              'rates wgan, one step of the critic': (flags('default', 'wgan', 160, f'{RATES} --n-critic 1'), range(1))},
+              'rates wgan, one step of the critic': (flags('default', 'wgan', 160, f'{RATES} --n-critic 1'), range(1)),
+              'rates real wgan, one step of the critic':
+                  (flags('default', 'wgan', 160, f'{RATES} --n-critic 1 {REAL}'), range(1))},
 }
 
 if __name__ == '__main__':

@@ -62,8 +62,9 @@ def draw(file):
         ax.set_axis_off()
     for ax in axes[:, 0]:
         ax.set_ylabel("D's initial std", fontsize=palette.LABEL)
-    for ax in axes[-1]:
+    for ax in axes.flat[max(0, len(panels) - columns):len(panels)]:     # the lowest of each column
         ax.set_xlabel("G's initial std", fontsize=palette.LABEL)
+        ax.tick_params(labelbottom=True)
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.set_label('Fréchet distance, median', fontsize=palette.LABEL)
     bar.ax.tick_params(labelsize=palette.TICK)
