@@ -135,6 +135,14 @@ def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
     assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[1:-1]
 
 
+def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
+    starving = importlib.import_module('starving')
+    monkeypatch.setattr(starving, 'BLOCK', 2)
+    assert [starving.ended([5, 3, 4, 1, 0, 5][:n]) for n in range(7)] == [False] * 6 + [True]
+    assert starving.ended([1, 1, 1, 1])
+
+
 def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(tmp_path):
     for name in 'train', 't10k':
         (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))

@@ -3,13 +3,14 @@
     python results/mnist/starving.py                    table and picture of the rows of this folder, starving.csv
     python results/mnist/starving.py RUN                of RUN/starving.csv, with rows of each loss and seed that it lacks
     python results/mnist/starving.py RUN --jobs 2       two at a time
-    python results/mnist/starving.py RUN --steps 2000   shorter
+    python results/mnist/starving.py RUN --steps 2000   at most so many steps
 
 RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
 network, initial weights and Adam: of a least squares GAN with one step on the sum of both terms, then with two steps, of a
-standard GAN, and as critic with clipped weights, by RMSprop. Every 20 steps a row says how D does and how long the gradient
-of G's loss is. A loss and seed that have rows are not trained again, so RUN must not go on between. The picture is
-starving.png beside the rows.
+standard GAN, and as critic with clipped weights, by RMSprop. It is trained until its loss stops falling: until the mean of
+5,000 steps is not below that of the 5,000 before. Every 20 steps, after 5,000 every 200, a row says how D does and how long
+the gradient of G's loss is. A loss and seed that have rows are not trained again, so RUN must not go on between. The picture
+is starving.png beside the rows.
 """
 import multiprocessing
 import pathlib
@@ -33,7 +34,7 @@ from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, 'starving.csv'
-EVERY, SEEDS = 20, (0, 1, 2)
+SEEDS, BLOCK = (0, 1, 2), 5000      # the means of two blocks of steps are compared
 # name: loss, whether in two steps
 LOSSES = {
     'LSGAN': (losses.LeastSquares(), False),
@@ -41,11 +42,17 @@ LOSSES = {
     'GAN': (losses.NonSaturating(), False),
     'WGAN': (losses.Wasserstein(), False),
 }
-WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000), (9000, 11000), (18000, 20000)     # of steps, the table's columns
+WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000)    # of steps, the table's columns before that of the end
+
+
+def ended(losses):
+    """Whether D's loss, of every step so far, has stopped falling: looked at after each block."""
+    blocks, rest = divmod(len(losses), BLOCK)
+    return blocks > 1 and not rest and np.mean(losses[-BLOCK:]) >= np.mean(losses[-2 * BLOCK:-BLOCK])
 
 
 def follow(task):
-    """The rows of one D's training, a dict each, from the loss's name, a seed, a run folder and the number of steps."""
+    """The rows of one D's training, a dict each, from the loss's name, a seed, a run folder and the most steps."""
     name, seed, path, steps = task
     loss, split = LOSSES[name]
     np.random.seed(seed)        # D's initial weights draw from it
@@ -59,43 +66,57 @@ def follow(task):
     latent = Latent(experiment.latent_size, experiment.latent_distribution, Stream(seed, 'latent'))
     batches = SampleIterator(experiment.data, settings['batchsize'], Stream(seed, 'data'), settings['epoch_size'])
     updater = GANUpdater(batches, optimizers, loss, latent, split=split)
-    commit, made = surroundings()['git_commit'], []
+    commit, made, lost = surroundings()['git_commit'], [], []
     for step in tqdm.trange(1, steps + 1, desc=f'{name} {seed}', disable=None):
         n, reported = updater.step_discriminator()
-        if step == 1 or step % EVERY == 0:
+        lost.append(float(reported['dis/loss']))
+        if step == 1 or step % (20 if step <= BLOCK else 200) == 0:
             reported['gen/loss'] = updater.backward_generator(n)
             reported['gen/gradient'] = gradient_norm(generator)
             numbers = {key: f'{float(value):.6g}' for key, value in reported.items()}
             made.append({'loss': name, 'seed': seed, 'commit': commit, 'step': step, **numbers})
+        if ended(lost):
+            break
     return made
 
 
 def tell(table):
     """The lines of a table: G's gradient and D's loss in each window of steps, of all seeds the median, and between which
-    values eight tenths are."""
+    values eight tenths are; the end is the last fifth of each seed's steps."""
     windows = [(a, b) for a, b in WINDOWS if any(a <= int(row['step']) <= b for row in table)]
-    yield '| steps | ' + ' | '.join(f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in windows) + ' |'
-    yield '|---|' + '--:|' * len(windows)
+    heads = [f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in windows]
+    yield '| steps | ' + ' | '.join([*heads, 'the end', 'ended after']) + ' |'
+    yield '|---|' + '--:|' * (len(windows) + 1) + '---|'
     for key, what in ('gen/gradient', "norm of G's gradient"), ('dis/loss', "D's loss"):
         for name in LOSSES:
+            runs, lengths = [row for row in table if row['loss'] == name], {}
+            for row in runs:
+                lengths[row['seed']] = max(lengths.get(row['seed'], 0), int(row['step']))
+            inside = [[row for row in runs if first <= int(row['step']) <= last] for first, last in windows]
+            inside.append([row for row in runs if int(row['step']) > 0.8 * lengths[row['seed']]])
             cells = []
-            for first, last in windows:
-                values = [float(row[key]) for row in table if row['loss'] == name and first <= int(row['step']) <= last]
+            for seen in inside:
+                values = [float(row[key]) for row in seen]
                 low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if values else [np.nan] * 3
                 cells.append('{} ({} to {})'.format(*(f'{float(f"{value:.2g}"):,g}' for value in (middle, low, high))))
-            yield f'| {what}, {name} | ' + ' | '.join(cells) + ' |'
+            ends = ', '.join(f'{length:,}' for length in lengths.values())
+            yield f'| {what}, {name} | ' + ' | '.join(cells) + f' | {ends} |'
 
 
 def draw(table, file):
-    """Writes the picture: G's gradient over D's steps, and D's outputs, the median over the seeds."""
+    """Writes the picture: G's gradient over D's steps, and D's outputs, the median over the seeds, while all go on."""
     figure = Figure((8, 6.4), dpi=100, layout='constrained')
     gradient, outputs = figure.subplots(2, 1, sharex=True)
     for color, name in zip(palette.CYCLE, LOSSES):
-        runs = [row for row in table if row['loss'] == name]
-        steps = sorted({int(row['step']) for row in runs})
+        runs = {}
+        for row in table:
+            if row['loss'] == name:
+                runs.setdefault(row['seed'], []).append(row)
+        shared = list(zip(*runs.values()))      # the rows of all seeds at each step; all have the same steps but for the end
+        steps = [int(same[0]['step']) for same in shared]
 
-        def median(key, name=name, runs=runs, steps=steps):
-            return [np.median([float(row[key]) for row in runs if int(row['step']) == step]) for step in steps]
+        def median(key, shared=shared):
+            return [np.median([float(row[key]) for row in same]) for same in shared]
 
         gradient.plot(steps, median('gen/gradient'), color=color, linewidth=2, label=name)
         outputs.plot(steps, np.subtract(median('dis/real'), median('dis/fake')), color=color, linewidth=2, label=name)
@@ -103,6 +124,7 @@ def draw(table, file):
     gradient.set_ylabel("norm of G's gradient", fontsize=palette.LABEL)
     outputs.set_ylabel("D's outputs,\nreal less generated", fontsize=palette.LABEL)
     outputs.set_xlabel("D's steps, G held fixed", fontsize=palette.LABEL)
+    outputs.set_xscale('log')
     for ax in gradient, outputs:
         ax.set_yscale('log')
         ax.grid(color=palette.GRID)
@@ -132,7 +154,7 @@ def make(path, steps, jobs):
 def main():
     parser = make_parser(__doc__)
     parser.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='run folder')
-    parser.add_argument('--steps', type=flags.positive, default=5000, metavar='N', help='of D (default: 5000)')
+    parser.add_argument('--steps', type=flags.positive, default=100000, metavar='N', help='of D at most (default: 100000)')
 
     def act():
         args = parser.parse_args()
