@@ -71,6 +71,23 @@ def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts)
     assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
 
 
+def test_of_each_loss_the_best_trials_are_made_longer_and_the_best_of_these_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
+    sweep = importlib.import_module('sweep')
+    del sys.modules['sweep']
+    monkeypatch.setattr(sweep, 'HERE', tmp_path)
+    append(tmp_path / 'trials.csv', [
+        {'name': name, 'frechet_distance': d, 'flags': f'--loss gan --epoch 1 --metric-interval 600 --latent {latent}'}
+        for name, d, latent in [('second gan 0', 'nan', 1), ('second gan 1', 7, 2), ('tune 3', 1, 3), ('second gan 2', 5, 4),
+                                ('second gan 3', 6, 5)]])
+    names = 'tuned gan', 'tuned gan, second', 'tuned gan, third'
+    assert sweep.finalists() == {'gan': {name: f'--loss gan --latent {latent}' for name, latent in zip(names, (4, 5, 2))}}
+    for name, d in zip(names, (3, 'nan', 2)):
+        assert sweep.seeds(names) == {name: range(1) for name in names}
+        append(tmp_path / 'losses.csv', [{'name': name, 'seed': 0, 'frechet_distance': d}])
+    assert sweep.seeds(names) == {**{name: range(1) for name in names}, 'tuned gan, third': range(3)}
+
+
 def test_a_table_has_medians_over_the_seeds_and_how_many_learnt(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
     table = importlib.import_module('table')
