@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from running import ROOT, SHORT, assert_one_line, idx, train, write_images
 
+from lsgan.datasets import mnist
 from lsgan.datasets.faces import FACTORS
 from lsgan.training import flags
 from lsgan.training.sweep import append, rows, runs
@@ -150,6 +151,25 @@ def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
     shutil.copy(run / 'starving.csv', elsewhere / 'results' / 'mnist')
     again = call('mnist/starving.py', folder=elsewhere)
     assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[1:-1]
+
+
+def test_what_d_knows_by_heart_is_told_by_its_outputs(tmp_path):
+    data, run = write_images(tmp_path / 'data'), tmp_path / 'run'
+    assert train('--preset', 'blog', '--data', data, '--iterations', 1, '--hidden-g', 4, 4, '--hidden-d', 4, 3,
+                 '--init-std', 1, 1, '--batchsize', 4, '--metric-samples', 10, '-o', run,
+                 script=ROOT / 'train_mnist.py').returncode == 0
+    result = call('mnist/byheart.py', run)
+    assert result.returncode == 0, result.stderr
+    name, *told = result.stdout.splitlines()[-1].strip('| ').split(' | ')
+    saved, read = numpy.load(run / 'snapshot_iter_1'), mnist.load(data)
+    for images, mean in zip((read.train, read.test), told):
+        h = images.reshape(len(images), -1) / 127.5 - 1
+        for i in range(3):
+            W, b = (saved[f'updater/model:discriminator/layers/{i}/{key}'] for key in 'Wb')
+            h = (numpy.where(h > 0, h, 0.2 * h) if i else h) @ W.T + b
+        assert abs(h.mean() - float(mean)) < 2e-3
+    assert name == 'run' and len(set(told)) == 3
+    assert_one_line(call('mnist/byheart.py', data), 'config.json')
 
 
 def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):

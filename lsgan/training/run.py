@@ -89,7 +89,10 @@ def _train(parser, build, given):
     if why:
         print(f'device {device.name}: {why}')
     if settings['init_from'] and state is None:
-        snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
+        try:
+            snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
+        except InputError as error:
+            raise InputError(f'--init-from {error}') from None
     data = made.fingerprint()
     _require_same_data(out, data)
     notes = made.prepare()

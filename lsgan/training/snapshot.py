@@ -122,12 +122,12 @@ def load_networks(folder, links):
         InputError: where there is no good one, or its networks are others.
     """
     if not pathlib.Path(folder).is_dir():
-        raise InputError(f'--init-from {folder}: no such run folder')
+        raise InputError(f'{folder}: no such run folder')
     state = newest(folder, read_settings(folder), lambda message: None)
     if state is None:
-        raise InputError(f'--init-from {folder}: no good snapshot_iter_N in it, which has the weights of both networks')
+        raise InputError(f'{folder}: no good snapshot_iter_N in it, which has the weights of both networks')
     for name, link in links.items():
-        put_weights(state.network(name), link, f'--init-from {folder}: its {name} is another network than this run has')
+        put_weights(state.network(name), link, f'{folder}: its {name} is another network than the settings describe')
 
 
 def numbered(folder, pattern):
