@@ -89,9 +89,8 @@ def tell(table):
     yield '|---|' + '--:|' * (len(windows) + 1) + '---|'
     for key, what in ('gen/gradient', "norm of G's gradient"), ('dis/loss', "D's loss"):
         for name in LOSSES:
-            runs, lengths = [row for row in table if row['loss'] == name], {}
-            for row in runs:
-                lengths[row['seed']] = max(lengths.get(row['seed'], 0), int(row['step']))
+            runs = [row for row in table if row['loss'] == name]
+            lengths = {row['seed']: int(row['step']) for row in runs}       # the last of each
             inside = [[row for row in runs if first <= int(row['step']) <= last] for first, last in windows]
             inside.append([row for row in runs if int(row['step']) > 0.8 * lengths[row['seed']]])
             cells = []
