@@ -200,7 +200,7 @@ def test_flags_do_what_they_say(flags, loss, make, options, clip, tmp_path, monk
     cpu = chainer.get_device('@numpy')
     n, noise = options.get('n_critic', 1), options.get('noise', [0] * 8)
     instance = InstanceNoise(0.2, 0.0, Stream(0, 'noise', cpu)) if any(noise) else None
-    average = Average(made.generator, options['average']) if 'average' in options else None
+    average = Average(made.generator, options['average'], made.latents(0, cpu, 1)) if 'average' in options else None
     updater = GANUpdater(SampleIterator(made.data, 20, Stream(0, 'data', cpu), 8 * n), both, loss,
                          Latent(8, 'normal', Stream(0, 'latent', cpu)), n, instance, average, options.get('split', False))
     for sigma, share in zip(noise, options.get('rates', [1] * 8)):
@@ -210,7 +210,7 @@ def test_flags_do_what_they_say(flags, loss, make, options, clip, tmp_path, monk
             both['generator'].lr, both['discriminator'].lr = 0.002 * share, 0.003 * share
         updater.update()
     ours, theirs = chainer.serializers.DictionarySerializer(), arrays(tmp_path / 'run' / 'generator_iter_8.npz')
-    updater.sampler.serialize(ours)
+    updater.sampler().serialize(ours)
     assert ours.target.keys() == theirs.keys()
     for name, array in ours.target.items():
         np.testing.assert_allclose(theirs[name], array, rtol=1e-6, atol=1e-8)

@@ -44,9 +44,10 @@ class Experiment:
     prepare: Callable = dict
     fingerprint: Callable = str
 
-    def latents(self, seed, device, n):
-        """The first n latents that metrics and pictures are made of, the same for the same seed: shape (n, latent_size)."""
-        latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, 'samples'))
+    def latents(self, seed, device, n, purpose='samples'):
+        """The first n latents that metrics and pictures are made of, or others of another purpose, the same for the same seed:
+        shape (n, latent_size)."""
+        latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, purpose))
         return device.send(latent.draw(n))      # drawn on the CPU, so that all devices have the same
 
     def sample(self, generator, seed, device, n):

@@ -127,7 +127,7 @@ class Snapshots(training.Extension):
                                    f'({type(link).__name__}{name})')
         # the snapshot last: a run that goes on from it has the generator's file already
         with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
-            save_weights(f, updater.sampler)
+            save_weights(f, updater.sampler())
         snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
         for pattern in ('snapshot_iter_{}', 'generator_iter_{}.npz'):
             for old in snapshot.numbered(trainer.out, pattern)[self.keep:]:

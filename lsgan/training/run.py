@@ -23,6 +23,8 @@ from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise
 
+_STATISTICS = 2048      # latents that averaged weights get their statistics of batch normalisation from
+
 
 def main(parser, build):
     """Runs a training script with the flags of the command line.
@@ -121,7 +123,7 @@ def _train(parser, build, given):
     print(f'\nafter {updater.iteration:,} updates:')
     for line in tell(metrics):
         print(line)
-    final = made.sample(updater.sampler, settings['seed'], device, made.samples), updater.iteration
+    final = made.sample(updater.sampler(), settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
     print(f'more pictures: {uv}visualize.py all {shlex.quote(str(out))}')
@@ -233,7 +235,8 @@ def _assemble(made, settings, out, device, total, stop):
         Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
         settings['n_critic'],
         InstanceNoise(settings['noise'], 0.0, Stream(seed, 'noise', device)) if settings['noise'] else None,
-        Average(made.generator, settings['average']) if settings['average'] else None,
+        Average(made.generator, settings['average'], made.latents(seed, device, _STATISTICS, 'statistics'))
+        if settings['average'] else None,
         settings['split_discriminator_update'])
 
     trainer = chainer.training.Trainer(updater, out=str(out))
@@ -243,7 +246,7 @@ def _assemble(made, settings, out, device, total, stop):
     log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
 
     def samples(n):
-        return lambda: made.sample(updater.sampler, seed, device, n)
+        return lambda: made.sample(updater.sampler(), seed, device, n)
 
     trainer.extend(extensions.Metrics(samples(made.samples), made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['metric'])

@@ -10,6 +10,8 @@ from chainer import training
 from lsgan import links, random
 from lsgan.functions import jit
 
+_BATCH = 128        # of what the statistics of averaged weights are computed from
+
 
 @contextlib.contextmanager
 def frozen(link):
@@ -64,21 +66,19 @@ class GradientNorm:
 class Average:
     """An exponential moving average of a link's weights, held in a copy of the link.
 
-    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten. What a
-    link keeps beside its weights, such as the statistics of batch normalisation, is copied as it is.
+    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten.
 
     Args:
         link (chainer.Link): what is averaged.
         decay (float): weight of the past at each update, 0 to 1; 0 makes the copy follow the link.
+        inputs (array): of the link, (N, ...), on its device: batch normalisation gets its statistics from them.
     """
 
-    def __init__(self, link, decay):
-        self.link, self.decay = link, decay
-        self.averaged = link.copy(mode='copy')
-        self._weights = list(zip(link.params(), self.averaged.params()))
-        self._persistents = [(own, copy, name) for own, copy in zip(link.links(), self.averaged.links())
-                             for name in own._persistent]
-        self.updates = 0
+    def __init__(self, link, decay, inputs):
+        self.link, self.decay, self.inputs = link, decay, inputs
+        self._averaged = link.copy(mode='copy')
+        self._weights = list(zip(link.params(), self._averaged.params()))
+        self.updates, self._settled = 0, None
 
     def update(self):
         self.updates += 1
@@ -86,13 +86,25 @@ class Average:
         for own, average in self._weights:
             average.array *= keep
             average.array += (1 - keep) * own.array
-        for own, copy, name in self._persistents:
-            value = getattr(own, name)
-            setattr(copy, name, value.copy() if hasattr(value, 'copy') else value)
+
+    def averaged(self):
+        """The copy, with the statistics of batch normalisation that it has itself in training, over all inputs.
+
+        They are neither the link's nor their average (Izmailov et al. 2018, section 3.2), so they are computed when asked for.
+        """
+        if self._settled != self.updates:
+            norms = [link for link in self._averaged.links() if hasattr(link, 'avg_mean')]
+            with chainer.using_config('train', True), chainer.no_backprop_mode():
+                for i in range(0, len(self.inputs) if norms else 0, _BATCH):
+                    for norm in norms:
+                        norm.decay = i / (i + _BATCH)       # the running mean becomes that of all batches
+                    self._averaged(self.inputs[i:i + _BATCH])
+            self._settled = self.updates
+        return self._averaged
 
     def serialize(self, serializer):
-        self.updates = int(serializer('updates', self.updates))
-        self.averaged.serialize(serializer['averaged'])
+        self.updates, self._settled = int(serializer('updates', self.updates)), None
+        self._averaged.serialize(serializer['averaged'])
 
 
 class InstanceNoise:
@@ -144,10 +156,9 @@ class GANUpdater(training.updaters.StandardUpdater):
     def discriminator(self):
         return self.get_optimizer('discriminator').target
 
-    @property
     def sampler(self):
         """The generator whose samples count: the averaged one where there is one."""
-        return self.average.averaged if self.average else self.generator
+        return self.average.averaged() if self.average else self.generator
 
     def update(self):
         start = time.perf_counter()

@@ -38,7 +38,7 @@ def make_updater(make_stream):
             SampleIterator(mixture, BATCH, make_stream(seed, 'data'), epoch_size=2),
             both, loss, Latent(3, 'normal', make_stream(seed, 'latent')), n_critic,
             InstanceNoise(noise, 0.0, make_stream(seed, 'noise')) if noise else None,
-            Average(generator, average) if average is not None else None, split)
+            Average(generator, average, make_stream(seed).normal((10, 3))) if average is not None else None, split)
     return make_updater
 
 
@@ -223,7 +223,7 @@ def test_weights_are_clipped_after_the_update():
 @pytest.mark.parametrize('decay', [0.0, 0.2, 0.9, 0.999])
 def test_average_follows_its_formula(decay):
     link = L.Linear(2, 3)
-    average = Average(link, decay)
+    average = Average(link, decay, numpy.empty((0, 2)))
     expected = link.W.array.astype(numpy.float64)
     rng = numpy.random.default_rng(0)
     for t in range(1, 101):
@@ -231,34 +231,34 @@ def test_average_follows_its_formula(decay):
         average.update()
         keep = min(decay, (1 + t) / (10 + t))
         expected = keep * expected + (1 - keep) * link.W.array
-        numpy.testing.assert_allclose(average.averaged.W.array, expected, rtol=1e-4, atol=1e-5)
-    assert average.averaged.W.dtype == numpy.float32
+        numpy.testing.assert_allclose(average.averaged().W.array, expected, rtol=1e-4, atol=1e-5)
+    assert average.averaged().W.dtype == numpy.float32
 
 
 def test_average_starts_at_the_links_weights_and_is_a_copy(arrays_of):
     link = L.Linear(2, 3)
-    average = Average(link, 0.9)
-    before = arrays_of(average.averaged)
+    average = Average(link, 0.9, numpy.empty((0, 2)))
+    before = arrays_of(average.averaged())
     numpy.testing.assert_array_equal(before['/W'], link.W.array)
     link.W.array += 1
-    numpy.testing.assert_array_equal(average.averaged.W.array, before['/W'])
+    numpy.testing.assert_array_equal(average.averaged().W.array, before['/W'])
     average.update()
-    numpy.testing.assert_allclose(average.averaged.W.array, before['/W'] + 9 / 11, rtol=1e-5)   # keeps 2 / 11
+    numpy.testing.assert_allclose(average.averaged().W.array, before['/W'] + 9 / 11, rtol=1e-5)   # keeps 2 / 11
     numpy.testing.assert_allclose(link.W.array, before['/W'] + 1, rtol=1e-6)
 
 
 def test_average_without_memory_follows_the_link_exactly():
     link = L.Linear(4, 5)
-    average = Average(link, 0.0)
+    average = Average(link, 0.0, numpy.empty((0, 4)))
     rng = numpy.random.default_rng(0)
     for scale in 1, 100, 0.01:
         link.W.array = (scale * rng.standard_normal((5, 4))).astype(numpy.float32)
         average.update()
-        numpy.testing.assert_array_equal(average.averaged.W.array, link.W.array)
+        numpy.testing.assert_array_equal(average.averaged().W.array, link.W.array)
 
 
 def test_a_loaded_average_continues_exactly(transfer, arrays_of):
-    averages = [Average(L.Linear(2, 3), 0.9) for _ in range(2)]
+    averages = [Average(L.Linear(2, 3), 0.9, numpy.empty((0, 2))) for _ in range(2)]
     for t in range(5):
         averages[0].link.W.array += t
         averages[0].update()
@@ -267,29 +267,40 @@ def test_a_loaded_average_continues_exactly(transfer, arrays_of):
     for average in averages:
         average.link.W.array[...] = average.link.b.array[...] = 3
         average.update()
-    first, second = (arrays_of(average.averaged) for average in averages)
+    first, second = (arrays_of(average.averaged()) for average in averages)
     for key in first:
         numpy.testing.assert_array_equal(first[key], second[key])
 
 
-def test_average_of_batch_normalization_gives_the_links_outputs_where_it_has_no_memory():
-    link = L.BatchNormalization(2)
-    average = Average(link, 0.0)
-    x = numpy.random.default_rng(0).standard_normal((50, 2), dtype=numpy.float32) * 3 + 5
-    for _ in range(20):
+@pytest.mark.parametrize('norm', [L.BatchNormalization, links.BatchNormalization])
+def test_averaged_weights_have_statistics_of_their_own(norm, arrays_of):
+    rng = numpy.random.default_rng(0)
+    x = rng.standard_normal((1024, 2), dtype=numpy.float32)
+    link = chainer.Sequential(L.Linear(2, 3), norm(3))
+    average = Average(link, 0.9, x)
+    for t in range(40):
+        link[0].W.array = rng.standard_normal((3, 2)).astype(numpy.float32)     # the average of which is far smaller
         link(x)
         average.update()
+        if t == 20:
+            average.averaged()      # asked for between, which changes neither the link nor what comes
+    before = arrays_of(link)
+    averaged = average.averaged()
+    for key, value in arrays_of(link).items():
+        numpy.testing.assert_array_equal(value, before[key])
+    h = averaged[0](x).array.astype(numpy.float64)
+    assert h.std() < 0.5 * link[0](x).array.std()
     with chainer.using_config('train', False):
-        numpy.testing.assert_allclose(average.averaged(x).array, link(x).array, rtol=1e-4, atol=1e-5)
+        numpy.testing.assert_allclose(averaged(x).array, (h - h.mean(0)) / h.std(0), atol=0.02)
 
 
 def test_sampler_is_the_average_where_there_is_one(make_updater, arrays_of):
     without, updater = make_updater(LeastSquares()), make_updater(LeastSquares(), average=0.9)
-    assert without.sampler is without.generator
-    assert updater.sampler is updater.average.averaged
+    assert without.sampler() is without.generator
+    assert updater.sampler() is updater.average.averaged()
     before = arrays_of(updater.generator)
     updater.update()
-    after, averaged = arrays_of(updater.generator), arrays_of(updater.sampler)
+    after, averaged = arrays_of(updater.generator), arrays_of(updater.sampler())
     for key in before:
         numpy.testing.assert_allclose(averaged[key], after[key] + 2 / 11 * (before[key] - after[key]), rtol=1e-5, atol=1e-7)
 
@@ -372,7 +383,7 @@ def test_a_loaded_updater_continues_bit_for_bit(make_updater, arrays_of, optimiz
     def finish(updater):
         for _ in range(3):
             updater.update()
-        arrays = {**serializers.npz.serialize(updater), **arrays_of(updater.sampler)}
+        arrays = {**serializers.npz.serialize(updater), **arrays_of(updater.sampler())}
         return {key: numpy.array(value) for key, value in arrays.items()}
 
     updater = make(0)
