@@ -75,7 +75,7 @@ def _digest(file):
 
 def _complete(file, path, mirrors, sha256, timeout, stream):
     """Appends to a part what it lacks; one that leads to another content is dropped and begun anew."""
-    reason = 'none is known'
+    reasons = []
     with tqdm.tqdm(desc=path.name, unit='B', unit_scale=True, file=stream, disable=not stream.isatty()) as bar:
         if bar.disable:
             print(f'downloading {path.name} to {path.parent}', file=stream, flush=True)
@@ -83,7 +83,8 @@ def _complete(file, path, mirrors, sha256, timeout, stream):
             try:
                 return _from_one(f'{mirror.rstrip("/")}/{path.name}', file, sha256, timeout, bar)
             except InputError as error:
-                reason = error
+                reasons.append(str(error))
+    reason = ', '.join(reasons) or 'none is known'
     raise InputError(f'{path.name}: no mirror gives it ({reason}); try again later, or put it into {path.parent} by hand')
 
 

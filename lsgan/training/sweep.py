@@ -13,6 +13,8 @@ from lsgan.errors import InputError
 from lsgan.training import flags, snapshot
 from lsgan.training.run import guarded
 
+_TOLD = 12      # names in a message, at most
+
 
 def rows(path):
     """The rows of a table as dicts of text; none where there is no file."""
@@ -118,12 +120,12 @@ def main(doc, script, folder, groups, columns):
     def act():
         args = parser.parse_args()
         _require_among(groups, args.groups)
-        _require_among({name for group in groups.values() for name in group}, args.only or [])
-        _require_among({seed for group in groups.values() for _, seeds in group.values() for seed in seeds}, args.seed or [])
+        chosen = {group: runs(groups[group]) for group in args.groups or groups}
+        _require_among({name: None for wanted in chosen.values() for name, _, _ in wanted}, args.only or [])
+        _require_among({seed: None for wanted in chosen.values() for _, _, seed in wanted}, args.seed or [])
         failed = 0
-        for group in args.groups or groups:
-            wanted = [run for run in runs(groups[group]) if (not args.only or run[0] in args.only)
-                      and (not args.seed or run[2] in args.seed)]
+        for group, wanted in chosen.items():
+            wanted = [run for run in wanted if run[0] in (args.only or run) and run[2] in (args.seed or run)]
             failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
         return 1 if failed else 0
     return guarded(parser.prog, act)
@@ -132,7 +134,8 @@ def main(doc, script, folder, groups, columns):
 def _require_among(known, given):
     for name in given:
         if name not in known:
-            raise InputError(f'{name}: there is none of that name; there are {", ".join(map(str, known))}')
+            some = [*map(str, known)][:_TOLD] + ['...'] * (len(known) > _TOLD)
+            raise InputError(f'{name}: there is none of that name; there are {", ".join(some)}')
 
 
 def _run(script, table, name, options, seed, columns):

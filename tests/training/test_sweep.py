@@ -58,7 +58,8 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
     assert call('large', '--only', 'c')[0] == 0
     assert [row['name'] for row in rows(tmp_path / 'large.csv')] == ['c'] and not (tmp_path / 'small.csv').exists()
     assert call('large', '--list') == (0, 'large.csv: 1 runs done, 1 missing', 'b 1')
-    for wrong in ['huge'], ['--only', 'd'], ['--jobs', '0'], ['--seed', 'x'], ['--seed', '7'], ['--no-such-flag']:
+    for wrong in [['huge'], ['--only', 'd'], ['large', '--only', 'a'], ['--jobs', '0'], ['--seed', 'x'], ['--seed', '7'],
+                  ['--no-such-flag']]:
         assert call(*wrong) == (2,)
     groups['small'] = {'a': ('--no-such-flag', [0])}
     assert call('small')[0] == 1
