@@ -4,7 +4,8 @@
     python results/mnist/sweep.py map --jobs 2          two at a time
     python results/mnist/sweep.py factors --list        what is there and what is missing
                                                         (the groups, all where none is given: default, map,
-                                                        plain, he, convolutional, factors, long, losses)
+                                                        plain, targets, longer, pfnet, he, convolutional,
+                                                        factors, long, losses)
 
 A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
 result/sweep stays for pictures. MNIST is taken from the cache, or downloaded.
@@ -72,6 +73,15 @@ GROUPS = {
     # the published code had no batch normalisation in G; the scales that speak again
     'plain': {f'plain {g} {d}': (f'{SHORT} --norm none --init-std {g} {d}', THREE if d == '0.001' and g in ('0.001', '0.1')
                                  else range(1)) for g, d in itertools.product(STDS, STDS)},
+    # the map's targets -1, 1, 0 without one of two things that set them apart from 0, 1, 1: D begins at its target for
+    # generated images; G wants what D gives to real ones
+    'targets': {'targets 0 2 1': (f'{SHORT} --abc 0 2 1', THREE), 'targets -1 1 1': (f'{SHORT} --abc -1 1 1', THREE)},
+    # what has not learnt in the map, 30 passes
+    'longer': {'longer -1 1 0': (f'{PASSES} --abc -1 1 0', range(1)),
+               'longer G 0.1': (f'{PASSES} --init-std 0.1 0.001', range(1)),
+               'longer D 0.03': (f'{PASSES} --init-std 0.001 0.03', range(1))},
+    # the Chainer reference implementation
+    'pfnet': {'pfnet': ('--preset pfnet --epoch 3 --gradient-norms', range(1))},
     # weights of a scale that follows from each layer's size, He's
     'he': {'he': (f'{SHORT} --init he', THREE), 'he plain': (f'{SHORT} --init he --norm none', THREE)},
     # whether the same holds for convolutions: the published scale, DCGAN's, and a larger one of either
