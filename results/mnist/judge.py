@@ -61,12 +61,18 @@ def train(data, epochs, seed):
     return judge
 
 
+def load_digits(path):
+    """Training and test images of 28x28 pixels, with the labels of both, from a folder; MNIST's for None."""
+    data = mnist.load(path)
+    if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
+        raise InputError(f'{path}: training and test images of 28x28 pixels are needed, and the labels of both')
+    return data
+
+
 def main(args):
     if args.out.is_dir() or not args.out.parent.is_dir():
         raise InputError(f'{args.out}: give the name of a file in a folder that is there')
-    data = mnist.load(args.data)
-    if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
-        raise InputError(f'{args.data}: training and test images of 28x28 pixels are needed, and the labels of both')
+    data = load_digits(args.data)
     start = time.perf_counter()
     chainer.global_config.cpu_threads = 1       # sums over threads are rounded differently for each number of them
     with threadpoolctl.threadpool_limits(1, 'blas'):

@@ -7,10 +7,9 @@ import argparse
 import sys
 
 import numpy as np
+from judge import load_digits
 
-from lsgan.datasets import mnist
 from lsgan.datasets.images import scaled
-from lsgan.errors import InputError
 from lsgan.metrics.classes import class_shares, class_statistics
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import load_judge
@@ -27,9 +26,7 @@ def blurred(images):
 
 def tell(path):
     """Prints all of it, of the images in a folder, or of MNIST for None."""
-    judge, data, rng = load_judge(), mnist.load(path), np.random.default_rng(0)
-    if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
-        raise InputError(f'{path}: training and test images of 28x28 pixels are needed, and the labels of both')
+    judge, data, rng = load_judge(), load_digits(path), np.random.default_rng(0)
     test, train = scaled(data.test[:, None]), scaled(data.train[:, None])
     n = min(10000, len(train) // 2)
     seen, probabilities = judge.look(test)
