@@ -73,9 +73,10 @@ GROUPS = {
     # the published code had no batch normalisation in G; the scales that speak again
     'plain': {f'plain {g} {d}': (f'{SHORT} --norm none --init-std {g} {d}', THREE if d == '0.001' and g in ('0.001', '0.1')
                                  else range(1)) for g, d in itertools.product(STDS, STDS)},
-    # the map's targets -1, 1, 0 without one of two things that set them apart from 0, 1, 1: D begins at its target for
-    # generated images; G wants what D gives to real ones
-    'targets': {'targets 0 2 1': (f'{SHORT} --abc 0 2 1', THREE), 'targets -1 1 1': (f'{SHORT} --abc -1 1 1', THREE)},
+    # between the targets 0, 1, 1 and -1, 1, 0, one thing at a time: b - a is 1 or 2; D, which gives 0 at first, begins at its
+    # target for generated images or halfway; G wants what D gives to real ones, or halfway
+    'targets': {f'targets {abc}': (f'{SHORT} --abc {abc}', THREE)
+                for abc in ('0 2 2', '0 1 0.5', '0 2 1', '-0.5 0.5 0.5', '-0.5 0.5 0', '-1 1 1')},
     # what has not learnt in the map, 30 passes
     'longer': {'longer -1 1 0': (f'{PASSES} --abc -1 1 0', range(1)),
                'longer G 0.1': (f'{PASSES} --init-std 0.1 0.001', range(1)),
