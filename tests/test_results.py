@@ -122,14 +122,21 @@ def elsewhere(tmp_path):
 def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
     assert_one_line(call('mnist/map.py', folder=elsewhere), 'no rows', 'sweep.py')
     table, sizes = elsewhere / 'results' / 'mnist' / 'map.csv', []
+    columns = [f'{key} {when}' for key in ('dis/real', 'dis/fake', 'gen/gradient') for when in ('first', 'last')]
     for scheme in 'binary', 'pearson', 'binary':
-        append(table, [{'name': f'map {scheme} adam 0.001 0.1', 'frechet_distance': 'nan', 'classes_fair': 'nan'},
-                       {'name': f'map {scheme} adam 0.1 0.1', 'frechet_distance': 42, 'classes_fair': 5}])
+        append(table, [{'name': f'map {scheme} adam {scales}', 'frechet_distance': distance, 'classes_fair': fair,
+                        **dict.fromkeys(columns, 0.5), 'saturated': saturated} for scales, distance, fair, saturated in [
+            ('0.001 0.1', 'nan', 'nan', 'nan'), ('0.1 0.1', 42, 5, 0), ('0.01 0.1', 240.4, 5, 0.5), ('0.003 0.01', 42, 4, 0.25)]])
         result = call('mnist/map.py', folder=elsewhere)
-        assert result.returncode == 0 and result.stdout == f'drawn: {table.with_suffix(".png")}\n', result.stderr
+        assert result.returncode == 0, result.stderr
+        said = result.stdout.splitlines()
+        assert said[0] == f'drawn: {table.with_suffix(".png")}'
         with Image.open(table.with_suffix('.png')) as picture:
             sizes.append(picture.size)
     assert sizes[0][0] < sizes[1][0] and sizes[1] == sizes[2]
+    assert said[3:] == [line for targets, n in (('0, 1, 1', 2), ('-1, 1, 0', 1)) for line in (
+        f'| {targets}, adam, D to 0.01, G to 0.003 | 42 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | 0 of {n} |',
+        f'| {targets}, adam, D of 0.1 | 240 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | {n} of {3 * n} |')]
 
 
 def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):

@@ -1,10 +1,12 @@
-"""Draws map.png from map.csv and plain.csv: what the initial scale of G and of D decides.
+"""Draws map.png from map.csv and plain.csv: what the initial scale of G and of D decides. Prints a table of map.csv.
 
     python results/mnist/map.py
 
-Cells that have no run yet are white, panels without any are left out.
+Cells that have no run yet are white, panels without any are left out. In the table each number is the median of all runs of
+some cells, the first and the last of a hundred updates each; behind it stands how many of them learnt.
 """
 import argparse
+import itertools
 import math
 import statistics
 import sys
@@ -21,6 +23,19 @@ from lsgan.training.run import guarded
 from lsgan.training.sweep import rows
 
 TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
+# of the table: which scales of G and of D
+PARTS = {
+    'D to 0.01, G to 0.003': lambda g, d: d <= 0.01 and g <= 0.003,
+    'D to 0.01, G of 0.01': lambda g, d: d <= 0.01 and g == 0.01,
+    'D to 0.01, G of 0.03 and 0.1': lambda g, d: d <= 0.01 and g > 0.01,
+    'D of 0.03': lambda g, d: d == 0.03,
+    'D of 0.1': lambda g, d: d == 0.1,
+}
+MEDIANS = {
+    'D on real, first': 'dis/real first', 'on generated, first': 'dis/fake first',
+    'on real, last': 'dis/real last', 'on generated, last': 'dis/fake last',
+    "norm of G's gradient, first": 'gen/gradient first', 'last': 'gen/gradient last', 'saturated': 'saturated',
+}
 
 
 def panel(ax, title, table, name):
@@ -40,6 +55,20 @@ def panel(ax, title, table, name):
     ax.tick_params(labelsize=palette.TICK)
     ax.set_title(title, fontsize=palette.LABEL)
     return image
+
+
+def tell(table):
+    """Yields the lines of the table."""
+    yield '| targets, optimizer, scales | Fréchet distance | ' + ' | '.join(MEDIANS) + ' | learnt |'
+    yield '|---|' + '--:|' * (len(MEDIANS) + 2)
+    for scheme, optimizer, part in itertools.product(SCHEMES, OPTIMIZERS, PARTS):
+        runs = [row for row in table if row['name'].split()[:3] == ['map', scheme, optimizer]
+                and PARTS[part](*map(float, row['name'].split()[3:]))]
+        if runs:
+            medians = [statistics.median(map(distance, runs))]
+            medians += [numpy.nanmedian([float(row[key]) for row in runs]) for key in MEDIANS.values()]     # nan: diverged
+            numbers = ' | '.join(f'{float(f"{value:.2g}"):,g}' for value in medians)
+            yield f'| {TARGETS[scheme]}, {optimizer}, {part} | {numbers} | {sum(map(learnt, runs))} of {len(runs)} |'
 
 
 def draw(file):
@@ -78,6 +107,7 @@ def main():
     def act():
         parser.parse_args()
         print(report.draw(HERE / 'map.png', draw))
+        print(*tell(rows(HERE / 'map.csv')), sep='\n')
         return 0
     return guarded(parser.prog, act)
 
