@@ -126,7 +126,8 @@ def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
     for scheme in 'binary', 'pearson', 'binary':
         append(table, [{'name': f'map {scheme} adam {scales}', 'frechet_distance': distance, 'classes_fair': fair,
                         **dict.fromkeys(columns, 0.5), 'saturated': saturated} for scales, distance, fair, saturated in [
-            ('0.001 0.1', 'nan', 'nan', 'nan'), ('0.1 0.1', 42, 5, 0), ('0.01 0.1', 240.4, 5, 0.5), ('0.003 0.01', 42, 4, 0.25)]])
+            ('0.001 0.1', 'nan', 'nan', 'nan'), ('0.1 0.1', 42, 5, 0), ('0.01 0.1', 240.4, 5, 0.5),
+            ('0.003 0.01', 42, 4, 0.25)]])
         result = call('mnist/map.py', folder=elsewhere)
         assert result.returncode == 0, result.stderr
         said = result.stdout.splitlines()
