@@ -121,11 +121,13 @@ def main(doc, script, folder, groups, columns):
         args = parser.parse_args()
         _require_among(groups, args.groups)
         chosen = {group: runs(groups[group]) for group in args.groups or groups}
-        _require_among({name: None for wanted in chosen.values() for name, _, _ in wanted}, args.only or [])
-        _require_among({seed: None for wanted in chosen.values() for _, _, seed in wanted}, args.seed or [])
+        names = dict.fromkeys(name for wanted in chosen.values() for name, _, _ in wanted)
+        seeds = dict.fromkeys(seed for wanted in chosen.values() for _, _, seed in wanted)
+        _require_among(names, args.only or [])
+        _require_among(seeds, args.seed or [])
         failed = 0
         for group, wanted in chosen.items():
-            wanted = [run for run in wanted if run[0] in (args.only or run) and run[2] in (args.seed or run)]
+            wanted = [run for run in wanted if run[0] in (args.only or names) and run[2] in (args.seed or seeds)]
             failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
         return 1 if failed else 0
     return guarded(parser.prog, act)

@@ -78,7 +78,7 @@ class Average:
         self.link, self.decay, self.inputs = link, decay, inputs
         self._averaged = link.copy(mode='copy')
         self._weights = list(zip(link.params(), self._averaged.params()))
-        self.updates, self._settled = 0, None
+        self.updates = self._settled = 0    # before the first update the link's own statistics are right
 
     def update(self):
         self.updates += 1
@@ -96,9 +96,10 @@ class Average:
             norms = [link for link in self._averaged.links() if hasattr(link, 'avg_mean')]
             with chainer.using_config('train', True), chainer.no_backprop_mode():
                 for i in range(0, len(self.inputs) if norms else 0, _BATCH):
+                    batch = self.inputs[i:i + _BATCH]
                     for norm in norms:
-                        norm.decay = i / (i + _BATCH)       # the running mean becomes that of all batches
-                    self._averaged(self.inputs[i:i + _BATCH])
+                        norm.decay = i / (i + len(batch))       # the running mean becomes that of all batches
+                    self._averaged(batch)
             self._settled = self.updates
         return self._averaged
 
