@@ -23,6 +23,7 @@ from lsgan.training.run import guarded
 from lsgan.training.sweep import rows
 
 TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
+METHODS = {'adam': 'Adam', 'rmsprop': 'RMSprop'}
 # of the table: which scales of G and of D
 PARTS = {
     'D to 0.01, G to 0.003': lambda g, d: d <= 0.01 and g <= 0.003,
@@ -68,15 +69,16 @@ def tell(table):
             medians = [statistics.median(map(distance, runs))]
             medians += [numpy.nanmedian([float(row[key]) for row in runs]) for key in MEDIANS.values()]     # nan: diverged
             numbers = ' | '.join(f'{float(f"{value:.2g}"):,g}' for value in medians)
-            yield f'| {TARGETS[scheme]}, {optimizer}, {part} | {numbers} | {sum(map(learnt, runs))} of {len(runs)} |'
+            yield f'| {TARGETS[scheme]}, {METHODS[optimizer]}, {part} | {numbers} | {sum(map(learnt, runs))} of {len(runs)} |'
 
 
 def draw(file):
     """Writes the picture."""
     table = rows(HERE / 'map.csv') + rows(HERE / 'plain.csv')
-    panels = [(f'{optimizer}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
+    panels = [(f'{METHODS[optimizer]}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
               for optimizer in OPTIMIZERS for scheme in SCHEMES]
-    panels.append(('adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
+    # third, so that each line of the picture is of one optimizer
+    panels.insert(2, ('Adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
     made = {row['name'] for row in table}
     panels = [(title, name) for title, name in panels if any(name(g, d) in made for g in STDS for d in STDS)]
     if not panels:
