@@ -70,7 +70,8 @@ def draw_one(args, name, **options):
     folder, = open_runs(args)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
-        hint = ', which take a --judge that knows its images' * (name == 'classes' and 'judge' in folder.settings)
+        judged = name == 'classes' and 'judge' in folder.settings
+        hint = ', which take a --judge that knows its images, and that these have 28 x 28 pixels' * judged
         raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}{hint}')
     yield report.draw(out_path(args, f'figures/{name}.png'), functools.partial(pictures[f'{name}.png'], **options))
 

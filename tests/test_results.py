@@ -7,10 +7,11 @@ import sys
 import numpy
 import pytest
 from PIL import Image
-from running import ROOT, SHORT, assert_one_line, idx, train, write_images
+from running import ROOT, SHORT, assert_one_line, idx, same_arrays, train, write_images
 
 from lsgan.datasets import mnist
 from lsgan.datasets.faces import FACTORS
+from lsgan.networks.judge import load_judge
 from lsgan.training import flags
 from lsgan.training.sweep import append, rows, runs
 
@@ -188,15 +189,31 @@ def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):
     assert starving.ended([1, 1, 1, 1])
 
 
-def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(tmp_path):
+@pytest.fixture
+def labelled(tmp_path):
+    """A folder of 40 images of noise to train on and as many to test with, of 4 classes."""
     for name in 'train', 't10k':
         (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))
-        (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 10))
-    result = call('mnist/scale.py', '--data', tmp_path)
+        (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 4))
+    return tmp_path
+
+
+def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(labelled):
+    result = call('mnist/scale.py', '--data', labelled)
     assert result.returncode == 0 and 'the first 20 training images: the floor |' in result.stdout, result.stderr
-    (tmp_path / 't10k-labels-idx1-ubyte').unlink()
-    assert_one_line(call('mnist/scale.py', '--data', tmp_path), 'labels')
-    assert_one_line(call('mnist/scale.py', '--data', write_images(tmp_path / 'small', 20)), '28x28')
+    (labelled / 't10k-labels-idx1-ubyte').unlink()
+    assert_one_line(call('mnist/scale.py', '--data', labelled), 'labels')
+    assert_one_line(call('mnist/scale.py', '--data', write_images(labelled / 'small', 20)), '28x28')
+
+
+def test_a_judge_of_other_images_is_trained_the_same_from_the_same_seed(labelled):
+    files = [labelled / f'{name}.npz' for name in ('one', 'same', 'other')]
+    for file, seed in zip(files, (1, 1, 2)):
+        result = train('--data', labelled, '--epoch', 1, '--seed', seed, '--out', file, cwd=labelled,
+                       script=ROOT / 'results' / 'mnist' / 'judge.py')
+        assert result.returncode == 0 and 'accuracy on the test images' in result.stdout, result.stderr
+    assert same_arrays(*files[:2]) and not same_arrays(*files[1:])
+    assert load_judge(files[0]).last.b.shape == (4,)
 
 
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):

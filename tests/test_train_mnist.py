@@ -39,7 +39,8 @@ def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):
     metrics = metrics_of(folder)
     assert {'frechet_distance', 'frechet_distance_floor', 'classes_fair', 'class_kl', 'confident', 'nearest_distance',
             'saturated'} <= metrics.keys()
-    assert metrics['iteration'] == 18 and metrics['classes_total'] == 10 and metrics['frechet_distance'] > 0
+    assert metrics['iteration'] == 18 and metrics['frechet_distance'] > 0
+    assert metrics['classes_total'] == 1        # all noise is one digit to the judge
     for name in *metrics, 'no labels: these images are judged as if they were digits', f'visualize.py all {folder}':
         assert name in printed
     assert printed.index(' frechet_distance ') < printed.index(' class_kl ') < printed.index(' saturated ')

@@ -25,9 +25,10 @@ def class_statistics(probabilities, shares):
         shares: what each class should have, shape (K,), such as `class_shares` of real data.
 
     Returns:
-        dict: `classes_total` (K); `classes_fair`, the classes whose share of the samples, each counted for its most probable
-        class, is half to twice the due one; `class_kl`, the divergence of these shares from uniform ones, 0 to log K nats
-        (Kullback & Leibler 1951); `confident`, the share of samples whose largest probability is above 0.9 (0..1).
+        dict: `classes_total`, the classes that are due a share; `classes_fair`, those of them whose share of the samples, each
+        counted for its most probable class, is half to twice the due one; `class_kl`, the divergence of these shares from
+        uniform ones, 0 to log K nats (Kullback & Leibler 1951); `confident`, the share of samples whose largest probability is
+        above 0.9 (0..1).
 
     Raises:
         ValueError: where the shapes are others or there is no sample.
@@ -37,8 +38,8 @@ def class_statistics(probabilities, shares):
         raise ValueError(f'shares of {len(found)} classes are needed, not of shape {due.shape}')
     present = found[found > 0]
     return {
-        'classes_total': len(found),
-        'classes_fair': int(((found >= 0.5 * due) & (found <= 2 * due)).sum()),
+        'classes_total': int((due > 0).sum()),
+        'classes_fair': int(((due > 0) & (found >= 0.5 * due) & (found <= 2 * due)).sum()),
         'class_kl': float((present * numpy.log(present * len(found))).sum()),
         'confident': float((numpy.asarray(probabilities).max(axis=1) > 0.9).mean()),
     }

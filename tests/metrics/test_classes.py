@@ -48,9 +48,10 @@ def test_a_class_is_fair_from_half_to_twice_its_share(count, fair):
     assert class_statistics(probabilities, [0.2, 0.8])['classes_fair'] == fair
 
 
-def test_a_class_without_a_share_is_fair_while_it_has_no_sample():
-    assert class_statistics(sure([0, 1], 3), [0.5, 0.5, 0])['classes_fair'] == 3
-    assert class_statistics(sure([0, 1, 2], 3), [0.5, 0.5, 0])['classes_fair'] == 2
+@pytest.mark.parametrize('labels', [[0, 1], [0, 1, 2]])
+def test_a_class_that_is_due_no_share_does_not_count(labels):
+    statistics = class_statistics(sure(labels, 3), [0.5, 0.5, 0])
+    assert statistics['classes_total'] == statistics['classes_fair'] == 2
 
 
 @pytest.mark.parametrize('probability, confident', [(0.9, 0), (0.901, 1)])
