@@ -162,7 +162,7 @@ def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
     assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[1:-1]
 
 
-def test_what_d_knows_by_heart_is_told_by_its_outputs(tmp_path):
+def test_what_is_known_by_heart_is_told_by_d_s_outputs_and_by_what_is_near_to_samples(tmp_path):
     data, run = write_images(tmp_path / 'data'), tmp_path / 'run'
     assert train('--preset', 'blog', '--data', data, '--iterations', 1, '--hidden-g', 4, 4, '--hidden-d', 4, 3,
                  '--init-std', 1, 1, '--batchsize', 4, '--metric-samples', 10, '-o', run,
@@ -177,7 +177,13 @@ def test_what_d_knows_by_heart_is_told_by_its_outputs(tmp_path):
             W, b = (saved[f'updater/model:discriminator/layers/{i}/{key}'] for key in 'Wb')
             h = (numpy.where(h > 0, h, 0.2 * h) if i else h) @ W.T + b
         assert abs(h.mean() - float(mean)) < 2e-3
-    assert name == 'run' and len(set(told)) == 3
+    assert name == 'run' and len(set(told[:3])) == 3
+    train('export', run, '-n', 2000, '-o', run / 'samples.npz', script=ROOT / 'visualize.py')
+    samples = numpy.load(run / 'samples.npz')['arr_0'][..., 0]
+    some = [numpy.linalg.norm(read.train - x.astype(float), axis=(1, 2)).min() for x in (*samples[:100], *read.test)]
+    mean, least, of_test = (float(number.replace(',', '')) for number in told[3:])
+    assert least <= min(some[:100]) + 0.5 and abs(mean / numpy.mean(some[:100]) - 1) < 0.05
+    assert abs(of_test - numpy.mean(some[100:])) < 0.6       # to the judge all noise is of one class
     assert_one_line(call('mnist/byheart.py', data), 'config.json')
 
 
