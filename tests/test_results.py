@@ -195,6 +195,17 @@ def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):
     assert starving.ended([1, 1, 1, 1])
 
 
+def test_gradients_of_one_step_and_two_are_compared_at_equal_losses_of_d(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
+    made = [('LSGAN', 0, 0.5, 9), ('LSGAN', 0, 0.02, 1), ('LSGAN', 1, 0.029, 4), ('LSGAN', 1, 0.025, 2), ('LSGAN', 1, 0.03, 8),
+            ('LSGAN, two steps', 2, 0.001, 7), ('GAN', 0, 0.02, 9)]
+    keys = 'loss', 'seed', 'dis/loss', 'gen/gradient'
+    lines = list(importlib.import_module('starving').tell_levels([dict(zip(keys, row)) for row in made]))
+    assert lines[0].endswith('| LSGAN | LSGAN, two steps |') and len(lines) == 9
+    assert lines[3:5] == ['| 0.03 to 0.05 | 8.0 (8.0; 1 rows) |  |', '| 0.02 to 0.03 | 2.0 (1.0, 3.0; 3 rows) |  |']
+    assert lines[8] == '| 0 to 0.002 |  | 7.0 (7.0; 1 rows) |'
+
+
 @pytest.fixture
 def labelled(tmp_path):
     """A folder of 40 images of noise to train on and as many to test with, of 4 classes."""

@@ -1,6 +1,6 @@
 """Does a D that is too good starve G? Trains D on a frozen, half-trained G and follows the gradient that G would get.
 
-    python results/mnist/starving.py                    table and picture of the rows of this folder, starving.csv
+    python results/mnist/starving.py                    tables and picture of the rows of this folder, starving.csv
     python results/mnist/starving.py RUN                of RUN/starving.csv, with rows of each loss and seed that it lacks
     python results/mnist/starving.py RUN --jobs 2       two at a time
     python results/mnist/starving.py RUN --steps 2000   at most so many steps
@@ -12,6 +12,7 @@ standard GAN, and as critic with clipped weights, by RMSprop. It is trained unti
 the gradient of G's loss is. A loss and seed that have rows are not trained again, so RUN must not go on between. The picture
 is starving.png beside the rows.
 """
+import itertools
 import multiprocessing
 import pathlib
 import sys
@@ -43,6 +44,7 @@ LOSSES = {
     'WGAN': (losses.Wasserstein(), False),
 }
 WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000)    # of steps, the table's columns before that of the end
+LEVELS = 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0       # of D's loss, between which the second table's rows are
 
 
 def ended(losses):
@@ -100,6 +102,25 @@ def tell(table):
                 cells.append('{} ({} to {})'.format(*(f'{float(f"{value:.2g}"):,g}' for value in (middle, low, high))))
             ends = ', '.join(f'{length:,}' for length in lengths.values())
             yield f'| {what}, {name} | ' + ' | '.join(cells) + f' | {ends} |'
+
+
+def tell_levels(table):
+    """The lines of a table: G's gradient where D's least squares loss is the same, by one step of D's or two: of all seeds
+    the median, the medians of each, and of how many rows."""
+    names = [name for name, (loss, _) in LOSSES.items() if isinstance(loss, losses.LeastSquares)]
+    yield "| norm of G's gradient where D's loss is | " + ' | '.join(names) + ' |'
+    yield '|---|' + '---|' * len(names)
+    for high, low in itertools.pairwise(LEVELS):
+        cells = []
+        for name in names:
+            seen = {}
+            for row in table:
+                if row['loss'] == name and low <= float(row['dis/loss']) < high:
+                    seen.setdefault(row['seed'], []).append(float(row['gen/gradient']))
+            values = [value for of_seed in seen.values() for value in of_seed]
+            by_seed = ', '.join(f'{np.median(of_seed):.1f}' for of_seed in seen.values())
+            cells.append(f'{np.median(values):.1f} ({by_seed}; {len(values)} rows)' if values else '')
+        yield f'| {low} to {high} | ' + ' | '.join(cells) + ' |'
 
 
 def draw(table, file):
@@ -163,7 +184,7 @@ def main():
         table = rows(folder / TABLE)
         if not table:
             raise InputError(f'{folder}: no rows yet; give a RUN')
-        print(*tell(table), sep='\n')
+        print(*tell(table), '', *tell_levels(table), sep='\n')
         print(report.draw(folder / 'starving.png', lambda file: draw(table, file)))
         return 0
     return guarded(parser.prog, act)

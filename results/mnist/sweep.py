@@ -63,8 +63,8 @@ def blog(epochs, interval):
 SHORT, PASSES = blog(4, 2400), blog(30, 6000)
 # group: name: (flags, seeds)
 GROUPS = {
-    # what somebody gets who gives no flags, and what they got before
-    'default': {'default': ('--gradient-norms', range(5)),
+    # what somebody gets who gives no flags, and what they got before, of which seeds 0 to 4 decided that it was not enough
+    'default': {'default': ('--gradient-norms', range(10)),
                 'less noise': ('--gradient-norms --noise 0.3 --noise-end 0.28 --epoch 15', range(5))},
     # the initial scale of G and of D, 2,400 updates of the blog's perceptrons
     'map': {f'map {scheme} {optimizer} {g} {d}':
