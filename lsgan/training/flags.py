@@ -240,9 +240,6 @@ def resolve(experiment, given, presets, saved=None):
         raise InputError('--lr-steps and --lr-decay both set the learning rates: leave one of them out')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both give the targets: leave one of them out')
-    if settings['abc'][0] == settings['abc'][1]:
-        raise InputError(f'--abc {_show(settings["abc"])}: A and B, what D gives generated and real data, must differ, or '
-                         'nothing is learnt')
     return settings
 
 
