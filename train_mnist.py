@@ -12,13 +12,13 @@ Two networks learn from each other: G, the generator, makes images, and D, the d
 
 Pictures, log, snapshots and metrics go to the run folder, result/mnist.
 """
+import functools
 import sys
 
 from lsgan.datasets import mnist
 from lsgan.datasets.images import ImageSet, fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
-from lsgan.metrics.classes import class_shares
 from lsgan.networks.image import Discriminator, Generator
 from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
 from lsgan.training import flags, run
@@ -116,35 +116,48 @@ def networks(settings, shape):
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
-    data = mnist.load(settings['data'])
-    train = data.train[:, None]
-    test, labels = (None, data.train_labels) if data.test is None else (data.test[:, None], data.test_labels)
-    judgement = Judgement(train, test, labels, settings['judge'])
-    generator, discriminator = networks(settings, train.shape[1:])
+    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
 
-    def prepare():
-        if not judgement.judge:
-            why = ('the judge knows digits, and not these images: results/mnist/judge.py trains one for them, for --judge'
-                   if train.shape[2:] == (28, 28) else 'judges see images of 28 x 28 pixels only')
-            print(f'no Fréchet distance and no classes: {why}')
-        elif labels is None and not settings['judge']:
-            print('no labels: these images are judged as if they were digits')
-        return {}
+    Images are read when they are needed; by itself it only needs their size, which it adds to the settings of a new run.
+    """
+    @functools.cache
+    def data():
+        found = mnist.load(settings['data'])
+        height, width = found.train.shape[1:]
+        expected = settings.setdefault('image_size', [height, width])      # a new run has that of its images
+        if [height, width] != expected:
+            raise InputError(f'{settings["data"] or "MNIST"}: images of {height} x {width} pixels, where those of this run have '
+                             f'{expected[0]} x {expected[1]}')
+        return found
+
+    @functools.cache
+    def judgement():
+        real = data()
+        test, labels = (None, real.train_labels) if real.test is None else (real.test[:, None], real.test_labels)
+        return Judgement(real.train[:, None], test, labels, settings['judge'])
+
+    def remark():
+        made = judgement()
+        if made.left_out:
+            return f'no Fréchet distance and no classes: {made.left_out}'
+        return '' if made.sure else 'no labels: these images are judged as if they were digits'
 
     def grid(samples, file, title):
         images.grid(file, to_bytes(samples[:100]), title)
 
     def classes(samples, file, title):
-        images.histogram(file, class_shares(judgement.probabilities(samples)), judgement.real_shares, title)
+        images.histogram(file, *judgement().shares(samples), title)
 
+    if 'image_size' not in settings:
+        data()
+    generator, discriminator = networks(settings, (1, *settings['image_size']))
     return Experiment(
         generator=generator, discriminator=discriminator,
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
-        data=ImageSet(train), samples=settings['metric_samples'], shown=100, evaluate=judgement.metrics,
-        draw=grid, figures={'samples': grid, **({'classes': classes} if judgement.judge else {})},
+        data=ImageSet(lambda: data().train[:, None]), samples=settings['metric_samples'], shown=100,
+        evaluate=lambda samples: judgement().metrics(samples), draw=grid, figures={'samples': grid, 'classes': classes},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
-        prepare=prepare, fingerprint=lambda: fingerprint(*(part for part in vars(data).values() if part is not None)),
+        remark=remark, fingerprint=lambda: fingerprint(*(part for part in vars(data()).values() if part is not None)),
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
 
 

@@ -27,8 +27,7 @@ runs on images (train_mnist.py, train_anime.py):
 
 A run folder is what a training script leaves, or still writes to. Of it, whatever needs samples needs config.json and one
 generator_iter_N.npz, and takes the newest. What shows or measures against real images needs these, where they were or, moved,
-where --images says; runs of train_mnist.py always do, if only for the images' size. Curves need the log, the animation and the
-pictures after some epochs the samples folder.
+where --images says. Curves need the log, the animation and the pictures after some epochs the samples folder.
 """
 import argparse
 import contextlib
@@ -70,9 +69,7 @@ def draw_one(args, name, **options):
     folder, = open_runs(args)
     pictures = folder.pictures()
     if f'{name}.png' not in pictures:
-        judged = name == 'classes' and 'judge' in folder.settings
-        hint = ', which take a --judge that knows its images, and that these have 28 x 28 pixels' * judged
-        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}{hint}')
+        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
     yield report.draw(out_path(args, f'figures/{name}.png'), functools.partial(pictures[f'{name}.png'], **options))
 
 
@@ -139,8 +136,11 @@ def draw_all(args):
 def score(args):
     for folder in open_runs(args):
         folder.require_finite(folder.samples)
-        metrics = folder.with_images.evaluate(folder.samples)
+        experiment = folder.with_images
+        metrics, remark = experiment.evaluate(folder.samples), experiment.remark()
         yield f'{folder.newest[0]}:'
+        if remark:
+            yield f'  {remark}'
         yield from tell(metrics)
 
 

@@ -46,3 +46,10 @@ def test_bars_are_as_high_as_the_shares_and_the_legend_covers_none():
     bar = blue.sum(axis=0) > 100
     legend = np.flatnonzero(blue[:, ~bar].sum(axis=1) > 10)
     assert len(legend) and legend.max() < np.flatnonzero(blue[:, bar].any(axis=1)).min()
+
+
+def test_what_each_of_many_classes_is_due_is_seen():
+    drawn = picture(histogram, np.full(47, 0.03), np.full(47, 0.02), 'title')
+    black = (drawn < 128).all(axis=2)[:300, 90:]        # inside the axes
+    marks = black[black.sum(axis=1).argmax()]
+    assert (marks[1:] & ~marks[:-1]).sum() == 47

@@ -97,7 +97,8 @@ def test_latents_are_made_on_the_device_and_a_saved_stream_goes_on(gpu, transfer
 
 
 def test_images_are_held_as_bytes_on_the_device_or_where_they_are_too_large_for_it_beside(gpu, monkeypatch):
-    held, beside = (ImageSet(numpy.arange(256, dtype=numpy.uint8).reshape(16, 1, 4, 4), mirror=True) for _ in range(2))
+    images = numpy.arange(256, dtype=numpy.uint8).reshape(16, 1, 4, 4)
+    held, beside = (ImageSet(lambda: images, mirror=True) for _ in range(2))
     drawn = held.sample(50, Stream(0, 'data', gpu))
     assert isinstance(drawn, gpu.xp.ndarray) and drawn.dtype == numpy.float32
     assert isinstance(held.images, gpu.xp.ndarray) and held.images.dtype == numpy.uint8

@@ -11,7 +11,7 @@ from running import ROOT, SHORT, assert_one_line, idx, same_arrays, train, write
 
 from lsgan.datasets import mnist
 from lsgan.datasets.faces import FACTORS
-from lsgan.networks.judge import load_judge
+from lsgan.networks.judge import WEIGHTS, load_judge
 from lsgan.training import flags
 from lsgan.training.sweep import append, rows, runs
 
@@ -231,6 +231,13 @@ def test_a_judge_of_other_images_is_trained_the_same_from_the_same_seed(labelled
         assert result.returncode == 0 and 'accuracy on the test images' in result.stdout, result.stderr
     assert same_arrays(*files[:2]) and not same_arrays(*files[1:])
     assert load_judge(files[0]).last.b.shape == (4,)
+
+
+def test_a_judge_of_other_images_does_not_take_the_place_of_the_one_of_digits(labelled):
+    before = WEIGHTS.read_bytes()
+    result = train('--data', labelled, '--epoch', 1, cwd=labelled, script=ROOT / 'results' / 'mnist' / 'judge.py')
+    assert_one_line(result, '--data', '--out')
+    assert WEIGHTS.read_bytes() == before
 
 
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):

@@ -69,6 +69,9 @@ def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, d
         write_images(here, **others)
         assert_one_line(train('--resume', folder, '--data', here), 'cannot resume', 'the data are not')
         shutil.rmtree(here)
+    write_images(here, side=12)
+    assert_one_line(train('--resume', folder, '--data', here), '12 x 12', '28 x 28')
+    shutil.rmtree(here)
     assert train('--resume', folder, '--data', there).returncode == 0
     assert_same_run(run[0], folder, 18)
 
@@ -117,9 +120,25 @@ def test_networks_are_what_the_settings_say(resolve):
         assert '/norms/0/gamma' in shapes(generator) and '/norms/0/gamma' not in shapes(discriminator)
         assert settings['latent_distribution'] == 'uniform'
     assert resolve(preset='blog', network='conv')[1].start == (128, 7, 7)
+
+
+def test_pfnet_has_the_layers_of_the_reference_implementation(resolve):
     _, generator, discriminator = resolve(preset='pfnet')
-    assert shapes(generator)['/first/W'] == (256 * 4 * 4, 1024) and shapes(discriminator)['/last/W'] == (1, 512)
-    assert shapes(generator)['/first_norm/gamma'] == (256,)
+    for link, wanted in (generator, {
+            '/first/W': (256 * 4 * 4, 1024), '/first_norm/gamma': (256,),
+            '/steps/0/W': (256, 128, 4, 4), '/norms/0/gamma': (128,), '/steps/1/W': (128, 64, 4, 4), '/norms/1/gamma': (64,),
+            '/steps/2/W': (64, 1, 4, 4)}), (discriminator, {
+                '/steps/0/W': (64, 1, 4, 4), '/steps/1/W': (128, 64, 4, 4), '/norms/1/gamma': (128,),
+                '/steps/2/W': (256, 128, 4, 4), '/norms/2/gamma': (256,), '/steps/3/W': (512, 256, 4, 4),
+                '/norms/3/gamma': (512,), '/last/W': (1, 512)}):
+        assert {name: shape for name, shape in shapes(link).items() if name.endswith(('W', 'gamma'))} == wanted
+        assert {step.stride for step in link.steps} == {(2, 2)}
+    z = np.zeros((1, 1024), 'f')
+    sides, x = [], generator.first(z).array.reshape(1, 256, 4, 4)
+    for step in generator.steps:
+        x = step(x).array
+        sides.append(x.shape[2:])
+    assert sides == [(8, 8), (14, 14), (28, 28)]
 
 
 @pytest.mark.parametrize('network', ['mlp', 'conv'])
@@ -188,7 +207,8 @@ def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(pres
 
 def test_images_of_other_sizes_are_measured_without_the_judge(tmp_path):
     data = write_images(tmp_path / 'small', side=12)
-    assert train(*SHORT, '--data', data, '-o', tmp_path / 'run').returncode == 0
+    result = train(*SHORT, '--data', data, '-o', tmp_path / 'run')
+    assert result.returncode == 0 and 'no Fréchet distance and no classes: judges see images of 28 x 28' in result.stdout
     assert {'nearest_distance', 'saturated'} <= metrics_of(tmp_path / 'run').keys()
     assert 'confident' not in metrics_of(tmp_path / 'run')
     assert sorted(os.listdir(tmp_path / 'run' / 'figures')) == ['curves.png', 'samples.png']
@@ -213,7 +233,8 @@ def test_wrong_data_is_one_line(data, tmp_path):
 
 
 def test_without_the_data_and_without_a_network_it_says_where_to_put_them(tmp_path):
-    nowhere = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'https_proxy': 'http://127.0.0.1:1'}
+    nowhere = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'https_proxy': 'http://127.0.0.1:1',
+               'no_proxy': '', 'NO_PROXY': ''}
     result = train(*SHORT, '-o', tmp_path / 'run', env=nowhere)
     assert_one_line(result, 'train-images-idx3-ubyte.gz', 't10k-labels-idx1-ubyte.gz', str(tmp_path / 'cache'), '--data')
     (tmp_path / 'other').mkdir()

@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 from running import write_images
 
+from lsgan.datasets.images import to_bytes
 from lsgan.datasets.mnist import load
 from lsgan.networks.judge import Judge
 from lsgan.npz import save_weights
+from lsgan.random import analogy, way
+from lsgan.training.folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHORT = ['--iterations', '40', '--epoch', '1', '--epoch-size', '40', '--log-interval', '20', '--metric-interval', '20',
@@ -340,6 +343,21 @@ def test_an_interpolation_begins_and_ends_with_samples_of_the_grid(digits, tmp_p
     assert np.abs(cells(chosen, columns=2).astype(int) - grid).max() > 100
 
 
+@pytest.mark.parametrize('distribution, other', [('normal', 'uniform'), ('uniform', 'normal')])
+def test_ways_and_sums_are_those_of_the_latents_distribution(digits, visualize, distribution, other):
+    edit_config(digits, latent_distribution=distribution)
+    visualize('interpolate', digits, '--cells', 3, 17, '--steps', 3)
+    visualize('arithmetic', digits, '--cells', 3, 17, 8)
+    folder = RunFolder(digits, ROOT)
+    a, b, c = folder.latents(100)[[3, 17, 8]]
+    middle, result = cells(digits / 'figures' / 'interpolation.png', columns=3)[1], cells(
+        digits / 'figures' / 'arithmetic.png', 66, 4)[3]
+    drawn = {name: to_bytes(folder.generate(np.stack([way(a, b, 3, name)[1], analogy(a, b, c, name)])))[:, 0]
+             for name in (distribution, other)}
+    assert_alike(np.stack([middle, result]), drawn[distribution])
+    assert (np.abs(drawn[other].astype(int) - [middle, result]).max(axis=(1, 2)) > 10).all()
+
+
 def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(digits, visualize):
     data = json.loads((digits / 'config.json').read_text())['settings']['data']
     known = {image.tobytes() for image in load(data).train}
@@ -372,11 +390,36 @@ def test_arithmetic_shows_what_goes_in_and_what_comes_out(digits, tmp_path, visu
 
 
 @pytest.mark.parametrize('command', ['samples', 'interpolate', 'arithmetic', 'export', 'compare'])
-def test_samples_are_made_also_where_the_images_have_moved(command, digits, trained_on_images, tmp_path, visualize):
+def test_samples_are_made_also_where_the_images_are_gone(command, digits, tmp_path, visualize):
+    edit_config(digits, data=str(tmp_path / 'gone'), judge=str(tmp_path / 'gone, too'))
+    result = visualize(command, digits)
+    assert result.returncode == 0 and not result.stderr
+
+
+@pytest.mark.parametrize('command', ['real', 'nearest', 'classes', 'score'])
+def test_real_images_may_have_moved_and_must_be_of_the_size_of_the_runs(command, digits, trained_on_images, tmp_path,
+                                                                        visualize):
     edit_config(digits, data=str(tmp_path / 'gone'))
-    assert_one_line(visualize(command, digits), 'gone')
+    assert_one_line(visualize(command, digits), 'gone', 'no such file', '--images')
     result = visualize(command, digits, '--images', trained_on_images[0].parent / 'data')
-    assert result.returncode == 0 and 'no Fréchet distance' not in result.stdout, result.stderr
+    assert result.returncode == 0 and not result.stderr
+    others = write_images(tmp_path / 'others', side=12)
+    assert_one_line(visualize(command, digits, '--images', others), '12 x 12', '28 x 28')
+
+
+def test_a_run_of_before_its_settings_said_the_size_of_its_images_takes_it_from_these(digits, visualize):
+    config = json.loads((digits / 'config.json').read_text())
+    assert config['settings'].pop('image_size') == [28, 28]
+    (digits / 'config.json').write_text(json.dumps(config))
+    assert_drawn(visualize('samples', digits), digits / 'figures' / 'samples.png')
+
+
+def test_without_a_judge_that_knows_the_images_it_is_said_why_there_are_no_classes(tmp_path, visualize):
+    folder, data = tmp_path / 'run', write_images(tmp_path / 'small', side=12)
+    assert call('train_mnist.py', *MNIST, '--data', data, '-o', folder, cwd=tmp_path).returncode == 0
+    assert_one_line(visualize('classes', folder), '28 x 28')
+    assert 'left out: classes.png (judges see images of 28 x 28 pixels only)' in visualize('all', folder).stdout.splitlines()
+    assert 'no Fréchet distance and no classes: judges see' in visualize('score', folder).stdout
 
 
 def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):
@@ -462,8 +505,11 @@ def test_an_export_puts_nothing_in_the_place_of_what_is_there(digits, tmp_path, 
 
 def test_images_that_are_gone_are_named(digits, tmp_path, visualize):
     edit_config(digits, data=str(tmp_path / 'gone'))
-    assert_one_line(visualize('samples', digits), 'gone')
-    assert_drawn(visualize('animation', digits), digits / 'figures' / 'animation.gif')
+    lines = visualize('all', digits).stdout.splitlines()
+    for name in 'classes', 'real', 'nearest':
+        assert any(line.startswith(f'left out: {name}.png (') and 'gone' in line for line in lines)
+    for name in 'samples.png', 'interpolation.png', 'arithmetic.png', 'curves.png', 'animation.gif':
+        assert f'drawn: {digits / "figures" / name}' in lines
 
 
 def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
@@ -488,7 +534,7 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['nearest', bare], [str(bare), 'nearest']),
         (['real', digits, '--images', digits / 'no'], ['no', 'no such file', '--images']),
         (['score', bare, '--judge', digits / 'no'], ['--judge', 'train_gaussian.py']),
-        (['score', digits, '--judge', digits / 'no'], ['no', 'no such file']),
+        (['score', digits, '--judge', digits / 'no'], ['no', 'no such file', '--judge']),
     ]:
         assert_one_line(visualize(*args), *words)
     assert not (digits / 'figures').exists() and names(bare) == ['config.json', 'generator_iter_40.npz']

@@ -1,4 +1,5 @@
 """Images of one size, from which training draws."""
+import functools
 import hashlib
 
 import chainer
@@ -10,12 +11,17 @@ class ImageSet:
     than half of what is free there.
 
     Args:
-        images: uint8 array of shape (N, C, H, W), N at least 1.
+        load (callable): returns them, a uint8 array of shape (N, C, H, W), N at least 1; called once, when they are needed.
         mirror (bool): whether each image is there twice, as it is and with left and right exchanged.
     """
 
-    def __init__(self, images, mirror=False):
-        self.images, self.mirror, self._place = images, mirror, None
+    def __init__(self, load, mirror=False):
+        self._load, self.mirror, self._place = load, mirror, None
+
+    @functools.cached_property
+    def images(self):
+        """All of them, (N, C, H, W)."""
+        return self._load()
 
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""

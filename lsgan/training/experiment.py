@@ -26,6 +26,7 @@ class Experiment:
         blas_threads (int): threads for matrix products, or None for as many as there are.
         prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
             folder is to say of it, a dict from file name to text.
+        remark (callable): returns what whoever reads the metrics has to know of the data, a line, or nothing: a str.
         fingerprint (callable): tells the data from any others, a text; a run is not resumed with others.
     """
 
@@ -42,6 +43,7 @@ class Experiment:
     figures: dict
     blas_threads: int | None = None
     prepare: Callable = dict
+    remark: Callable = str
     fingerprint: Callable = str
 
     def latents(self, seed, device, n, purpose='samples'):

@@ -39,7 +39,7 @@ class RunFolder:
     """
 
     def __init__(self, path, scripts, samples=None, seed=None, images=None, judge=None):
-        self.path, self._scripts, self._n, self._seed, self._moved = pathlib.Path(path), scripts, samples, seed, bool(images)
+        self.path, self._scripts, self._n, self._seed = pathlib.Path(path), scripts, samples, seed
         if not self.path.is_dir():
             raise InputError(f'{path}: no such run folder')
         self._config = self.path / 'config.json'
@@ -89,8 +89,7 @@ class RunFolder:
     @functools.cached_property
     def generator(self):
         """The newest one, on the CPU."""
-        expected = 'config.json describes' + ', for the images of --images' * self._moved     # which can be of another size
-        load_weights(self.newest[0], self.experiment.generator, expected)
+        load_weights(self.newest[0], self.experiment.generator, 'config.json describes')
         return self.experiment.generator
 
     @property

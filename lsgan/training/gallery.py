@@ -41,7 +41,7 @@ class Gallery:
 
     @functools.cached_property
     def _set(self):
-        return ImageSet(self.images, self.mirror)
+        return ImageSet(lambda: self.images, self.mirror)
 
     def sample(self, n, stream):
         """See `lsgan.datasets.images.ImageSet.sample`."""

@@ -20,50 +20,66 @@ class Judgement:
         train, test: uint8 arrays of shapes (N, 1, H, W) and (M, 1, H, W). Where there is no test set, None, the last training
             images, up to half of them, are compared with, and the floor is that of the others; but samples may be near any.
         labels: of the test images, or of the training images where there is no test set: a uint8 array, or None.
-        judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along. That is left out, and the
-            attribute `judge` None, where it would judge what it does not know: images that are not of 28x28, or of which it
-            tells less than 90% as their labels do.
+        judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along. That is left out where it
+            would judge what it does not know: images that are not of 28x28, or of which it tells less than 90% as their
+            labels do.
+
+    Attributes:
+        left_out (str): why there is no Fréchet distance and there are no classes, or None where there are.
+        sure (bool): whether the judge is given, or labels have told that it knows these images.
 
     Raises:
         InputError: where `judge` cannot be read, or is given and the images are of another size, or these are too few.
     """
 
     def __init__(self, train, test=None, labels=None, judge=None):
-        self._learnt = train
-        if test is None:
+        self._learnt, alone = train, test is None
+        if alone:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
-            raise InputError('the data are too few images to measure anything; the least are 2 for training and 2 for '
-                             'testing, or 4 in all')
+            raise InputError(f'the data are too few images to measure anything, {len(self._learnt):,} for training'
+                             f'{"" if alone else f" and {len(test):,} for testing"}; the least are 2 and 2, or 4 for training')
         self.train, self.test, self._floors = train, test[:_MOST], {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
             raise InputError(f'--judge {judge}: sees images of 28 x 28 pixels, not of {train.shape[2]} x {train.shape[3]}')
-        self.judge = load_judge(judge) if fits else None
-        if self.judge and not judge and labels is not None:
-            some = slice(0, 500)
-            told = self.judge.look(scaled(self.test[some]))[1].argmax(axis=1) == labels[some]
-            if told.mean() < 0.9:
-                self.judge = None
+        self.sure = bool(judge) or labels is not None
+        self.left_out = None if fits else 'judges see images of 28 x 28 pixels only'
+        if fits:
+            try:
+                self._judge = load_judge(judge)
+            except InputError as error:
+                raise InputError(f'{error}; --judge names a file that results/mnist/judge.py has made') from None
+            if not judge and labels is not None:
+                some = slice(0, 500)
+                told = self._judge.look(scaled(self.test[some]))[1].argmax(axis=1) == labels[some]
+                if told.mean() < 0.9:
+                    self.left_out = ('the judge knows upright digits, and not these images: results/mnist/judge.py --data DIR '
+                                     '--out FILE trains one for them, for --judge FILE')
 
-    def probabilities(self, samples):
-        """The judge's, of the classes of samples (N, 1, 28, 28) in [-1, 1]: (N, K)."""
-        return self.judge.look(samples)[1]
+    def shares(self, samples):
+        """The share of samples (N, 1, 28, 28) in [-1, 1] that the judge gives each class, and that of test images: (K,), (K,).
+
+        Raises:
+            InputError: where the judge is left out.
+        """
+        if self.left_out:
+            raise InputError(self.left_out)
+        return class_shares(self._judge.look(samples)[1]), self._real_shares
 
     @functools.cached_property
     def _real(self):
-        return self.judge.look(scaled(self.test))
+        return self._judge.look(scaled(self.test))
 
     @functools.cached_property
-    def real_shares(self):
-        """The share of the test images that the judge gives each class: (K,)."""
+    def _real_shares(self):
         return class_shares(self._real[1])
 
     def _floor(self, n):
         """The distance of n training images: that of a few is larger, as that of a few samples is."""
         if n not in self._floors:
-            self._floors = {n: frechet_distance(self.judge.look(scaled(self.train[:n]))[0], self._real[0])}
+            self._floors = {n: frechet_distance(self._judge.look(scaled(self.train[:n]))[0], self._real[0])}
         return self._floors[n]
 
     @functools.cached_property
@@ -80,10 +96,10 @@ class Judgement:
             pixels together; `saturated`, the share of pixels beyond 0.99 on either side.
         """
         numbers = {}
-        if self.judge:
-            features, probabilities = self.judge.look(samples)
+        if not self.left_out:
+            features, probabilities = self._judge.look(samples)
             numbers = {'frechet_distance': frechet_distance(features, self._real[0]),
                        'frechet_distance_floor': self._floor(min(len(samples), _MOST)),
-                       **class_statistics(probabilities, self.real_shares)}
+                       **class_statistics(probabilities, self._real_shares)}
         return {**numbers, 'nearest_distance': nearest_distance(to_bytes(samples[:_SEARCHED]), self._learnt),
                 'nearest_distance_real': self._nearest_real, 'saturated': float((numpy.abs(samples) > 0.99).mean())}

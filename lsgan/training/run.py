@@ -97,7 +97,9 @@ def _train(parser, build, given):
             raise InputError(f'--init-from {error}') from None
     data = made.fingerprint()
     _require_same_data(out, data)
-    notes = made.prepare()
+    notes, remark = made.prepare(), made.remark()
+    if remark:
+        print(remark)
     with extensions.StopRequest(min(iterations or total, total)) as stop:
         trainer = _assemble(made, settings, out, device, total, stop)
         if state:

@@ -169,8 +169,9 @@ def read_settings(folder):
 
 
 def free(settings):
-    """The names of those that change nothing that is computed; of images that moved config.json has the fingerprint."""
-    return {'snapshot_interval', 'keep', IMAGES.get(settings.get('experiment'))}
+    """The names of those that change nothing that is computed; of images, their place and size, config.json has the
+    fingerprint."""
+    return {'snapshot_interval', 'keep', 'image_size', IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):

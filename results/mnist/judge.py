@@ -1,7 +1,6 @@
 """Trains the judge of generated digits, lsgan/networks/judge.npz: about five minutes of one core.
 
     python results/mnist/judge.py                       on MNIST itself, downloaded where it is not there yet
-    python results/mnist/judge.py --data DIR            on MNIST in that folder
     python results/mnist/judge.py --data data/fashion --out fashion.npz     on other images of 28x28 in files like MNIST's
 
 The seed determines the weights, up to how a processor's own kernels round. Nothing is chosen by the test images, which are
@@ -70,6 +69,10 @@ def load_digits(path):
 
 
 def main(args):
+    if args.out is None:
+        if args.data:       # the judge that comes along is of MNIST
+            raise InputError('--data: say by --out where the judge of these images is written, such as --out judge.npz')
+        args.out = WEIGHTS
     if args.out.is_dir() or not args.out.parent.is_dir():
         raise InputError(f'{args.out}: give the name of a file in a folder that is there')
     data = load_digits(args.data)
@@ -92,7 +95,7 @@ def main(args):
 if __name__ == '__main__':
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
-    parser.add_argument('--out', type=pathlib.Path, default=WEIGHTS, metavar='FILE', help='default: the one in the package')
+    parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='needed with --data (default: the one in the package)')
     parser.add_argument('--epoch', type=flags.positive, default=15,
                         help='passes over the training images (default: %(default)s)')
     parser.add_argument('--seed', type=flags.seed, default=0, help='default: %(default)s')

@@ -15,7 +15,7 @@ def test_bytes_are_scaled_to_between_minus_one_and_one_and_back():
 
 def test_every_image_is_drawn_equally_often(make_stream):
     images = numpy.arange(10, dtype=numpy.uint8).reshape(10, 1, 1, 1) * numpy.ones((1, 3, 2, 4), numpy.uint8)
-    drawn = ImageSet(images).sample(20000, make_stream())
+    drawn = ImageSet(lambda: images).sample(20000, make_stream())
     assert drawn.shape == (20000, 3, 2, 4) and drawn.dtype == numpy.float32
     assert (drawn == drawn[:, :1, :1, :1]).all()
     counts = numpy.bincount(to_bytes(drawn[:, 0, 0, 0]), minlength=10)
@@ -24,11 +24,20 @@ def test_every_image_is_drawn_equally_often(make_stream):
 
 def test_mirrored_every_image_and_its_mirror_image_are_drawn_equally_often(make_stream):
     images = numpy.arange(5 * 3, dtype=numpy.uint8).reshape(5, 1, 1, 3)
-    drawn = to_bytes(ImageSet(images, mirror=True).sample(20000, make_stream()))
+    drawn = to_bytes(ImageSet(lambda: images, mirror=True).sample(20000, make_stream()))
     kinds, counts = numpy.unique(drawn.reshape(-1, 3), axis=0, return_counts=True)
     expected = numpy.concatenate([images, images[:, :, :, ::-1]]).reshape(-1, 3)
     assert kinds.tolist() == sorted(expected.tolist())
     assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
+
+
+def test_images_are_read_once_when_they_are_needed_and_stay_bytes(make_stream):
+    calls = []
+    images = ImageSet(lambda: calls.append(1) or numpy.zeros((9, 1, 4, 4), numpy.uint8))
+    assert not calls
+    for _ in range(2):
+        images.sample(3, make_stream())
+    assert calls == [1] and images.images.dtype == numpy.uint8 and images.images.shape == (9, 1, 4, 4)
 
 
 def test_a_fingerprint_tells_sets_apart():
@@ -42,6 +51,6 @@ def test_a_fingerprint_tells_sets_apart():
 
 
 def test_the_stream_determines_what_is_drawn(make_stream):
-    images = ImageSet(numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
+    images = ImageSet(lambda: numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
     assert numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(1)))
     assert not numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(2)))

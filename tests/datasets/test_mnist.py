@@ -7,6 +7,7 @@ import random
 import struct
 import threading
 import tracemalloc
+import urllib.parse
 
 import numpy
 import pytest
@@ -222,6 +223,12 @@ def test_load_says_which_files_do_not_go_together(tmp_path, arrays, words):
     for path in folder, folder / 'train-images-idx3-ubyte.gz':
         message = complaint(mnist.load, path)
         assert message.startswith(f'{folder}/{words[0]}') and all(word in message for word in words)
+
+
+def test_mirrors_are_several_and_not_the_one_that_refuses():
+    hosts = {urllib.parse.urlsplit(mirror).hostname for mirror in mnist.MIRRORS}
+    assert len(hosts) >= 2 and 'yann.lecun.com' not in hosts
+    assert all(mirror.startswith('https://') for mirror in mnist.MIRRORS)
 
 
 @pytest.mark.parametrize('name', list(mnist.SHA256))

@@ -46,7 +46,8 @@ def test_samples_are_held_against_the_test_images_and_the_floor_is_that_of_as_ma
 
 
 def test_classes_are_due_the_share_that_they_have_among_test_images(judgement):
-    assert judgement.real_shares == pytest.approx([0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0])
+    found, due = judgement.shares(scaled(strokes(20, 1, 4)))
+    assert due == pytest.approx([0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0]) and found.tolist() == [0, 1] + 8 * [0]
     metrics = judgement.metrics(scaled(mixed(20, 4)))
     assert metrics['classes_total'] == metrics['classes_fair'] == 2
     # of zeros alone: twice their due is fair, no ones is not
@@ -78,19 +79,22 @@ def test_without_a_test_set_half_of_the_training_images_is_held_back():
 def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
     train, test = mixed(20, 1), mixed(20, 2)
     right = numpy.repeat([0, 1], 20).astype(numpy.uint8)
-    assert Judgement(train, test, right).judge and judgement.judge
+    assert Judgement(train, test, right).left_out is judgement.left_out is None
+    assert Judgement(train, test, right).sure and not judgement.sure
     alone = train[::-1], None, right        # without a test set the labels are those of the training images
-    assert Judgement(train, None, right).judge
+    assert Judgement(train, None, right).left_out is None
     for images in Judgement(train, test, 1 - right), Judgement(*alone), Judgement(train[..., :20], test[..., :20]):
-        assert images.judge is None
+        assert '28 x 28' in images.left_out or '--judge' in images.left_out
         metrics = images.metrics(scaled(images.test))
+        with pytest.raises(InputError, match=images.left_out):
+            images.shares(scaled(images.test))
         assert metrics.keys() == {'nearest_distance', 'nearest_distance_real', 'saturated'}
 
 
 def test_too_few_images_or_a_judge_of_another_size_are_refused():
-    with pytest.raises(InputError, match='too few images'):
+    with pytest.raises(InputError, match='too few images .* 10 for training and 1 for testing'):
         Judgement(mixed(5, 0), strokes(1, 0))
-    with pytest.raises(InputError, match='too few images'):
+    with pytest.raises(InputError, match='too few images .* 3 for training; .* 4 for training'):
         Judgement(strokes(3, 0))
     with pytest.raises(InputError, match='--judge some.npz: sees images of 28 x 28 pixels, not of 28 x 20'):
         Judgement(mixed(5, 0)[..., :20], judge='some.npz')

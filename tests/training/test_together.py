@@ -20,9 +20,9 @@ def make_trainer(make_stream, tmp_path):
         numpy.random.seed(seed)
         links = {'generator': Generator(7, (12, 8), (16, 16), 1), 'discriminator': Discriminator((8, 12), (16, 16), 1)}
         optimizers = {name: functions.Adam(1e-3, 0.5).setup(link) for name, link in links.items()}
-        images = ImageSet(numpy.random.randint(0, 256, (40, 1, 16, 16)).astype(numpy.uint8))
-        updater = GANUpdater(SampleIterator(images, 16, make_stream(seed, 'data'), 10), optimizers, LeastSquares(),
-                             Latent(7, 'normal', make_stream(seed, 'latent')))
+        images = numpy.random.randint(0, 256, (40, 1, 16, 16)).astype(numpy.uint8)
+        iterator = SampleIterator(ImageSet(lambda: images), 16, make_stream(seed, 'data'), 10)
+        updater = GANUpdater(iterator, optimizers, LeastSquares(), Latent(7, 'normal', make_stream(seed, 'latent')))
         return chainer.training.Trainer(updater, (25, 'iteration'), tmp_path / str(seed))
     return make
 
