@@ -126,7 +126,7 @@ def build(settings):
         height, width = found.train.shape[1:]
         expected = settings.setdefault('image_size', [height, width])      # a new run has that of its images
         if [height, width] != expected:
-            raise InputError(f'{settings["data"] or "MNIST"}: images of {height} x {width} pixels, where those of this run have '
+            raise InputError(f'{settings["data"] or "MNIST"}: images of {height} x {width} pixels; those of this run have '
                              f'{expected[0]} x {expected[1]}')
         return found
 

@@ -95,7 +95,8 @@ def main(args):
 if __name__ == '__main__':
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
-    parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='needed with --data (default: the one in the package)')
+    parser.add_argument('--out', type=pathlib.Path, metavar='FILE',
+                        help='needed with --data (default: the one in the package)')
     parser.add_argument('--epoch', type=flags.positive, default=15,
                         help='passes over the training images (default: %(default)s)')
     parser.add_argument('--seed', type=flags.seed, default=0, help='default: %(default)s')
