@@ -26,11 +26,11 @@ TARGETS = {'binary': '0, 1, 1', 'pearson': '-1, 1, 0'}
 METHODS = {'adam': 'Adam', 'rmsprop': 'RMSprop'}
 # of the table: which scales of G and of D
 PARTS = {
-    'D to 0.01, G to 0.003': lambda g, d: d <= 0.01 and g <= 0.003,
-    'D to 0.01, G of 0.01': lambda g, d: d <= 0.01 and g == 0.01,
-    'D to 0.01, G of 0.03 and 0.1': lambda g, d: d <= 0.01 and g > 0.01,
-    'D of 0.03': lambda g, d: d == 0.03,
-    'D of 0.1': lambda g, d: d == 0.1,
+    'D ≤ 0.01, G ≤ 0.003': lambda g, d: d <= 0.01 and g <= 0.003,
+    'D ≤ 0.01, G 0.01': lambda g, d: d <= 0.01 and g == 0.01,
+    'D ≤ 0.01, G ≥ 0.03': lambda g, d: d <= 0.01 and g > 0.01,
+    'D 0.03': lambda g, d: d == 0.03,
+    'D 0.1': lambda g, d: d == 0.1,
 }
 MEDIANS = {
     'D on real, first': 'dis/real first', 'on generated, first': 'dis/fake first',
@@ -78,7 +78,7 @@ def draw(file):
     panels = [(f'{METHODS[optimizer]}, targets {TARGETS[scheme]}', lambda g, d, s=scheme, o=optimizer: f'map {s} {o} {g} {d}')
               for optimizer in OPTIMIZERS for scheme in SCHEMES]
     # third, so that each line of the picture is of one optimizer
-    panels.insert(2, ('Adam, targets 0, 1, 1,\nno batch normalisation', lambda g, d: f'plain {g} {d}'))
+    panels.insert(2, ('Adam, targets 0, 1, 1,\nwithout batch normalisation', lambda g, d: f'plain {g} {d}'))
     made = {row['name'] for row in table}
     panels = [(title, name) for title, name in panels if any(name(g, d) in made for g in STDS for d in STDS)]
     if not panels:
@@ -99,7 +99,7 @@ def draw(file):
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.set_label('Fréchet distance, median', fontsize=palette.LABEL)
     bar.ax.tick_params(labelsize=palette.TICK)
-    figure.suptitle('Seeds that learnt digits in 2,400 updates', fontsize=palette.TITLE, fontweight='bold')
+    figure.suptitle('Seeds that learnt digits in 2,400 updates, with batch normalisation in G', fontsize=palette.TITLE, fontweight='bold')
     figure.savefig(file, format='png')
 
 
