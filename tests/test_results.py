@@ -138,7 +138,7 @@ def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
     assert sizes[0][0] < sizes[1][0] and sizes[1] == sizes[2]
     assert said[3:] == [line for targets, n in (('0, 1, 1', 2), ('-1, 1, 0', 1)) for line in (
         f'| {targets}, Adam, D ≤ 0.01, G ≤ 0.003 | 42 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | 0 of {n} |',
-        f'| {targets}, Adam, D of 0.1 | 240 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | {n} of {3 * n} |')]
+        f'| {targets}, Adam, D 0.1 | 240 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | {n} of {3 * n} |')]
 
 
 def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
