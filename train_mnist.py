@@ -118,23 +118,33 @@ def networks(settings, shape):
 def build(settings):
     """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
 
-    Images are read when they are needed; by itself it only needs their size, which it adds to the settings of a new run.
+    Images are read when they are needed; by itself it only needs their size, which it adds to settings that lack it.
     """
+    path, judge = settings['data'], settings['judge']
+
     @functools.cache
+    def loaded():
+        try:
+            return mnist.load(path), None
+        except InputError as error:     # kept as well, so that nobody waits for the same mirrors twice
+            return None, error
+
     def data():
-        found = mnist.load(settings['data'])
+        found, error = loaded()
+        if error:
+            raise error
         height, width = found.train.shape[1:]
-        expected = settings.setdefault('image_size', [height, width])      # a new run has that of its images
+        expected = settings.setdefault('image_size', [height, width])
         if [height, width] != expected:
-            raise InputError(f'{settings["data"] or "MNIST"}: images of {height} x {width} pixels; those of this run have '
-                             f'{expected[0]} x {expected[1]}')
+            raise InputError(f'{path or "MNIST"}: images of {height} x {width} pixels; this run began with images of '
+                             f'{expected[0]} x {expected[1]}, which are needed')
         return found
 
     @functools.cache
     def judgement():
         real = data()
         test, labels = (None, real.train_labels) if real.test is None else (real.test[:, None], real.test_labels)
-        return Judgement(real.train[:, None], test, labels, settings['judge'])
+        return Judgement(real.train[:, None], test, labels, judge)
 
     def remark():
         made = judgement()
@@ -150,7 +160,8 @@ def build(settings):
 
     if 'image_size' not in settings:
         data()
-    generator, discriminator = networks(settings, (1, *settings['image_size']))
+    height, width = settings['image_size']
+    generator, discriminator = networks(settings, (1, height, width))
     return Experiment(
         generator=generator, discriminator=discriminator,
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],

@@ -135,9 +135,7 @@ def draw_all(args):
 
 def score(args):
     for folder in open_runs(args):
-        folder.require_finite(folder.samples)
-        experiment = folder.with_images
-        metrics, remark = experiment.evaluate(folder.samples), experiment.remark()
+        metrics, remark = folder.evaluate()
         yield f'{folder.newest[0]}:'
         if remark:
             yield f'  {remark}'
@@ -208,7 +206,7 @@ def labels(folders, given):
 
 
 def make_parser():
-    one, several, naming, counting, seeding, finding = (argparse.ArgumentParser(add_help=False) for _ in range(6))
+    one, several, naming, counting, seeding, finding, judging = (argparse.ArgumentParser(add_help=False) for _ in range(7))
     one.add_argument('runs', nargs=1, metavar='RUN', help='run folder')
     several.add_argument('runs', nargs='+', metavar='RUN', help='run folders')
     naming.add_argument('--labels', nargs='+', metavar='LABEL',
@@ -220,7 +218,7 @@ def make_parser():
                               'were seen and measured during training)')
     finding.add_argument('--images', type=flags.path, metavar='PATH',
                          help='where the real images are (default: where they were in training)')
-    finding.add_argument('--judge', type=flags.path, metavar='FILE',
+    judging.add_argument('--judge', type=flags.path, metavar='FILE',
                          help='classifier, of runs of train_mnist.py, see its --judge (default: that of the run)')
 
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -233,14 +231,14 @@ def make_parser():
         added.set_defaults(action=action)
         return added
 
-    takes = {'real': [], 'nearest': [seeding]}
+    takes = {'real': [finding], 'nearest': [seeding, finding], 'classes': [counting, seeding, finding, judging]}
     for name, what in PICTURES.items():
-        command(name, draw_picture, [one, *takes.get(name, [counting, seeding]), finding], what,
+        command(name, draw_picture, [one, *takes.get(name, [counting, seeding])], what,
                 f'PNG to write (default: RUN/figures/{name}.png)')
-    interpolation = command('interpolate', draw_interpolation, [one, seeding, finding],
+    interpolation = command('interpolate', draw_interpolation, [one, seeding],
                             'rows of samples on the way from one latent to another',
                             'PNG to write (default: RUN/figures/interpolation.png)')
-    arithmetic = command('arithmetic', draw_arithmetic, [one, seeding, finding],
+    arithmetic = command('arithmetic', draw_arithmetic, [one, seeding],
                          'rows of samples of the latents a, b, c and a - b + c',
                          'PNG to write (default: RUN/figures/arithmetic.png)')
     for added, what in (interpolation, 'both ends'), (arithmetic, 'a, b and c'):
@@ -255,7 +253,7 @@ def make_parser():
     command('animation', draw_animation, [one], f'the samples through training, moving, in up to {MOST} pictures of them',
             f'picture to write, ending in {", ".join(FORMATS)} (default: RUN/figures/animation.gif)').add_argument(
         '--seconds', type=flags.above_zero, default=0.15, metavar='S', help='how long a frame is seen (default: 0.15)')
-    comparison = command('compare', draw_comparison, [several, naming, counting, seeding, finding],
+    comparison = command('compare', draw_comparison, [several, naming, counting, seeding],
                          'the samples of several runs on one sheet',
                          'PNG to write (default: figures/compare.png in the first RUN)')
     comparison.add_argument('--columns', type=flags.positive, metavar='N',
@@ -263,11 +261,11 @@ def make_parser():
     comparison.add_argument('--epochs', type=flags.epoch, nargs='+', metavar='N',
                             help='show the pictures that training made after these epochs, instead of new samples; end is the '
                                  'newest of each run')
-    command('all', draw_all, [one, counting, seeding, finding], 'every picture of a run, and says what is left out',
+    command('all', draw_all, [one, counting, seeding, finding, judging], 'every picture of a run, and says what is left out',
             'folder to write to (default: RUN/figures)')
-    command('score', score, [several, seeding, finding], 'the metrics of the newest generator, as training does at its end',
-            None, 'Prints')
-    command('export', export, [one, counting, seeding, finding],
+    command('score', score, [several, seeding, finding, judging],
+            'the metrics of the newest generator, as training does at its end', None, 'Prints')
+    command('export', export, [one, counting, seeding],
             'samples for metrics of others: images as bytes of 0 to 255, points as they are',
             'npz to write, or folder, which must be new or empty (default: RUN/samples.npz or RUN/samples-png)', 'Writes',
             ).add_argument(

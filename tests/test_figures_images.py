@@ -53,3 +53,5 @@ def test_what_each_of_many_classes_is_due_is_seen():
     black = (drawn < 128).all(axis=2)[:300, 90:]        # inside the axes
     marks = black[black.sum(axis=1).argmax()]
     assert (marks[1:] & ~marks[:-1]).sum() == 47
+    blue = np.abs(drawn[60:, 90:].astype(int) - [0x00, 0x72, 0xB2]).max(axis=2) <= 40
+    assert blue.any(axis=1).sum() > 120     # and so are the shares, however small

@@ -235,9 +235,12 @@ def test_a_judge_of_other_images_is_trained_the_same_from_the_same_seed(labelled
 
 def test_a_judge_of_other_images_does_not_take_the_place_of_the_one_of_digits(labelled):
     before = WEIGHTS.read_bytes()
-    result = train('--data', labelled, '--epoch', 1, cwd=labelled, script=ROOT / 'results' / 'mnist' / 'judge.py')
-    assert_one_line(result, '--data', '--out')
-    assert WEIGHTS.read_bytes() == before
+    try:
+        result = train('--data', labelled, '--epoch', 1, cwd=labelled, script=ROOT / 'results' / 'mnist' / 'judge.py')
+        assert_one_line(result, '--data', '--out')
+        assert WEIGHTS.read_bytes() == before
+    finally:
+        WEIGHTS.write_bytes(before)
 
 
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):

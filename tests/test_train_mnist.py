@@ -76,6 +76,21 @@ def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, d
     assert_same_run(run[0], folder, 18)
 
 
+def test_a_run_whose_snapshots_do_not_know_the_size_of_its_images_goes_on(run, data, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
+    for path in folder.glob('snapshot_iter_*'):
+        with np.load(path) as f:
+            arrays = dict(f)
+        settings = json.loads(str(arrays['lsgan/settings']))
+        assert settings.pop('image_size') == [28, 28]
+        with open(path, 'wb') as f:
+            np.savez(f, **{**arrays, 'lsgan/settings': np.array(json.dumps(settings))})
+    result = train('--resume', folder)
+    assert result.returncode == 0 and not result.stderr and 'starts again' not in result.stdout
+    assert_same_run(run[0], folder, 18)
+
+
 @pytest.mark.parametrize('flags', [
     ['--network', 'mlp', '--norm', 'both', '--activation-g', 'sigmoid', '--activation-d', 'tanh'],
     ['--norm', 'none', '--init', 'he', '--optimizer', 'sgd', '--split-discriminator-update'],

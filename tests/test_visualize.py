@@ -414,11 +414,24 @@ def test_a_run_of_before_its_settings_said_the_size_of_its_images_takes_it_from_
     assert_drawn(visualize('samples', digits), digits / 'figures' / 'samples.png')
 
 
+@pytest.mark.parametrize('name, value', [('data', None), ('data', 5), ('judge', None), ('image_size', [28, 28, 1])])
+def test_settings_of_images_that_cannot_be_used_are_one_line(name, value, digits, visualize):
+    config = json.loads((digits / 'config.json').read_text())
+    config['settings'][name] = value
+    if value is None:
+        del config['settings'][name]
+    (digits / 'config.json').write_text(json.dumps(config))
+    for command in 'score', 'classes':
+        assert_one_line(visualize(command, digits), 'config.json', 'cannot be used')
+    visualize('all', digits)        # no traceback
+
+
 def test_without_a_judge_that_knows_the_images_it_is_said_why_there_are_no_classes(tmp_path, visualize):
     folder, data = tmp_path / 'run', write_images(tmp_path / 'small', side=12)
     assert call('train_mnist.py', *MNIST, '--data', data, '-o', folder, cwd=tmp_path).returncode == 0
     assert_one_line(visualize('classes', folder), '28 x 28')
-    assert 'left out: classes.png (judges see images of 28 x 28 pixels only)' in visualize('all', folder).stdout.splitlines()
+    said = visualize('all', folder).stdout.splitlines()
+    assert 'left out: classes.png (no classes: judges see images of 28 x 28 pixels only)' in said
     assert 'no Fréchet distance and no classes: judges see' in visualize('score', folder).stdout
 
 

@@ -70,7 +70,8 @@ def load(path=None):
         before, *role = _parse(train.name)
         files = _found(train.parent) if role == ['train', 'images'] and train.is_file() else {}
     except OSError as error:
-        raise InputError(f'{error.filename}: {error.strerror}; the folder of idx files is given by --data') from None
+        raise InputError(f'{error.filename}: {error.strerror}; the folder of idx files is given by --data (of visualize.py: '
+                         '--images)') from None
     files[before, 'train', 'images'] = train
     (images, labels), (test, test_labels) = (
         _read_split(files.get((before, split, 'images')), files.get((before, split, 'labels'))) for split in ('train', 'test'))
@@ -85,7 +86,8 @@ def _mnist():
     try:
         return [fetch(name, MIRRORS, sha256, cache.folder('mnist')) for name, sha256 in SHA256.items()][0]
     except InputError as error:
-        raise InputError(f'{error}; MNIST is {", ".join(SHA256)}, there or in a folder that --data names') from None
+        raise InputError(f'{error}; MNIST is {", ".join(SHA256)}, there or in a folder that --data (of visualize.py: '
+                         '--images) names') from None
 
 
 def _parse(name):

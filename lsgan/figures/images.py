@@ -56,10 +56,10 @@ def histogram(file, shares, due, title):
     classes = numpy.arange(len(shares))
     ax.bar(classes, shares, color=palette.BLUE, label='generated')
     ax.hlines(due, classes - 0.4, classes + 0.4, color=palette.BLACK, linewidth=3, label='real')
-    ax.set_xticks(classes[::math.ceil(len(classes) / 24)])      # more would overlap
+    ax.set_xticks(classes[::math.ceil(len(classes) / 16)])      # more would overlap
     ax.set_xlabel('class', fontsize=palette.LABEL)
     ax.set_ylabel('share', fontsize=palette.LABEL)
-    ax.set_ylim(0, max(2 / len(due), 1.25 * max(*shares, *due)))      # with room for the legend
+    ax.set_ylim(0, max(min(1.25, 2 / len(due)), 1.25 * max(*shares, *due)))      # with room for the legend
     ax.tick_params(labelsize=palette.TICK)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(fontsize=palette.TICK, frameon=False, ncols=2, loc='upper right')

@@ -22,7 +22,8 @@ class Experiment:
         evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
         draw (callable): takes such samples, a path or file, and a title; writes a PNG.
         show (dict): the metrics that progress shows, and what it calls them.
-        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`.
+        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`; it raises
+            `InputError` where there can be no such picture.
         blas_threads (int): threads for matrix products, or None for as many as there are.
         prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
             folder is to say of it, a dict from file name to text.

@@ -114,6 +114,13 @@ class RunFolder:
         """As many samples as were asked for, or as the metrics are made of."""
         return self.generate(self.latents(self._n or self.experiment.samples))
 
+    def evaluate(self):
+        """The metrics of the newest generator, a dict, and what whoever reads them has to know, a line or nothing."""
+        experiment = self.with_images       # first, for samples take longer
+        self.require_finite(self.samples)
+        with self._settings_to_blame():
+            return experiment.evaluate(self.samples), experiment.remark()
+
     def written(self):
         """Yields the same, a batch at a time, as they are exported: images as bytes (N, H, W, C), all else as it is."""
         z = self.latents(self._n or self.experiment.samples)
@@ -140,8 +147,8 @@ class RunFolder:
 
     def pictures(self):
         """File names and what draws each, see `lsgan.training.report.draw_each`."""
-        pictures = report.main_pictures(self.path, self.settings, self.experiment.figures,
-                                        lambda: (self.samples, self.newest[1]))
+        figures = {name: self._settings_to_blame()(figure) for name, figure in self.experiment.figures.items()}
+        pictures = report.main_pictures(self.path, self.settings, figures, lambda: (self.samples, self.newest[1]))
         if self.has_images:     # a grid shows the first samples only, so that no more are made for it
             pictures.update({'samples.png': self.draw_shown, 'interpolation.png': self.draw_interpolation,
                              'arithmetic.png': self.draw_arithmetic, 'real.png': self.draw_real,

@@ -26,7 +26,7 @@ class Judgement:
 
     Attributes:
         left_out (str): why there is no Fréchet distance and there are no classes, or None where there are.
-        sure (bool): whether the judge is given, or labels have told that it knows these images.
+        sure (bool): whether the judge is given, or labels have told whether it knows these images.
 
     Raises:
         InputError: where `judge` cannot be read, or is given and the images are of another size, or these are too few.
@@ -38,8 +38,9 @@ class Judgement:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
-            raise InputError(f'the data are too few images to measure anything, {len(self._learnt):,} for training'
-                             f'{"" if alone else f" and {len(test):,} for testing"}; the least are 2 and 2, or 4 for training')
+            raise InputError(f'too few images to measure anything, {len(self._learnt):,} for training'
+                             f'{"" if alone else f" and {len(test):,} for testing"}; the least are 2 for training and 2 for '
+                             'testing, or 4 for training alone')
         self.train, self.test, self._floors = train, test[:_MOST], {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
@@ -50,7 +51,8 @@ class Judgement:
             try:
                 self._judge = load_judge(judge)
             except InputError as error:
-                raise InputError(f'{error}; --judge names a file that results/mnist/judge.py has made') from None
+                hint = '; --judge names a file that results/mnist/judge.py has made' * bool(judge)
+                raise InputError(f'{error}{hint}') from None
             if not judge and labels is not None:
                 some = slice(0, 500)
                 told = self._judge.look(scaled(self.test[some]))[1].argmax(axis=1) == labels[some]
@@ -65,7 +67,7 @@ class Judgement:
             InputError: where the judge is left out.
         """
         if self.left_out:
-            raise InputError(self.left_out)
+            raise InputError(f'no classes: {self.left_out}')
         return class_shares(self._judge.look(samples)[1]), self._real_shares
 
     @functools.cached_property

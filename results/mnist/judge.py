@@ -70,7 +70,7 @@ def load_digits(path):
 
 def main(args):
     if args.out is None:
-        if args.data:       # the judge that comes along is of MNIST
+        if args.data is not None:       # the judge that comes along is of MNIST
             raise InputError('--data: say by --out where the judge of these images is written, such as --out judge.npz')
         args.out = WEIGHTS
     if args.out.is_dir() or not args.out.parent.is_dir():

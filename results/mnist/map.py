@@ -99,8 +99,8 @@ def draw(file):
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.set_label('Fréchet distance, median', fontsize=palette.LABEL)
     bar.ax.tick_params(labelsize=palette.TICK)
-    figure.suptitle('Seeds that learnt digits in 2,400 updates, with batch normalisation in G', fontsize=palette.TITLE,
-                    fontweight='bold')
+    figure.suptitle('Seeds that learnt digits in 2,400 updates, by default with batch normalisation in G',
+                    fontsize=palette.TITLE, fontweight='bold')
     figure.savefig(file, format='png')
 
 
