@@ -10,6 +10,7 @@ import chainer
 import numpy
 import tqdm
 from chainer import training
+from chainer.training import extensions as chainer_extensions
 
 from lsgan.npz import save_weights
 from lsgan.training import snapshot
@@ -80,28 +81,25 @@ class Pictures(training.Extension):
             self.draw(self.sample(), f, self.title(iteration))
 
 
-class RateSteps(training.Extension):
-    """Sets a learning rate to shares of its first value, each from an epoch on.
+class Log(chainer_extensions.LogReport):
+    """Chainer's `LogReport`, which can also write what it has gathered when a run stops between two entries."""
 
-    Args:
-        attribute (str): the optimizer's that is the rate.
-        steps (sequence of pairs): epoch and share, the epochs rising.
-        epoch_size (int): updates in an epoch.
-        optimizer (chainer.Optimizer): with its first rate.
-    """
+    name = 'LogReport'
 
-    trigger = 1, 'iteration'
+    def write_partial_entry(self, trainer):
+        """Write the log file with one more entry, of the updates since the last one, if there are any.
 
-    def __init__(self, attribute, steps, epoch_size, optimizer):
-        self.attribute, self.optimizer, self._first = attribute, optimizer, getattr(optimizer, attribute)
-        self._steps = [(epoch * epoch_size, share) for epoch, share in steps]
-
-    def initialize(self, trainer):
-        self(trainer)
-
-    def __call__(self, trainer):
-        share = next((share for begin, share in reversed(self._steps) if trainer.updater.iteration >= begin), 1)
-        setattr(self.optimizer, self.attribute, share * self._first)
+        The state of this extension stays as it is: a run that goes on from its snapshot writes the log of a run that never
+        stopped, without this entry.
+        """
+        if self._log and self._log[-1]['iteration'] == trainer.updater.iteration:
+            return
+        state = self._summary, self._log, self._trigger
+        self._log, self._trigger, trainer.observation = [*self._log], lambda _: True, {}
+        try:
+            self(trainer)
+        finally:
+            self._summary, self._log, self._trigger = state
 
 
 class Snapshots(training.Extension):

@@ -10,14 +10,13 @@ import sys
 import chainer
 import numpy
 import threadpoolctl
-from chainer.training import extensions as chainer_extensions
 
 from lsgan import losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.functions.memory import keep_freed_memory
 from lsgan.random import Latent, Stream
-from lsgan.training import extensions, flags, report, snapshot
+from lsgan.training import extensions, flags, lock, report, schedules, snapshot
 from lsgan.training.devices import select_device
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
@@ -80,8 +79,13 @@ def guarded(prog, action):
 
 
 def _train(parser, build, given):
-    iterations = given.pop('iterations', None)
-    state, settings, out = _start(parser, given)
+    out, *start = _places(parser, given)
+    with lock.held(out / lock.NAME, out, 'wait until it ends, or choose another folder with --out'):
+        return _train_in(out, _start(out, *start, parser, given), parser, build)
+
+
+def _train_in(out, start, parser, build):
+    state, settings, iterations = start
     total = settings['epoch'] * settings['epoch_size']
     device, why = select_device(settings['device'])
     settings['device'] = device.name
@@ -102,9 +106,10 @@ def _train(parser, build, given):
         print(remark)
     with extensions.StopRequest(min(iterations or total, total)) as stop:
         trainer = _assemble(made, settings, out, device, total, stop)
+        updater = trainer.updater
         if state:
             state.restore(trainer)
-        updater = trainer.updater
+            _note_new_length(settings, state.settings, updater.iteration)
         start = updater.iteration
         _open(out, settings, notes, data)
         _describe(settings, out, device, start, max(start, stop.iterations))
@@ -140,7 +145,9 @@ def _run(trainer, start):
     settings = trainer.get_extension('snapshots').settings
     if start < stop.iterations:
         trainer.run(show_loop_exception_msg=False)
-    # after an early stop, too: a run that goes on from here is the run that never stopped, with a picture more
+    if updater.iteration > start:
+        trainer.get_extension('LogReport').write_partial_entry(trainer)
+    # after an early stop, too: a run that goes on from here is the run that never stopped, with one more picture
     for name, interval in ('snapshots', 'snapshot_interval'), ('pictures', 'sample_interval'):
         if updater.iteration > start and updater.iteration % settings[interval]:
             trainer.get_extension(name)(trainer)
@@ -152,37 +159,78 @@ def _run(trainer, start):
     return None if stop.signal else snapshot.read_json(path)
 
 
-def _start(parser, given):
-    """Where the run begins: (Snapshot or None, settings, path of the run folder)."""
+def _places(parser, given):
+    """Take --resume and --out from `given`.
+
+    Returns:
+        tuple: the run folder; the snapshot or run folder to resume from, or None for a new run; and whether that must hold a
+        run. A --resume without a value starts a new run where there is none yet.
+
+    Raises:
+        InputError: if the path to resume from does not exist, or the run folder is a file.
+    """
     resume, out = given.pop('resume', None), given.pop('out', None)
-    default = pathlib.Path(out or f'result/{parser.experiment}')
-    source = None if resume is None else pathlib.Path(resume) if resume else default
-    state = saved = None
-    if source is None:
-        folder = None
-    elif resume and not source.exists():
+    source = pathlib.Path(resume) if resume else None
+    if source and not source.exists():
         raise InputError(f'--resume {source}: no such snapshot or run folder')
-    elif resume and not source.is_dir():
+    folder = pathlib.Path(f'result/{parser.experiment}') if source is None else source if source.is_dir() else source.parent
+    out = pathlib.Path(out or folder)
+    if out.exists() and not out.is_dir():
+        raise InputError(f'{out} exists already and is not a folder; choose another folder with --out')
+    return out, out if resume == '' else source, bool(resume)
+
+
+def _start(out, source, required, parser, given):
+    """Return where a run begins: a `Snapshot`, or None for a new run; its settings; and the value of --iterations."""
+    iterations = given.pop('iterations', None)
+    state = saved = folder = None
+    if source is None:
+        pass
+    elif source.is_file():
         folder = source.parent
         state = snapshot.Snapshot(source)
         saved = state.settings
-    elif resume or (source / 'config.json').exists():
+    elif required or (source / 'config.json').exists():
         folder = source
         saved = snapshot.read_settings(source)
         state = snapshot.newest(source, saved, lambda message: print(f'{parser.prog}: {message}', file=sys.stderr))
         if state is None:
             print(f'{source} holds no good snapshot: the run starts again')
-    else:       # all that a run killed in its first moments leaves
-        folder = None
+    else:       # a run that was killed in its first moments leaves no config.json
+        print(f'{source} holds no run yet: a new one starts')
     settings = flags.resolve(parser.experiment, given, parser.presets, saved)
-    out = pathlib.Path(out) if out else folder or default
-    if (folder is None or out.resolve() != folder.resolve()) and out.exists() and (
-            not out.is_dir() or any(path.suffix != '.writing' and path.name != 'samples' for path in out.iterdir())):
+    left = {'samples', lock.NAME}       # with files half written, all that a run that was killed early leaves
+    if (folder is None or out.resolve() != folder.resolve()) and any(
+            path.suffix != '.writing' and path.name not in left for path in out.iterdir()):
         what = 'go on with that run by --resume, or ' if (out / 'config.json').exists() else ''
         raise InputError(f'{out} exists already; {what}choose another folder with --out')
-    if source is not None and folder is None:
-        print(f'{source} holds no run yet: a new one starts')
-    return state, settings, out
+    return state, settings, iterations
+
+
+def _note_new_length(settings, before, done):
+    """Keep in `settings['continued']` that a run whose last snapshot has the settings `before` gets another --epoch.
+
+    Args:
+        settings (dict): of the run from now on; changed in place.
+        before (dict): those in the snapshot that it goes on from.
+        done (int): updates at that snapshot.
+
+    Raises:
+        InputError: if the run has done as many epochs already.
+    """
+    epochs, size = settings['epoch'], settings['epoch_size']
+    settings.pop('continued', None)
+    continued = before.get('continued', [])
+    if epochs != before['epoch']:
+        if epochs * size <= done:
+            raise InputError(f'--epoch {epochs}: the run has done {done / size:g} epochs; give a larger number')
+        continued = [*continued, {'updates': done, 'epoch_before': before['epoch'], 'epoch': epochs}]
+    if continued:
+        settings['continued'] = continued
+    for change in continued:
+        print('note: the length of this run was changed from {epoch_before} to {epoch} epochs at update {updates:,}. From '
+              'there on, learning rates and noise follow the schedules for {epoch} epochs, so this is not the run that '
+              '--epoch {epoch} gives from the start'.format(**change))
 
 
 def _require_same_data(out, data):
@@ -245,7 +293,7 @@ def _assemble(made, settings, out, device, total, stop):
     trainer.stop_trigger = stop
     _add_schedules(trainer, settings, total)
     every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'metric', 'sample', 'snapshot')}
-    log = chainer_extensions.LogReport(trigger=every['log'], postprocess=extensions.require_finite)
+    log = extensions.Log(trigger=every['log'], postprocess=extensions.require_finite)
 
     def samples(n):
         return lambda: made.sample(updater.sampler(), seed, device, n)
@@ -265,17 +313,17 @@ def _add_schedules(trainer, settings, total):
     _, attribute = flags.OPTIMIZERS[settings['optimizer']]
     for name, optimizer in updater.get_all_optimizers().items():
         if settings['lr_steps']:
-            trainer.extend(extensions.RateSteps(attribute, settings['lr_steps'], settings['epoch_size'], optimizer),
-                           name='lr_' + name)
-        if settings['lr_decay']:
-            span = round((1 - settings['lr_decay']) * total), total
-            trainer.extend(chainer_extensions.LinearShift(attribute, (getattr(optimizer, attribute), 0.0), span, optimizer),
-                           name='lr_' + name)
-    if settings['noise'] > settings['noise_end']:       # noise that is not above its end stays as it is
+            steps = [(epoch * settings['epoch_size'], factor) for epoch, factor in settings['lr_steps']]
+            schedule = schedules.steps(getattr(optimizer, attribute), steps)
+        elif settings['lr_decay']:
+            schedule = schedules.linear(getattr(optimizer, attribute), round((1 - settings['lr_decay']) * total), total)
+        else:
+            continue
+        trainer.extend(schedules.Schedule(optimizer, attribute, schedule), name='lr_' + name)
+    if settings['noise'] > settings['noise_end']:       # noise at or below its end stays constant
         updater.noise.end = settings['noise_end']
-        fall = (settings['noise_end'] / settings['noise']) ** (1 / (settings['noise_share'] * total))
-        trainer.extend(chainer_extensions.ExponentialShift('sigma', fall, settings['noise'], settings['noise_end'],
-                                                           updater.noise), name='noise', trigger=(1, 'iteration'))
+        schedule = schedules.geometric(settings['noise'], settings['noise_end'], settings['noise_share'] * total)
+        trainer.extend(schedules.Schedule(updater.noise, 'sigma', schedule), name='noise')
 
 
 def _describe(settings, out, device, done, total):

@@ -169,9 +169,12 @@ def read_settings(folder):
 
 
 def free(settings):
-    """The names of those that change nothing that is computed; of images, their place and size, config.json has the
-    fingerprint."""
-    return {'snapshot_interval', 'keep', 'image_size', IMAGES.get(settings.get('experiment'))}
+    """Return the names of the settings that a run may change when it is resumed.
+
+    They change nothing computed, except `epoch`: a change of the length is kept in `continued`. The place and size of images
+    are among them because config.json holds the images' fingerprint.
+    """
+    return {'epoch', 'continued', 'snapshot_interval', 'keep', 'image_size', IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):

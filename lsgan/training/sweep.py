@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from lsgan.errors import InputError
-from lsgan.training import flags, snapshot
+from lsgan.training import flags, lock, snapshot
 from lsgan.training.run import guarded
 
 _TOLD = 12      # names in a message, at most
@@ -53,12 +53,12 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
 
     Returns:
         int: how many runs could not be made; their lines say why. One that diverged is none of them.
+
+    Raises:
+        InputError: if another process is making rows of the table.
     """
-    there = {(row['name'], int(row['seed'])) for row in rows(table)}
-    missing = [run for run in wanted if (run[0], run[2]) not in there]
-    print(f'{table.name}: {len(there)} runs done, {len(missing)} missing')
     if dry:
-        for name, _, seed in missing:
+        for name, _, seed in _missing(table, wanted):
             print(name, seed)
         return 0
 
@@ -70,11 +70,20 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
             return f'{name} {seed}: {error}', 1
 
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for line, wrong in pool.map(attempt, missing):
-            print(line, flush=True)
-            failed += wrong
+    with lock.held(table.with_name(f'.{table.name}.lock'), table, 'wait for that sweep, or stop it first'):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for line, wrong in pool.map(attempt, _missing(table, wanted)):
+                print(line, flush=True)
+                failed += wrong
     return failed
+
+
+def _missing(table, wanted):
+    """Print how many rows `table` has and lacks; return the runs that it lacks."""
+    there = {(row['name'], int(row['seed'])) for row in rows(table)}
+    missing = [run for run in wanted if (run[0], run[2]) not in there]
+    print(f'{table.name}: {len(there)} runs done, {len(missing)} missing')
+    return missing
 
 
 def settings(script, arguments):
@@ -147,7 +156,10 @@ def _run(script, table, name, options, seed, columns):
     arguments = ['--device', '-1', *options.split(), '--seed', str(seed)]
     # a run that is there goes on if all of its settings are those that these flags mean now, those not given, too
     if (out / 'config.json').exists():
-        clash = snapshot.contradictions(settings(script, arguments), snapshot.read_settings(out))
+        wanted, saved = settings(script, arguments), snapshot.read_settings(out)
+        clash = snapshot.contradictions(wanted, saved)
+        if wanted['epoch'] != saved['epoch'] or 'continued' in saved:
+            clash.append('epoch')
         if clash:
             raise InputError(f'a run with other settings ({", ".join(clash)}) is in {out}; remove that folder')
     command = [sys.executable, script, '--resume', '-o', out, *arguments]
