@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from running import SHORT, arrays, assert_one_line, assert_same_run, same_arrays, start, timeless_log, train
+from running import SHORT, arrays, assert_one_line, assert_same_run, same_arrays, settings_of, start, timeless_log, train
 
 
 def test_only_the_newest_snapshots_stay(whole, tmp_path):
@@ -189,3 +189,70 @@ def test_a_full_disk_is_one_line_and_loses_nothing(whole, tmp_path):
     assert sorted(p.name for p in folder.glob('*snapshot*')) == ['snapshot_iter_50']
     assert train('--resume', '-o', folder).returncode == 0
     assert_same_run(whole[0], folder)
+
+
+@pytest.mark.parametrize('flags, before', [([], 180), (['--iterations', 100], 100)], ids=['finished', 'stopped early'])
+def test_a_run_can_be_given_another_length(flags, before, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, *flags, '-o', folder).returncode == 0
+    assert_one_line(train('--resume', '-o', folder, '--epoch', 1), '--epoch 1', f'{before / 60:g} epochs')
+    assert_one_line(train('--resume', '-o', folder, '--epoch', 4, '--lr-g', 0.5), '--lr-g')
+    first = train('--resume', '-o', folder, '--epoch', 4, '--iterations', 200)
+    assert first.returncode == 0 and f'updates {before} to 200' in first.stdout
+    change = {'updates': before, 'epoch_before': 3, 'epoch': 4}
+    assert 'from 3 to 4 epochs' in first.stdout and 'not the run that --epoch 4 gives' in first.stdout
+    assert settings_of(folder)['epoch'] == 4 and settings_of(folder)['continued'] == [change]
+    second = train('--resume', '-o', folder)
+    assert second.returncode == 0 and 'updates 200 to 240' in second.stdout and 'from 3 to 4 epochs' in second.stdout
+    assert settings_of(folder)['continued'] == [change]
+    assert [entry['iteration'] for entry in timeless_log(folder)] == list(range(20, 241, 20))
+
+
+def test_another_length_has_its_own_schedules(tmp_path):
+    # the learning rates fall from update 120 in 3 epochs, and from 160 in 4: until 100 both are the same run
+    flags = *SHORT, '--lr-decay', 1 / 3, '--noise', 0.1, '--noise-end', 0.1
+    assert train(*flags, '--iterations', 100, '-o', tmp_path / 'run').returncode == 0
+    assert train('--resume', tmp_path / 'run', '--epoch', 4).returncode == 0
+    assert train(*flags, '--epoch', 4, '-o', tmp_path / 'long').returncode == 0
+    assert_same_run(tmp_path / 'long', tmp_path / 'run', 240)
+
+
+def test_a_continued_run_resumes_exactly(whole, tmp_path):
+    for name, stops in ('at once', [[]]), ('in parts', [['--iterations', 190], ['--iterations', 203], []]):
+        shutil.copytree(whole[0], tmp_path / name)
+        for flags in stops:
+            assert train('--resume', tmp_path / name, '--epoch', 4, *flags).returncode == 0
+    assert_same_run(tmp_path / 'at once', tmp_path / 'in parts', 240)
+    assert settings_of(tmp_path / 'at once') == settings_of(tmp_path / 'in parts')
+
+
+def test_the_first_snapshots_length_counts(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / 'run')
+    assert train('--resume', tmp_path / 'run', '--epoch', 4, '--iterations', 190).returncode == 0
+    elsewhere = tmp_path / 'elsewhere'
+    assert train('--resume', tmp_path / 'run' / 'snapshot_iter_150', '-o', elsewhere).returncode == 0
+    assert same_arrays(whole[0] / 'generator_iter_180.npz', elsewhere / 'generator_iter_180.npz')
+    assert 'continued' not in settings_of(elsewhere)
+
+
+def test_a_run_that_is_stopped_between_log_entries_has_one_more_until_it_goes_on(whole, tmp_path):
+    folder = tmp_path / 'run'
+    assert train(*SHORT, '--iterations', 7, '-o', folder).returncode == 0
+    entry, = timeless_log(folder)
+    assert entry['iteration'] == 7 and np.isfinite(entry['gen/loss']) and (folder / 'figures' / 'curves.png').exists()
+    assert train('--resume', '-o', folder, '--iterations', 33).returncode == 0
+    assert [entry['iteration'] for entry in timeless_log(folder)] == [20, 33]
+    assert train('--resume', '-o', folder).returncode == 0
+    assert_same_run(whole[0], folder)
+
+
+def test_a_partial_log_entry_is_the_mean_of_its_updates(whole, tmp_path):
+    logs = {}
+    for n, interval in (14, 20), (14, 1), (7, 20):
+        folder = tmp_path / f'{n}-{interval}'
+        flags = '--log-interval', interval, '--iterations', n, '-o', folder
+        assert train(*SHORT, *flags).returncode == 0
+        logs[n, interval] = timeless_log(folder)
+    (mean,), single = logs[14, 20], logs[14, 1]
+    assert mean['dis/loss'] == pytest.approx(np.mean([entry['dis/loss'] for entry in single]), rel=1e-5)
+    assert logs[7, 20][0]['dis/loss'] == pytest.approx(np.mean([entry['dis/loss'] for entry in single[:7]]), rel=1e-5)

@@ -223,7 +223,7 @@ def _note_new_length(settings, before, done):
     continued = before.get('continued', [])
     if epochs != before['epoch']:
         if epochs * size <= done:
-            raise InputError(f'--epoch {epochs}: the run has done {done / size:g} epochs; give a larger number')
+            raise InputError(f'--epoch {epochs}: the run has already done {done / size:g} epochs; give a larger number')
         continued = [*continued, {'updates': done, 'epoch_before': before['epoch'], 'epoch': epochs}]
     if continued:
         settings['continued'] = continued
