@@ -26,6 +26,6 @@ setup(
     extras_require={
         'cuda12': ['cupy-cuda12x[ctk]>=14'],     # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14
         'cuda13': ['cupy-cuda13x[ctk]>=14'],
-        'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6'],
+        'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6', 'ipykernel>=6.29'],
     },
 )

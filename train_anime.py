@@ -13,8 +13,8 @@ Two networks learn from each other: G, the generator, makes images, and D, the d
 Pictures, log, snapshots and metrics go to the run folder, result/anime; what was skipped of PATH, and why, to its skipped.txt.
 """
 import argparse
-import sys
 
+from lsgan import console
 from lsgan.datasets import cache, faces, files
 from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
@@ -166,4 +166,4 @@ def build(settings):
 
 
 if __name__ == '__main__':
-    sys.exit(run.main(make_parser(), build))
+    console.leave(run.main(make_parser(), build))

@@ -11,10 +11,10 @@ Two networks learn from each other: G, the generator, makes points, and D, the d
 
 Pictures, log, snapshots and metrics go to the run folder, result/gaussian.
 """
-import sys
 
 import numpy as np
 
+from lsgan import console
 from lsgan.datasets import mixture
 from lsgan.figures import points
 from lsgan.metrics.modes import mode_statistics
@@ -104,4 +104,4 @@ def build(settings):
 
 
 if __name__ == '__main__':
-    sys.exit(run.main(make_parser(), build))
+    console.leave(run.main(make_parser(), build))

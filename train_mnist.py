@@ -13,8 +13,8 @@ Two networks learn from each other: G, the generator, makes images, and D, the d
 Pictures, log, snapshots and metrics go to the run folder, result/mnist.
 """
 import functools
-import sys
 
+from lsgan import console
 from lsgan.datasets import mnist
 from lsgan.datasets.images import ImageSet, fingerprint, to_bytes
 from lsgan.errors import InputError
@@ -173,4 +173,4 @@ def build(settings):
 
 
 if __name__ == '__main__':
-    sys.exit(run.main(make_parser(), build))
+    console.leave(run.main(make_parser(), build))

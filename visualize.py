@@ -36,11 +36,11 @@ import io
 import os
 import pathlib
 import shutil
-import sys
 
 import numpy
 from PIL import Image
 
+from lsgan import console
 from lsgan.errors import InputError
 from lsgan.figures.animation import FORMATS, MOST
 from lsgan.figures.curves import curves
@@ -288,4 +288,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    console.leave(main())

@@ -10,6 +10,7 @@ import urllib.request
 
 import tqdm
 
+from lsgan import console
 from lsgan.errors import InputError
 
 
@@ -76,7 +77,7 @@ def _digest(file):
 def _complete(file, path, mirrors, sha256, timeout, stream):
     """Appends to a part what it lacks; one that leads to another content is dropped and begun anew."""
     reasons = []
-    with tqdm.tqdm(desc=path.name, unit='B', unit_scale=True, file=stream, disable=not stream.isatty()) as bar:
+    with tqdm.tqdm(desc=path.name, unit='B', unit_scale=True, file=stream, disable=not console.shows_bars(stream)) as bar:
         if bar.disable:
             print(f'downloading {path.name} to {path.parent}', file=stream, flush=True)
         for mirror in mirrors:

@@ -12,8 +12,11 @@ import tqdm
 from chainer import training
 from chainer.training import extensions as chainer_extensions
 
+from lsgan import console
 from lsgan.npz import save_weights
 from lsgan.training import snapshot
+
+_COLUMNS = 120      # width of the progress bar in a notebook
 
 
 class Diverged(Exception):
@@ -141,7 +144,7 @@ def require_finite(entry):
 
 
 class Progress(training.Extension):
-    """A live bar on a terminal, a line for each log entry elsewhere.
+    """A progress bar on a terminal and in a notebook, a line for each log entry elsewhere.
 
     Args:
         log (chainer.training.extensions.LogReport): where the numbers come from.
@@ -164,10 +167,13 @@ class Progress(training.Extension):
         done = trainer.updater.iteration
         if self._start is None:     # after the first update, which compiles and says so
             self._start = time.monotonic(), done
-            if sys.stdout.isatty():
-                self._bar = tqdm.tqdm(total=self.total, initial=done, file=sys.stdout, dynamic_ncols=True, smoothing=0.05,
-                                      mininterval=0.2, unit='up', bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} '
-                                                                             '{rate_fmt}, {remaining} left{postfix}')
+            if console.shows_bars(sys.stdout):
+                terminal = sys.stdout.isatty()
+                self._bar = tqdm.tqdm(total=self.total, initial=done, file=sys.stdout, smoothing=0.05, unit='up',
+                                      dynamic_ncols=terminal, ncols=None if terminal else _COLUMNS,
+                                      mininterval=0.2 if terminal else 1,
+                                      bar_format='{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} '
+                                                 '{rate_fmt}, {remaining} left{postfix}')
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
         if len(self.log.log) == self._entries:
@@ -193,11 +199,12 @@ class Progress(training.Extension):
 
 
 class StopRequest:
-    """A stop trigger: at a number of updates, or after the update during which SIGINT or SIGTERM came.
+    """A stop trigger: stop at a number of updates, or after the update during which SIGINT or SIGTERM arrives.
 
-    A later signal ends the program at once. What comes within a second of the first one is taken for the same: `timeout` and
-    Ctrl-C reach every process of a group, of which one, as `uv run` does, may pass it on. Used as a context manager, it puts
-    the old handlers back at the end, or, where a signal came, ignores all others: what is left to do takes no time.
+    A later signal goes to the handler that was there before, which ends the program without saving. Signals within a second of
+    the first one count as the same: `timeout` and Ctrl-C reach every process of a group, and one of these, such as `uv run`,
+    may pass it on. At the end of the context the handlers are as before. In a script that was stopped, signals are ignored
+    instead, because what is left to do takes no time.
     """
 
     def __init__(self, iterations):
@@ -213,13 +220,13 @@ class StopRequest:
 
     def __exit__(self, *_):
         for number, handler in self._old.items():
-            signal.signal(number, handler if self.signal is None else signal.SIG_IGN)
+            signal.signal(number, handler if self.signal is None or console.in_ipython() else signal.SIG_IGN)
 
     def _on_signal(self, number, frame):
         if self.signal is None:
             self.signal, self._since = number, time.monotonic()
             with contextlib.suppress(OSError):      # nobody may read it any more; print may just have been interrupted
-                os.write(2, b'\nstopping and saving; a second signal ends at once, without\n')
+                os.write(2, b'\nStopping after this update and saving. Press Ctrl-C again to quit without saving.\n')
         elif time.monotonic() - self._since > 1:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, self._old[number] if callable(self._old[number]) else signal.SIG_DFL)
             os.kill(os.getpid(), number)

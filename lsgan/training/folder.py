@@ -9,6 +9,7 @@ import chainer
 import numpy
 import tqdm
 
+from lsgan import console
 from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
@@ -124,7 +125,7 @@ class RunFolder:
     def written(self):
         """Yields the same, a batch at a time, as they are exported: images as bytes (N, H, W, C), all else as it is."""
         z = self.latents(self._n or self.experiment.samples)
-        with tqdm.tqdm(total=len(z), delay=2, file=sys.stdout, disable=not sys.stdout.isatty(), unit='') as bar:
+        with tqdm.tqdm(total=len(z), delay=2, file=sys.stdout, disable=not console.shows_bars(sys.stdout), unit='') as bar:
             for i in range(0, len(z), BATCH):
                 samples = self.generate(z[i:i + BATCH])
                 self.require_finite(samples)

@@ -1,4 +1,5 @@
 """From a script's flags to a finished run folder."""
+import contextlib
 import errno
 import functools
 import os
@@ -10,8 +11,9 @@ import sys
 import chainer
 import numpy
 import threadpoolctl
+from chainer.backends import cuda
 
-from lsgan import losses
+from lsgan import console, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.functions.memory import keep_freed_memory
@@ -38,7 +40,8 @@ def main(parser, build):
     """
     def act():
         try:
-            return _train(parser, build, vars(parser.parse_args()))
+            with _restored():
+                return _train(parser, build, vars(parser.parse_args()))
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -57,7 +60,8 @@ def guarded(prog, action):
         action (callable): takes nothing, returns an exit status.
     """
     for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(errors='backslashreplace')       # names of files can be no text
+        if hasattr(stream, 'reconfigure'):      # those of a notebook take any text
+            stream.reconfigure(errors='backslashreplace')       # file names may not be valid text
     try:
         return action()
     except InputError as error:
@@ -76,6 +80,17 @@ def guarded(prog, action):
         message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
     print(f'{prog}: {message}'.replace('\n', ' '), file=sys.stderr)      # a path may have a line break
     return status
+
+
+@contextlib.contextmanager
+def _restored():
+    """Put NumPy's global random state and CuPy's current device back at the end: a notebook goes on after the script."""
+    state = numpy.random.get_state()
+    try:
+        with cuda.Device() if cuda.available else contextlib.nullcontext():
+            yield
+    finally:
+        numpy.random.set_state(state)
 
 
 def _train(parser, build, given):
@@ -122,8 +137,8 @@ def _train_in(out, start, parser, build):
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
-    uv = 'uv run ' if 'UV' in os.environ else ''        # which uv run sets
-    go_on = f'to go on: {uv}{parser.prog} --resume -o {shlex.quote(str(out))}'
+    runner = '%run ' if console.in_ipython() else 'uv run ' if 'UV' in os.environ else ''       # uv run sets UV
+    go_on = f'to go on: {runner}{parser.prog} --resume -o {shlex.quote(str(out))}'
     if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
@@ -133,7 +148,7 @@ def _train_in(out, start, parser, build):
     final = made.sample(updater.sampler(), settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(line)
-    print(f'more pictures: {uv}visualize.py all {shlex.quote(str(out))}')
+    print(f'more pictures: {runner}visualize.py all {shlex.quote(str(out))}')
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0

@@ -1,0 +1,19 @@
+"""Where a script is run: in a terminal, with its output going elsewhere, or in an IPython session such as a notebook."""
+import sys
+
+
+def in_ipython():
+    """Return whether this code runs in IPython or a Jupyter kernel, which live on when a script ends."""
+    ipython = sys.modules.get('IPython')
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def shows_bars(stream):
+    """Return whether a progress bar can be redrawn in place on this text stream."""
+    return stream.isatty() or in_ipython()
+
+
+def leave(status):
+    """End a script with an exit status. IPython would show the status as an error, so there the script just ends."""
+    if not in_ipython():
+        sys.exit(status)
