@@ -111,7 +111,7 @@ def test_a_signal_saves_and_says_how_to_go_on(whole, tmp_path, number, times, st
                 time.sleep(0.02)
             break
     out, err = process.communicate(timeout=60)
-    assert process.returncode == status and err.count('saving') == 1
+    assert process.returncode == status and err.count('Stopping after this update and saving') == 1
     assert f'--resume -o {folder}' in out
     stopped_at = max(int(p.name.split('_')[-1]) for p in folder.glob('snapshot_iter_*'))
     assert 20 <= stopped_at <= 180 and (folder / 'samples' / f'iter_{stopped_at:08}.png').exists()
