@@ -17,7 +17,7 @@ setup(
     install_requires=[
         'chainer==7.8.1',
         'numpy>=2',
-        'matplotlib>=3.9',
+        'matplotlib>=3.11',                     # lays out right-to-left and joined scripts
         'pillow>=10.1',
         'tqdm>=4.60',
         'threadpoolctl>=3.8',                   # from here on several threads may limit BLAS

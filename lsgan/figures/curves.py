@@ -9,6 +9,7 @@ from matplotlib.ticker import EngFormatter, LogLocator
 
 from lsgan.errors import InputError
 from lsgan.figures import palette
+from lsgan.figures.text import write
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT, _GAP = 7.0, 0.75, 1.45, 0.4, 0.65, 1.2, 0.45     # inches
 _LEGEND = 0.3      # of each row of the runs' names
@@ -69,11 +70,14 @@ def curves(file, logs, title, panels=PANELS):
     top = _TOP + (_LEGEND * math.ceil(len(logs) / 3) if len(logs) > 1 else 0)
     height = top + len(panels) * (_GAP + _HEIGHT) + _BOTTOM
     figure = Figure((_WIDTH, height), dpi=100)
-    figure.text(0.5, 1 - _TOP / 2 / height, title, fontsize=palette.TITLE, fontweight='bold', ha='center', va='center')
+    above = figure.text(0.5, 1 - _TOP / 2 / height, '', fontsize=palette.TITLE, fontweight='bold', ha='center', va='center')
+    write(above, title, 95 * _WIDTH)
     if len(logs) > 1:
         runs = [Line2D([], [], color=_color(i), linewidth=4) for i in range(len(logs))]
-        figure.legend(runs, logs, ncols=3, fontsize=palette.LABEL, frameon=False, handlelength=1.2, borderaxespad=0,
-                      loc='upper center', bbox_to_anchor=(0.5, 1 - _TOP / height))
+        legend = figure.legend(runs, ['run'] * len(logs), ncols=3, fontsize=palette.LABEL, frameon=False, handlelength=1.2,
+                               borderaxespad=0, loc='upper center', bbox_to_anchor=(0.5, 1 - _TOP / height))
+        for text, name in zip(legend.get_texts(), logs):        # a legend would leave out names with a leading underscore
+            write(text, name, 85 * _WIDTH / min(3, len(logs)) - 30)
     last = max(entry['iteration'] for log in logs.values() for entry in log)
     for i, panel in enumerate(panels):
         bottom = height - top - (i + 1) * (_GAP + _HEIGHT)

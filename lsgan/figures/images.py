@@ -5,9 +5,11 @@ import numpy
 from matplotlib.figure import Figure
 
 from lsgan.figures import palette
+from lsgan.figures.text import write
 
 _DPI, _SIDE, _GAP, _MARGIN = 100, 64, 2, 6     # pixels: least side of an image, white between images, left and right
 _TITLE, _HEADINGS = 40, 26                     # pixels: their heights
+_HISTOGRAM = 7, 3.6                            # inches
 
 
 def grid(file, images, title, columns=10, headings=()):
@@ -34,12 +36,12 @@ def grid(file, images, title, columns=10, headings=()):
     tall, wide, _ = sheet.shape
     figure = Figure((wide / _DPI, tall / _DPI), dpi=_DPI)
     figure.figimage(sheet)
-    size = palette.TITLE * min(1, wide / (17 * max(1, len(title))))     # a long title still fits
-    figure.text(0.5, 1 - _TITLE / 2 / tall, title, fontsize=size, fontweight='bold', ha='center', va='center')
-    size = min(palette.LABEL, 1.3 * step_x / max(map(len, headings), default=1))
+    above = figure.text(0.5, 1 - _TITLE / 2 / tall, '', fontsize=palette.TITLE, fontweight='bold', ha='center', va='center')
+    write(above, title, wide - 2 * _MARGIN)
     for i, heading in enumerate(headings):
         x = (_MARGIN + i * step_x + width * zoom / 2) / wide
-        figure.text(x, 1 - (_TITLE + _HEADINGS / 2) / tall, heading, fontsize=size, ha='center', va='center')
+        above = figure.text(x, 1 - (_TITLE + _HEADINGS / 2) / tall, '', fontsize=palette.LABEL, ha='center', va='center')
+        write(above, heading, step_x)
     figure.savefig(file, format='png')
 
 
@@ -51,7 +53,7 @@ def histogram(file, shares, due, title):
         shares, due: float arrays of shape (K,), 0 to 1.
         title (str): one line.
     """
-    figure = Figure((7, 3.6), dpi=_DPI, layout='constrained')
+    figure = Figure(_HISTOGRAM, dpi=_DPI, layout='constrained')
     ax = figure.add_subplot()
     classes = numpy.arange(len(shares))
     ax.bar(classes, shares, color=palette.BLUE, label='generated')
@@ -63,5 +65,5 @@ def histogram(file, shares, due, title):
     ax.tick_params(labelsize=palette.TICK)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(fontsize=palette.TICK, frameon=False, ncols=2, loc='upper right')
-    figure.suptitle(title, fontsize=palette.TITLE, fontweight='bold')
+    write(figure.suptitle('', fontsize=palette.TITLE, fontweight='bold'), title, 0.95 * _DPI * _HISTOGRAM[0])
     figure.savefig(file, format='png')

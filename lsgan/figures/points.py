@@ -4,6 +4,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lsgan.figures import palette
+from lsgan.figures.text import write
 from lsgan.metrics.modes import held_by_modes, mode_statistics
 
 _SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95     # of panels and what is around them, in inches
@@ -67,9 +68,9 @@ def _panels(title, samples, centers, sigma, real, color=None, bar=0.0):
         shown = [('real', real, palette.GREEN), ('generated', samples, palette.BLUE)]
     width, height = _LEFT + len(shown) * (_SIDE + _GAP) + bar, _TOP + _SIDE + _BOTTOM
     figure = Figure((width, height), dpi=100)
-    size = palette.TITLE * min(1, 28 * len(shown) / max(1, len(title)))     # a long title still fits
-    figure.text((_LEFT + width - bar - _GAP) / 2 / width, 1 - _TOP / 2 / height, title,
-                fontsize=size, fontweight='bold', ha='center', va='center')
+    above = figure.text((_LEFT + width - bar - _GAP) / 2 / width, 1 - _TOP / 2 / height, '',
+                        fontsize=palette.TITLE, fontweight='bold', ha='center', va='center')
+    write(above, title, 100 * (width - _LEFT - bar))
     panels = []
     for i, (name, points, own) in enumerate(shown):
         ax = figure.add_axes(((_LEFT + i * (_SIDE + _GAP)) / width, _BOTTOM / height, _SIDE / width, _SIDE / height))

@@ -1,10 +1,14 @@
 """One sheet of several pictures."""
 import math
 
-from matplotlib.font_manager import findfont
-from PIL import Image, ImageDraw, ImageFont
+import numpy
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
-_HEADING, _FONT = 44, 26        # pixels: height of the headings, size of their letters
+from lsgan.figures.text import write
+
+_HEADING, _FONT, _DPI = 44, 19, 100     # height of the headings in pixels, size of their letters in points, dots per inch
 
 
 def sheet(file, pictures, columns=None, headings=()):
@@ -24,7 +28,15 @@ def sheet(file, pictures, columns=None, headings=()):
     whole = Image.new('RGB', (width * min(columns, n), top + height * math.ceil(n / columns)), 'white')
     for i, picture in enumerate(pictures):
         whole.paste(picture, (i % columns * width, top + i // columns * height))
-    for i, heading in enumerate(headings):      # a long one in smaller letters
-        font = ImageFont.truetype(findfont('DejaVu Sans'), min(_FONT, 1.5 * width / max(1, len(heading))))
-        ImageDraw.Draw(whole).text(((i + 0.5) * width, top / 2), heading, 'black', font, 'mm')
+    for i, heading in enumerate(headings):
+        whole.paste(_drawn(heading, width), (i * width, 0))
     whole.save(file, 'PNG')
+
+
+def _drawn(heading, width):
+    """Return a picture of a heading in the middle of so many pixels."""
+    figure = Figure((width / _DPI, _HEADING / _DPI), dpi=_DPI)
+    canvas = FigureCanvasAgg(figure)
+    write(figure.text(0.5, 0.5, '', fontsize=_FONT, ha='center', va='center'), heading, 0.95 * width)
+    canvas.draw()
+    return Image.fromarray(numpy.asarray(canvas.buffer_rgba())).convert('RGB')
