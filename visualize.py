@@ -282,7 +282,7 @@ def main(argv=None):
     def act():
         args = parser.parse_args(argv)
         for line in args.action(args):
-            print(line, flush=True)
+            print(console.one_line(line), flush=True)
         return 0
     return run.guarded(parser.prog, act)
 

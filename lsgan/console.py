@@ -13,6 +13,16 @@ def shows_bars(stream):
     return stream.isatty() or in_ipython()
 
 
+def one_line(text):
+    """Return a text with its line breaks as spaces and all else that cannot be printed as escapes such as `\\x1b`."""
+    return ''.join(' ' if c.isspace() else c if c.isprintable() else escaped(c) for c in text)
+
+
+def escaped(c):
+    """Return the escape of a character, as in Python's strings."""
+    return c.encode('unicode_escape').decode()
+
+
 def leave(status):
     """End a script with an exit status. IPython would show the status as an error, so there the script just ends."""
     if not in_ipython():

@@ -4,6 +4,8 @@ import sys
 
 from matplotlib import font_manager, ft2font
 
+from lsgan.console import escaped, one_line
+
 _FAMILY = 'DejaVu Sans'     # comes with Matplotlib
 _BOXES = 'Last Resort'      # a font that comes with Matplotlib, too, and has a box for every character
 
@@ -21,15 +23,16 @@ def write(artist, text, width=None):
     """
     shown, families = _drawable(text)
     artist.set(text=shown, parse_math=False, fontfamily=families)
-    if width is not None:
-        artist.set_fontsize(artist.get_fontsize() * min(1, width / max(1, artist.get_window_extent().width)))
+    # small letters have widths of whole pixels, so that one step may not be enough
+    while width is not None and artist.get_fontsize() > 1 and (taken := artist.get_window_extent().width) > width:
+        artist.set_fontsize(artist.get_fontsize() * width / taken)
 
 
 @functools.cache
 def _drawable(text):
     """Return what is shown of a text, and the font families that draw it."""
     families, missing = [_FAMILY], []
-    printable = ''.join(' ' if c.isspace() else c if c.isprintable() else _escaped(c) for c in text)
+    printable = one_line(text)
     known = _characters(font_manager.findfont(_FAMILY))
     for c in dict.fromkeys(printable):
         if ord(c) not in known:
@@ -39,11 +42,7 @@ def _drawable(text):
         codes = ', '.join(f'U+{ord(c):04X}' for c in missing)
         print(f'note: no installed font has {"".join(missing)} ({codes}), so a picture shows escapes instead. Install a font '
               'that has them, such as Noto Sans CJK', file=sys.stderr)
-    return ''.join(_escaped(c) if c in missing else c for c in printable), list(dict.fromkeys(families))
-
-
-def _escaped(c):
-    return c.encode('unicode_escape').decode()
+    return ''.join(escaped(c) if c in missing else c for c in printable), list(dict.fromkeys(families))
 
 
 @functools.cache

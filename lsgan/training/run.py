@@ -78,7 +78,7 @@ def guarded(prog, action):
         status = 2
     except OSError as error:
         message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
-    print(f'{prog}: {message}'.replace('\n', ' '), file=sys.stderr)      # a path may have a line break
+    print(console.one_line(f'{prog}: {message}'), file=sys.stderr)       # a path may have a line break
     return status
 
 
