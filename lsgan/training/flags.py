@@ -110,7 +110,7 @@ def add_common(parser):
     add('-o', '--out', metavar='DIR', help=f'run folder; must not hold a run yet (default: result/{parser.experiment})')
     add('-r', '--resume', nargs='?', const='', metavar='FILE|DIR',
         help='continue from a snapshot, or from the newest good one of a run folder (default: of --out), with the settings of '
-             'the run')
+             'that run; --epoch may differ')
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
     add('-d', '--device', type=device,
@@ -123,7 +123,8 @@ def add_common(parser):
 
     run = parser.add_argument_group('length and reports')
     setting = parser.setting
-    setting('-e', '--epoch', type=positive, group=run, metavar='N', help='length of the run, in epochs')
+    setting('-e', '--epoch', type=positive, group=run, metavar='N', help='length of the run in epochs; with --resume it may change, and '
+            'schedules are then recomputed for the new length')
     setting('--epoch-size', type=positive, group=run, metavar='N',
             help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
