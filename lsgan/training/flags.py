@@ -123,8 +123,8 @@ def add_common(parser):
 
     run = parser.add_argument_group('length and reports')
     setting = parser.setting
-    setting('-e', '--epoch', type=positive, group=run, metavar='N', help='length of the run in epochs; with --resume it may change, and '
-            'schedules are then recomputed for the new length')
+    setting('-e', '--epoch', type=positive, group=run, metavar='N',
+            help='length of the run in epochs; it may change with --resume, which recomputes the schedules for the new length')
     setting('--epoch-size', type=positive, group=run, metavar='N',
             help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
     setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
