@@ -59,6 +59,13 @@ def test_long_text_gets_smaller_letters():
         assert drawn(text, 300)[1].get_window_extent().width <= 300
 
 
+def test_text_fits_any_width():
+    exact = drawn('some text')[1].get_window_extent().width
+    for width in exact, numpy.nextafter(exact, 0), exact - 0.1, 1, 0:
+        artist = drawn('some text', width)[1]
+        assert artist.get_window_extent().width <= width or artist.get_fontsize() <= 1
+
+
 def test_another_font_draws_what_the_usual_one_lacks(capsys):
     usual = set(font_manager.get_font(font_manager.findfont('DejaVu Sans')).get_charmap())
     other = set(font_manager.get_font(font_manager.findfont('STIXGeneral')).get_charmap())

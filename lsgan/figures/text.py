@@ -25,7 +25,7 @@ def write(artist, text, width=None):
     artist.set(text=shown, parse_math=False, fontfamily=families)
     # small letters have widths of whole pixels, so that one step may not be enough
     while width is not None and artist.get_fontsize() > 1 and (taken := artist.get_window_extent().width) > width:
-        artist.set_fontsize(artist.get_fontsize() * width / taken)
+        artist.set_fontsize(artist.get_fontsize() * min(0.99, width / taken))
 
 
 @functools.cache

@@ -19,13 +19,15 @@ _SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Yields a binary file that takes the place of `path` at the end, synced; after an error `path` is as it was.
+    """Yield a binary file that replaces `path` at the end, synced to disk. After an error `path` is unchanged.
+
+    Several processes may replace the same file at once; the last one wins.
 
     Raises:
-        OSError: where the disk is full or the folder cannot be written.
+        OSError: if the disk is full or the folder cannot be written.
     """
     path = pathlib.Path(path)
-    aside = path.with_name(f'.{path.name}.writing')
+    aside = path.with_name(f'.{path.name}.{os.getpid()}.writing')
     try:
         with open(aside, 'wb') as f:
             yield f
@@ -184,7 +186,7 @@ def contradictions(settings, saved):
 
 
 def clear_leftovers(folder):
-    """Removes what a killed run was writing: files not yet renamed, and the folder in which Chainer writes its log aside."""
+    """Remove what a killed run was writing: files not yet renamed, and the temporary folder of Chainer's log."""
     for path in [*folder.glob('.*.writing'), *folder.glob('*/.*.writing')]:
         path.unlink()
     for path in folder.glob('log????????'):

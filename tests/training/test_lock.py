@@ -90,6 +90,8 @@ def test_a_second_run_in_the_same_folder_is_refused(flags, whole, tmp_path):
     first.send_signal(signal.SIGSTOP)       # or it might end before the others begin
     for second in [*SHORT, '-o', folder], ['--resume', '-o', folder], ['--resume', folder]:
         assert_one_line(train(*second), str(folder), f'process {first.pid}', socket.gethostname())
+    if flags == ['--resume']:
+        assert train('score', folder, script=ROOT / 'visualize.py').returncode == 0
     first.send_signal(signal.SIGCONT)
     assert first.communicate(timeout=120)[1] == '' and first.returncode == 0
     assert_same_run(whole[0], folder)
@@ -109,3 +111,21 @@ def test_a_second_sweep_of_the_same_table_is_refused(tmp_path, capsys):
     assert sweep(pathlib.Path(script), table, [('plain', ' '.join(SHORT), 0)], (), dry=True) == 0     # only reads
     process.communicate('\n')
     assert not (tmp_path / 'result').exists() and not table.exists()
+
+
+REPLACE = """
+import sys
+from lsgan.training.snapshot import replacing
+for i in range(200):
+    with replacing(sys.argv[1]) as file:
+        file.write(sys.argv[2].encode() * 1000)
+"""
+
+
+def test_several_processes_may_write_the_same_picture(tmp_path):
+    path = tmp_path / 'picture.png'
+    processes = [subprocess.Popen([sys.executable, '-c', REPLACE, path, letter], cwd=ROOT, stderr=subprocess.PIPE)
+                 for letter in 'abc']
+    for process in processes:
+        assert process.communicate(timeout=60)[1] == b''
+    assert path.read_bytes() in [letter * 1000 for letter in (b'a', b'b', b'c')] and [*tmp_path.iterdir()] == [path]
