@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 from running import ROOT
 
-from lsgan.datasets import faces, files
+from lsgan.datasets import faces, files, sources
 from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
@@ -453,7 +453,7 @@ def test_a_zip_with_a_damaged_directory_is_refused(tmp_path, offset, byte):
     data = bytearray(path.read_bytes())
     data[data.find(b'PK\1\2') + offset] = byte
     path.write_bytes(data)
-    assert 'whole zip' in complaint(path, 2)
+    assert 'not a complete zip' in complaint(path, 2)
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):
@@ -462,7 +462,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     data[data.rfind(b'PK\3\4') + 6] |= 1
     data[data.rfind(b'PK\1\2') + 8] |= 1
     path.write_bytes(data)
-    assert complaint(path, 4) == f'--images {path}: encrypted; unpack it, and give the folder'
+    assert complaint(path, 4) == f'--images {path}: the zip file is encrypted. Unpack it and pass the folder'
 
 
 def test_what_is_no_whole_zip_is_refused(folder, tmp_path):
@@ -471,7 +471,7 @@ def test_what_is_no_whole_zip_is_refused(folder, tmp_path):
                     'picture.png': encoded(noise()), 'set.tar.gz': b'\x1f\x8b\x08\0 and so on'})
     os.mkfifo(tmp_path / 'pipe')
     for name in 'cut.zip', 'half.zip', 'empty.zip', 'picture.png', 'set.tar.gz', 'pipe':
-        assert complaint(tmp_path / name, 4).startswith(f'--images {tmp_path / name}: neither a folder nor a whole zip')
+        assert f'--images {tmp_path / name}: not a folder, and not a complete zip or tar' in complaint(tmp_path / name, 4)
 
 
 @pytest.mark.parametrize('name, words', [('missing', 'No such file or directory'), ('file/missing', 'Not a directory')])
@@ -479,16 +479,16 @@ def test_a_missing_path_is_named(tmp_path, name, words):
     (tmp_path / 'file').touch()
     for path in tmp_path / name, str(tmp_path / name):
         message = complaint(path, 4)
-        assert message.startswith(f'--images {tmp_path / name}: {words}') and 'a folder or a zip' in message
+        assert message.startswith(f'--images {tmp_path / name}: {words}') and 'a folder of images, or a zip' in message
 
 
 def test_without_a_usable_picture_the_reasons_are_counted_and_nothing_is_kept(folder, tmp_path, cache):
-    assert complaint(folder, 16) == f'--images {folder}: no image in it that can be used'
-    assert complaint(pack(tmp_path / 'none.zip', {}), 16) == f'--images {tmp_path}/none.zip: no image in it that can be used'
+    assert complaint(folder, 16) == f'--images {folder}: no usable image'
+    assert complaint(pack(tmp_path / 'none.zip', {}), 16) == f'--images {tmp_path}/none.zip: no usable image'
     contents = {f'{i}.txt': b'text' for i in range(1200)} | {f'{i}.png': encoded(noise(seed=i)) for i in range(1000, 1002)}
     contents |= {f'{i}.jpg': PNG[:400] for i in range(3)}
     contents['notes'] = b'text'
-    expected = f'no image in it that can be used: 1,201 {NO_IMAGE} (.txt), 3 {DAMAGED} (.jpg), 2 smaller than 5 pixels (.png)'
+    expected = f'no usable image: 1,201 {NO_IMAGE} (.txt), 3 {DAMAGED} (.jpg), 2 smaller than 5 pixels (.png)'
     assert complaint(fill(folder, contents), 18) == f'--images {folder}: {expected}'
     assert complaint(pack(tmp_path / 'set.zip', contents), 18) == f'--images {tmp_path}/set.zip: {expected}'
     assert list(cache.iterdir()) == []
@@ -710,7 +710,7 @@ def test_large_images_are_decoded_one_after_another(folder, monkeypatch):
 @pytest.mark.parametrize('packed', [False, True])
 def test_a_file_may_have_so_many_bytes(folder, tmp_path, monkeypatch, packed):
     contents = {'most.png': encoded(noise()).ljust(1000), 'more.png': encoded(noise(seed=1)).ljust(1001)}
-    monkeypatch.setattr(files, '_MOST_BYTES', 1000)
+    monkeypatch.setattr(sources, '_MOST_BYTES', 1000)
     loaded = files.load(pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents), 4)
     assert holds(loaded, noise()) and loaded[1] == [('more.png', 'larger than 1,024 MiB')]
 
