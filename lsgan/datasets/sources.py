@@ -20,7 +20,7 @@ from lsgan.errors import InputError
 _MOST_BYTES = 1 << 30       # no picture is longer; a file that claims to be may be an attack
 _LONG, _HEAD = 1 << 24, 1 << 20     # of a packed file longer than the first, the beginning must look like an image
 _MOST_TIMES = 1000          # a tar archive may unpack to so many times its size, and _MOST_BYTES more
-_LONGEST_HEADER = 1 << 20   # bytes of all headers of one tar member together: long names, extended attributes, sparse maps
+_LONGEST_HEADER = 1 << 18   # bytes of all headers of one tar member together: long names, extended attributes, sparse maps
 _DECOMPRESSORS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}      # by the first bytes of a file
 
 DAMAGED, NO_IMAGE, NOT_REGULAR = 'damaged or truncated', 'no image that Pillow reads', 'no regular file'
@@ -184,8 +184,8 @@ class Tar(_Source):
                     name = member.name.removeprefix('./')
                     if not member.isdir() and not _is_hidden(name):
                         yield name, self._opener(opened, member)
-                opened.fileobj.allow(_LONG)
-                opened.fileobj.read(_LONG)      # what follows the last member, with the checksum of gzip
+                opened.fileobj.allow(_HEAD)
+                opened.fileobj.read(_HEAD)      # the padding at the end, after which gzip compares its checksum
         except (InputError, MemoryError):
             raise
         except Exception as error:      # each compression has its own errors
