@@ -1,22 +1,25 @@
 #!/usr/bin/env python
-"""Trains a GAN on the images in a folder or zip, on their middle squares; without one, on cartoon faces that it draws.
+"""Train a GAN on your images, on the middle square of each; without images, on cartoon faces that the script draws.
 
 Two networks learn from each other: G, the generator, makes images, and D, the discriminator, tells them from real ones.
 
-    train_anime.py --images PATH                        your images, in any format; 64 x 64 pixels
+    train_anime.py --images PATH                        a folder, zip or tar of images in any format; 64 x 64 pixels
+    train_anime.py --images PATH PATH                   all images of several folders and archives
+    train_anime.py --images PATH --channels 1           in grey; sets of grey images are trained in grey anyway
     train_anime.py                                      drawn faces: nothing is downloaded
     train_anime.py --images PATH --preset blog          the anime faces of the blog post: its networks, 96 x 96 pixels
     train_anime.py --loss wgan -o result/wgan           another loss
     train_anime.py --resume                             go on after Ctrl-C or a crash
     visualize.py all result/anime                       every picture of a run
 
-Pictures, log, snapshots and metrics go to the run folder, result/anime; what was skipped of PATH, and why, to its skipped.txt.
+Pictures, log, snapshots and metrics go to the run folder, result/anime. Its skipped.txt lists files that could not be used.
 """
 import argparse
+import functools
 
 from lsgan import console
 from lsgan.datasets import cache, faces, files
-from lsgan.datasets.images import to_bytes
+from lsgan.datasets.images import is_grey, to_bytes, to_grey
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.networks.image import UPSAMPLINGS, Discriminator, Generator
@@ -29,7 +32,7 @@ NORMS = {'all': 'all', 'but-first': 'but first', 'none': None}
 PRESETS = {
     'default': {
         'about': 'our own',
-        'images': None, 'size': 64, 'mirror': False, 'background': 'white', 'metric_samples': 2000,
+        'images': None, 'size': 64, 'channels': 'auto', 'mirror': False, 'background': 'white', 'metric_samples': 2000,
         'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': 0.02,
         'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'deconv',
         'norm_g': 'unit', 'norm_d': 'none', 'activation_g': 'relu', 'activation_d': 'leaky_relu',
@@ -84,12 +87,16 @@ def make_parser():
     parser = flags.Parser('anime', __doc__, PRESETS)
     data = parser.add_argument_group('data')        # what a user asks first
     flags.add_common(parser)
-    data.add_argument('--images', type=flags.path, metavar='PATH',
-                      help='folder, with all below it, or zip of images (default: 10,000 cartoon faces, drawn once and '
-                           'kept in the cache)')
+    data.add_argument('--images', type=flags.path, nargs='+', action='extend', metavar='PATH',
+                      help='train on all images in these folders, with everything below them, zip files and tar archives '
+                           '(plain or compressed by gzip, bzip2 or xz); a file that two paths lead to counts once (default: '
+                           '10,000 cartoon faces, drawn once and kept in the cache)')
     parser.setting('--size', type=side, group=data, metavar='PIXELS',
                    help='side of the images, a multiple of 16, 32 to 256; those whose shorter side is less than a quarter of '
                         'it are skipped')
+    parser.setting('--channels', choices=['auto', '1', '3'], group=data,
+                   help='channels of the images: 1 trains in grey and converts colours to their luminance, 3 trains in RGB, '
+                        'and auto takes 1 if every image is grey, and 3 otherwise')
     parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
                    help='train on each image and its mirror image')
     parser.setting('--background', type=colour, group=data, metavar='COLOUR',
@@ -115,36 +122,60 @@ def make_parser():
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`; no image is read yet."""
-    path, size = settings['images'], settings['size']
+    """Return the experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
+
+    Images are read when they are needed. The networks only need their number of channels. If the settings lack it, it is added
+    as `image_channels`, for which --channels auto reads the images.
+    """
+    paths, size = settings['images'], settings['size']
     for net in 'g', 'd':
         if size % 2 ** len(settings[f'hidden_{net}']):
             raise InputError(f'--hidden-{net} {" ".join(map(str, settings[f"hidden_{net}"]))}: {size} pixels cannot be halved '
                              f'{len(settings[f"hidden_{net}"])} times')
     skipped = []
 
-    def load():
-        if path is None:
-            return faces.load(size)
-        found, left, digest = files.load(path, size, settings['background'])
+    @functools.cache
+    def read():
+        found, left, digest = files.load(paths, size, settings['background'])
         skipped.extend(left)
         if not any((image != found[0]).any() for image in found):
-            raise InputError(f'--images {path}: a single image, or copies of it, is nothing to learn from{told()}')
-        return found, {}, digest
+            raise InputError(f'--images {" ".join(paths)}: only one image, or copies of one, so there is nothing to learn'
+                             f'{told()}')
+        return found, digest
+
+    def load():
+        if paths is None:
+            return faces.load(size)
+        found, digest = read()
+        return found if channels == 3 else to_grey(found), {}, digest
+
+    def decide():
+        if paths is None or settings['channels'] != 'auto':
+            return 3 if paths is None else int(settings['channels'])
+        found, _ = read()
+        if not is_grey(found):
+            return 3
+        print(f'All {len(found):,} images are grey: training one channel (--channels 3 trains three)')
+        return 1
 
     def told():
         return f'; skipped: {cache.tell_skipped(skipped)}' if skipped else ''
 
+    if 'image_channels' not in settings:
+        settings['image_channels'] = decide()
+    channels = settings['image_channels']
     gallery = Gallery(load, settings['mirror'])
 
     def prepare():
         n, mirrored = (1 + settings['mirror']) * len(gallery.images), ', mirrored ones included' * settings['mirror']
+        where = 'drawn faces' if paths is None else ' and '.join(paths)
         if n < settings['batchsize']:
             raise InputError(f'--batchsize {settings["batchsize"]}: there are fewer images, {n} of '
-                             f'{"drawn faces" if path is None else path}{mirrored}; give more, or --batchsize {n}{told()}')
-        if path is None:
+                             f'{where}{mirrored}; give more, or --batchsize {n}{told()}')
+        if paths is None:
             return {}
-        print(f'{n:,} images of {path}{mirrored}{told()}{", see skipped.txt" * bool(skipped)}')
+        in_grey = ', in grey (--channels 1)' * (settings['channels'] == '1')
+        print(f'{n:,} images of {where}{mirrored}{in_grey}{told()}{", see skipped.txt" * bool(skipped)}')
         lines = (f'{name}: {reason}'.replace('\n', ' ') for name, reason in skipped)      # a name may have a line break
         return {'skipped.txt': ''.join(f'{line}\n' for line in lines)} if skipped else {}
 
@@ -153,9 +184,9 @@ def build(settings):
 
     weights = flags.image_weights(settings['init'], settings['init_std'])
     return Experiment(
-        generator=Generator(settings['latent'], settings['hidden_g'], (size, size), 3, settings['activation_g'],
+        generator=Generator(settings['latent'], settings['hidden_g'], (size, size), channels, settings['activation_g'],
                             settings['norm_g'], weights, upsample=settings['upsample']),
-        discriminator=Discriminator(settings['hidden_d'], (size, size), 3, settings['activation_d'],
+        discriminator=Discriminator(settings['hidden_d'], (size, size), channels, settings['activation_d'],
                                     NORMS[settings['norm_d']], weights),
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
         data=gallery, samples=settings['metric_samples'], shown=100, evaluate=gallery.metrics,

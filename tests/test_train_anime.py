@@ -240,10 +240,10 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
     (tmp_path / 'broken.zip').write_bytes(b'PK\3\4 no zip')
     for flags, words in [
         (['--images', tmp_path / 'gone'], ['gone', 'No such file']),
-        (['--images', tmp_path / 'none'], ['none', 'no image']),
+        (['--images', tmp_path / 'none'], ['none', 'no usable image']),
         (['--images', tmp_path / 'broken.zip'], ['broken.zip', 'zip']),
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
-        (['--images', tmp_path / 'few'], ['few', 'single image']),
+        (['--images', tmp_path / 'few'], ['few', 'only one image']),
         (['--images', tmp_path / 'same'], ['same', 'copies']),
         (['--images', photographs, '--batchsize', 31], ['30 of', '--batchsize 30', 'skipped: 2 no image']),
         (['--batchsize', 10001], ['10000 of drawn faces', '--batchsize 10000']),

@@ -1,183 +1,96 @@
-"""The images in a folder or a zip, of any format that Pillow reads, as squares of one size."""
+"""Images from folders, zip files and tar archives, in any format that Pillow reads, as squares of one size."""
 import contextlib
-import errno
-import io
+import functools
 import os
-import stat
 import threading
 import warnings
-import zipfile
 
 import numpy
 import PIL
 import threadpoolctl
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps
 
 from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
+from lsgan.datasets.sources import DAMAGED, NO_IMAGE, open_source, or_skip
 from lsgan.errors import InputError
 
-_MOST_PIXELS, _MOST_BYTES = 100_000_000, 1 << 30       # beyond these a file is rather an attack than a picture
-_VERSION = 2        # of what is made of a file: another one, another cache
-# not to fill the memory: pixels beyond which images are decoded one by one, bytes beyond which a zip's are looked at first
-_LARGE, _LONG = 20_000_000, 1 << 24
-_DAMAGED, _TOO_LONG = 'damaged or truncated', f'larger than {_MOST_BYTES >> 20:,} MiB'
-_NO_IMAGE = 'no image that Pillow reads'
+_MOST_PIXELS = 100_000_000      # an image that claims more may be an attack
+_VERSION = 3        # of the way images are made and kept: a cache of another version is not used
+_LARGE = 20_000_000     # images of more pixels are decoded one by one, to save memory
 _alone = threading.Lock()
 
 
-def load(path, size, background='white'):
-    """Reads images: their middle square, resized by area.
+def load(paths, size, background='white'):
+    """Return the images at some paths: the middle square of each, resized by area, in the order of the paths.
 
-    Formats are told by content. Transparent parts show the background, 16 bits become 8, rotations that a camera noted are
-    done, and of an animation the first frame is taken. Files whose names begin with a dot are no one's pictures, and what a
-    run folder below the path holds is not what it was trained on.
+    Formats are told by content. Transparent parts show the background, 16 bits become 8, the rotation that a camera noted is
+    applied, and of an animation the first frame is taken. Files whose names begin with a dot are left out, and so are run
+    folders below the paths, whose pictures no run was trained on. A file that two paths lead to counts once.
 
     Args:
-        path: a folder, with all below it and behind symbolic links, or a zip.
+        paths: a folder, with everything below it and behind symbolic links, a zip file, or a tar archive, plain or compressed
+            by gzip, bzip2 or xz; or a sequence of these.
         size (int): height and width of the images.
         background (str): a colour by name or as #rrggbb.
 
     Returns:
-        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a list of (name, reason) of what
-        was skipped: no images, damaged ones, those smaller than a quarter of the size, absurdly large, or not to be read
-        now, which are tried again by the next load, and run folders; and the array's `lsgan.datasets.images.fingerprint`.
+        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a sorted list of (name, reason)
+        of the skipped files and run folders, each name beginning with its path if there are several; and the array's
+        `lsgan.datasets.images.fingerprint`. Files are skipped if they are not images, damaged, smaller than a quarter of the
+        size, absurdly large, or unreadable at the moment; the next load tries the last ones again.
 
     Raises:
-        InputError: where the path is missing, no folder and no zip, a broken or encrypted zip, or holds no image, or where the
-            cache cannot be written.
+        InputError: if a path is missing, not a folder and not a complete archive, or an encrypted zip file; if there is no
+            image; or if the cache cannot be written.
     """
-    path = os.path.realpath(path)
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise InputError(f'--images {path}: {error.strerror}; give a folder or a zip of images') from None
-    if stat.S_ISDIR(mode):
-        file_of, names, key, skipped = _folder(path)
-        opened = contextlib.nullcontext()
-    else:
-        opened, file_of, names, key, skipped = _zip(path, mode)
-    Image.init()        # else several threads would load the formats at once
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    paths = list(dict.fromkeys(map(os.path.realpath, paths)))
+    Image.init()        # otherwise several threads would load the formats at once
 
-    def make(name):
+    def make(open_file):
         try:
-            with file_of(name) as file:
+            with open_file() as file:
                 return square(file, size, background)
         except (MemoryError, OSError) as error:
-            raise Skipped(_unreadable(error)) from None
+            raise Skipped(cache.unreadable(error)) from None
 
-    # each of several threads has an image of its own
-    with opened, warnings.catch_warnings(), threadpoolctl.threadpool_limits(1, 'blas'):
-        # Pillow warns of large images and odd metadata; what matters is told by reason
+    def named(path, name):
+        return f'{path}/{name}' if len(paths) > 1 else name
+
+    with contextlib.ExitStack() as stack:
+        opened = {path: stack.enter_context(open_source(path)) for path in paths}
+
+        def items():
+            for path, source in opened.items():
+                for name, open_file in source:
+                    yield named(path, name), functools.partial(make, open_file)
+
+        totals = [source.total for source in opened.values()]
+        key = [_VERSION, PIL.__version__, [[path, source.key] for path, source in opened.items()], background]
+        stack.enter_context(warnings.catch_warnings())
+        # Pillow warns of large images and odd metadata; what matters becomes the reason for skipping
         warnings.simplefilter('ignore')
-        made, missing, digest = cache.images([_VERSION, PIL.__version__, path, key, background], (3, size, size), names, make,
-                                             'reading images')
-    skipped += [(names[i], reason) for i, reason in missing]
+        stack.enter_context(threadpoolctl.threadpool_limits(1, 'blas'))     # each thread has an image of its own
+        made, unused, digest = cache.images(key, (3, size, size), items, 'reading images',
+                                            None if None in totals else sum(totals))
+        skipped = sorted({*unused, *((named(path, name), reason) for path, source in opened.items()
+                                     for name, reason in source.skipped)})
     if not len(made):
         told = f': {cache.tell_skipped(skipped)}' if skipped else ''
-        raise InputError(f'--images {path}: no image in it that can be used{told}')
-    return made, sorted(skipped), digest
-
-
-def _folder(path):
-    """What opens a file of a folder, the names of all files, what tells that they changed, and what was skipped."""
-    names, key, skipped, seen = [], [], [], set()
-    for place, folders, files in os.walk(path, followlinks=True, onerror=lambda error: skipped.append(
-            (os.path.relpath(error.filename, path), 'in a folder that cannot be read'))):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in seen:      # a link led back
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        if place != path and 'config.json' in files and 'samples' in folders:
-            skipped.append((os.path.relpath(place, path), 'run folder'))
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for file in sorted(files):
-            if file.startswith('.'):
-                continue
-            name = os.path.relpath(os.path.join(place, file), path)
-            try:
-                status = os.stat(os.path.join(place, file))
-            except OSError as error:
-                skipped.append((name, 'links to nothing' if os.path.islink(os.path.join(place, file)) else _unreadable(error)))
-                continue
-            if not stat.S_ISREG(status.st_mode):        # a pipe would be waited for
-                skipped.append((name, 'no regular file'))
-                continue
-            if status.st_size > _MOST_BYTES:
-                skipped.append((name, _TOO_LONG))
-                continue
-            names.append(name)
-            key.append([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])      # the last one of permissions
-
-    def file_of(name):
-        return open(os.path.join(path, name), 'rb')     # of what is no image Pillow reads the beginning alone
-    return file_of, names, key, skipped
-
-
-def _unreadable(error):
-    return f'{cache.UNREADABLE} ({getattr(error, "strerror", "too little memory")})'
-
-
-@contextlib.contextmanager
-def _or_skip(reason, kind=Exception):
-    """Skips an image for that reason where it is at fault: each format and compression has errors of its own."""
-    try:
-        yield
-    except (MemoryError, Skipped):
-        raise
-    except kind as error:
-        # errors of the disk have numbers, and may pass; but a damaged image may send where no file can be
-        if getattr(error, 'errno', None) not in (None, errno.EINVAL):
-            raise
-        raise Skipped(reason) from None
-
-
-def _zip(path, mode):
-    """The open zip, and as `_folder`."""
-    try:
-        if not stat.S_ISREG(mode):
-            raise zipfile.BadZipFile
-        opened = zipfile.ZipFile(path)
-    except OSError as error:
-        raise InputError(f'--images {path}: {error.strerror}') from None
-    except Exception:       # BadZipFile, and others where its directory is damaged
-        raise InputError(f'--images {path}: neither a folder nor a whole zip; of a single image give its folder, and unpack '
-                         'other archives first') from None
-    entries = {entry.filename: entry for entry in opened.infolist() if not entry.is_dir() and not any(
-        part.startswith(('.', '__MACOSX')) and part not in ('.', '..') for part in entry.filename.split('/'))}
-    if any(entry.flag_bits & 1 for entry in entries.values()):
-        opened.close()
-        raise InputError(f'--images {path}: encrypted; unpack it, and give the folder')
-    status = os.stat(path)
-
-    def file_of(name):
-        if entries[name].file_size > _MOST_BYTES:
-            raise Skipped(_TOO_LONG)
-        with _or_skip(_DAMAGED), _or_skip('compressed in a way that Python does not know', RuntimeError):
-            if entries[name].file_size > _LONG:     # such as a film, of which the beginning says that it is no image
-                try:
-                    with opened.open(entries[name]) as stream:
-                        Image.open(stream)
-                except UnidentifiedImageError:
-                    raise Skipped(_NO_IMAGE) from None
-                except Exception:       # who reads it all will know more
-                    pass
-            return io.BytesIO(opened.read(entries[name]))       # each step back in an open entry would start it anew
-    return opened, file_of, sorted(entries), [status.st_size, status.st_mtime_ns], []
+        raise InputError(f'--images {" ".join(paths)}: no usable image{told}')
+    return made, skipped, digest
 
 
 def square(file, size, background='white'):
-    """The middle square of an image, a uint8 array (3, size, size).
+    """Return the middle square of the image in a binary file, a uint8 array (3, size, size).
 
     Raises:
-        Skipped: where the binary file holds none, or one that is damaged, too small or too large.
-        OSError, MemoryError: where it cannot be read now.
+        Skipped: if the file does not hold an image, or one that is damaged, too small or too large.
+        OSError, MemoryError: if it cannot be read at the moment.
     """
     too_large = f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
-    with _or_skip(_NO_IMAGE):
+    with or_skip(NO_IMAGE):
         try:
             image = Image.open(file)
         except Image.DecompressionBombError:
@@ -192,13 +105,13 @@ def square(file, size, background='white'):
 
 def _decoded(image, size, background):
     """The middle square of an open image, as `square`."""
-    with _or_skip(_DAMAGED):
+    with or_skip(DAMAGED):
         image.load()
-    with contextlib.suppress(Skipped), _or_skip(_DAMAGED):      # metadata that are damaged turn nothing
+    with contextlib.suppress(Skipped), or_skip(DAMAGED):      # metadata that are damaged turn nothing
         ImageOps.exif_transpose(image, in_place=True)       # else it would copy an image that needs no turn, too
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    with _or_skip('of colours that Pillow does not convert'):
+    with or_skip('of colours that Pillow does not convert'):
         image = _rgb(image, (left, top, left + side, top + side), background)
     if side < size:         # enlarged, areas would be blocks
         return numpy.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)

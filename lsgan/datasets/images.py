@@ -5,6 +5,8 @@ import hashlib
 import chainer
 import numpy
 
+_AT_ONCE = 1024     # images that are copied together
+
 
 class ImageSet:
     """A set of images, held once as bytes: on the device that it is drawn on, or in main memory where they would take more
@@ -38,13 +40,36 @@ class ImageSet:
         return drawn
 
 
+def is_grey(images):
+    """Return whether red, green and blue are equal at every pixel of RGB images, a uint8 array (N, 3, H, W)."""
+    parts = (images[first:first + _AT_ONCE] for first in range(0, len(images), _AT_ONCE))
+    return all((part[:, :1] == part[:, 1:]).all() for part in parts)
+
+
+def to_grey(images):
+    """Return RGB images in one channel, (N, 1, H, W): a view if they are grey, and otherwise their luminance.
+
+    The luminance is Pillow's mode L, with the weights of ITU-R 601: 0.299 R + 0.587 G + 0.114 B.
+
+    Args:
+        images: uint8 array of shape (N, 3, H, W).
+    """
+    if is_grey(images):
+        return images[:, :1]
+    grey = numpy.empty((len(images), 1, *images.shape[2:]), numpy.uint8)
+    for first in range(0, len(images), _AT_ONCE):
+        red, green, blue = images[first:first + _AT_ONCE].astype(numpy.uint32).swapaxes(0, 1)
+        grey[first:first + _AT_ONCE, 0] = 19595 * red + 38470 * green + 7471 * blue + (1 << 15) >> 16
+    return grey
+
+
 def fingerprint(*arrays):
     """What tells images, and what comes with them, from any others: the SHA-256 of uint8 arrays, hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(str(array.shape).encode())
-        for first in range(0, len(array), 1024):
-            digest.update(numpy.ascontiguousarray(array[first:first + 1024]))
+        for first in range(0, len(array), _AT_ONCE):
+            digest.update(numpy.ascontiguousarray(array[first:first + _AT_ONCE]))
     return digest.hexdigest()
 
 

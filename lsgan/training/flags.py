@@ -41,6 +41,7 @@ _READERS = {
     'noise_end': ('a --noise above 0', lambda s: s['noise'] > 0),
     'noise_share': ('a --noise above --noise-end', lambda s: s['noise'] > s['noise_end']),
     'background': ('--images', lambda s: s['images']),
+    'channels': ('--images', lambda s: s['images']),
 }
 
 

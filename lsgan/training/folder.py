@@ -32,7 +32,7 @@ class RunFolder:
         scripts (pathlib.Path): where the training scripts are.
         samples (int): how many to draw from the generator; None for as many as the run's own picture or metrics are made of.
         seed (int): of the latents; None for those of the run's own pictures.
-        images: where the real images are now; None for where they were in training.
+        images (list): paths of the real images now, one for MNIST; None for where they were in training.
         judge: npz file of a classifier that judges the samples; None for that of the training.
 
     Raises:
@@ -49,6 +49,10 @@ class RunFolder:
         for flag, setting, given in ('images', snapshot.IMAGES.get(name), images), ('judge', 'judge', judge):
             if given and setting not in self.settings:
                 raise InputError(f'--{flag}: a run of train_{name}.py, which has none; leave it out')
+            if given and setting == 'data':
+                given, *more = given
+                if more:
+                    raise InputError(f'--images: a run of train_{name}.py takes one path')
             if given:
                 self.settings[setting] = given
 

@@ -14,11 +14,12 @@ _PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each othe
 
 
 class Gallery:
-    """What an experiment on coloured images draws from and compares with.
+    """The real images of an experiment, grey or coloured: training draws from them, metrics compare samples with them.
 
     Args:
         load (callable): returns uint8 images (N, C, H, W), at least 2 and not all the same; a dict of their factors, each an
-            int array (N,), empty where none are known; and their fingerprint. Called once, when something needs them.
+            int array (N,), empty if none are known; and the fingerprint of the data that they come from. Called once, when
+            something needs them.
         mirror (bool): see `lsgan.datasets.images.ImageSet`.
     """
 
@@ -36,7 +37,7 @@ class Gallery:
 
     @property
     def fingerprint(self):
-        """Their `lsgan.datasets.images.fingerprint`."""
+        """The `lsgan.datasets.images.fingerprint` of the data that they come from."""
         return self._loaded[2]
 
     @functools.cached_property

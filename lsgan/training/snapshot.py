@@ -90,7 +90,7 @@ class Snapshot:
         self.path = path
         self._arrays = read_arrays(path)
         try:
-            self.settings = json.loads(str(self._arrays.pop(_SETTINGS)))
+            self.settings = _current(json.loads(str(self._arrays.pop(_SETTINGS))))
             nones = json.loads(str(self._arrays.pop(_NONE)))
         except (KeyError, ValueError):
             raise InputError(f'{path}: no snapshot of lsgan') from None
@@ -167,6 +167,15 @@ def read_settings(folder):
             and all(isinstance(settings.get(name), str) for name in ('experiment', 'preset', 'loss'))
             and isinstance(settings.get('epoch_size'), int) and settings['epoch_size'] > 0):
         raise InputError(f'{path}: not the settings of a run')
+    return _current(settings)
+
+
+def _current(settings):
+    """Return the settings of a run as runs have them since --channels and several --images: before, all images were RGB."""
+    if settings.get('experiment') == 'anime':
+        settings = {'channels': 'auto', 'image_channels': 3, **settings}
+        if isinstance(settings.get('images'), str):
+            settings['images'] = [settings['images']]
     return settings
 
 
