@@ -339,6 +339,15 @@ def test_presets_see_and_show_as_many_images_with_every_loss_and_ours_alone_aver
     assert len({s['epoch'] for s in runs}) == 1
 
 
+def test_a_run_of_the_version_before_channels_is_no_other_run_for_a_sweep(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_anime
+    from lsgan.training import flags, snapshot
+    saved = snapshot.read_settings(ROOT / 'results' / 'anime' / 'pretrained')
+    assert saved['image_channels'] == 3
+    assert 'channels' not in snapshot.contradictions(flags.resolve('anime', {}, train_anime.PRESETS), saved)
+
+
 def test_networks_are_what_the_presets_say(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
@@ -410,8 +419,8 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
         (['--images', tmp_path / 'few'], ['few', 'only one image']),
         (['--images', tmp_path / 'same'], ['same', 'copies']),
-        (['--images', photographs, '--batchsize', 31], ['30 of', '--batchsize 30', 'skipped: 2 no image']),
-        (['--batchsize', 10001], ['10000 of drawn faces', '--batchsize 10000']),
+        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 no image']),
+        (['--batchsize', 10001], ['10000 images of drawn faces', '--batchsize 10000']),
         (['--images', ''], ['empty']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
         (['--background', 'red'], ['--background', '--images']),
