@@ -170,8 +170,8 @@ def build(settings):
         n, mirrored = (1 + settings['mirror']) * len(gallery.images), ', mirrored ones included' * settings['mirror']
         where = 'drawn faces' if paths is None else ' and '.join(paths)
         if n < settings['batchsize']:
-            raise InputError(f'--batchsize {settings["batchsize"]}: there are fewer images, {n} of '
-                             f'{where}{mirrored}; give more, or --batchsize {n}{told()}')
+            raise InputError(f'--batchsize {settings["batchsize"]}: larger than the set, {n} images of {where}{mirrored}. '
+                             f'Add images, or pass --batchsize {n}{told()}')
         if paths is None:
             return {}
         in_grey = ', in grey (--channels 1)' * (settings['channels'] == '1')

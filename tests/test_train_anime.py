@@ -3,13 +3,14 @@ import functools
 import json
 import os
 import shutil
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 import running
 from PIL import Image
-from running import ROOT, arrays, assert_one_line, assert_same_run, metrics_of, same_arrays, timeless_log
+from running import ROOT, arrays, assert_one_line, assert_same_run, metrics_of, same_arrays, settings_of, timeless_log
 
 from lsgan.datasets import files
 from lsgan.datasets.faces import FACTORS, Face, draw
@@ -83,6 +84,167 @@ def test_a_zip_of_the_same_images_is_the_same_run(run, photographs, train, tmp_p
     result = train(*SHORT, '--images', tmp_path / 'all.zip', '--mirror', '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     assert_same_run(run[0], tmp_path / 'run', 18)
+
+
+def test_a_tar_of_the_same_images_in_their_order_is_the_same_run(run, photographs, train, tmp_path):
+    with tarfile.open(tmp_path / 'all.tar.xz', 'w:xz') as file:
+        for path in sorted(photographs.rglob('*.*')):
+            file.add(path, path.relative_to(photographs))
+    result = train(*SHORT, '--images', tmp_path / 'all.tar.xz', '--mirror', '-o', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    assert_same_run(run[0], tmp_path / 'run', 18)
+
+
+def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp_path):
+    """Given in the order in which a folder that holds them all is read."""
+    names = ['empty.jpg', 'notes.txt']
+    (tmp_path / 'bad').mkdir()
+    for name in names:
+        shutil.copy(photographs / name, tmp_path / 'bad')
+    with tarfile.open(tmp_path / 'one.tar.gz', 'w:gz') as file:
+        for path in sorted((photographs / 'album 1').iterdir()):
+            file.add(path, path.name)
+    with zipfile.ZipFile(tmp_path / 'two', 'w') as file:
+        for path in (photographs / 'album 2').iterdir():
+            file.write(path, path.name)
+    paths = [tmp_path / 'bad', photographs / 'album 0', tmp_path / 'one.tar.gz', tmp_path / 'two']
+    folder = tmp_path / 'run'
+    result = train(*SHORT, '--images', *paths[:2], '--images', *paths[2:], '--mirror', '--iterations', 8, '-o', folder)
+    assert result.returncode == 0, result.stderr
+    assert f'60 images of {" and ".join(map(str, paths))}, mirrored ones included; skipped: 2 no image' in result.stdout
+    assert (folder / 'skipped.txt').read_text().splitlines() == [
+        f'{tmp_path}/bad/{name}: no image that Pillow reads' for name in names]
+    assert settings_of(folder)['images'] == list(map(str, paths))
+    assert train('--resume', folder, cwd=tmp_path).returncode == 0
+    assert_same_run(run[0], folder, 18)
+    draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
+    for images in [], ['--images', photographs], ['--images', *paths[1:]]:
+        result = draw_it('nearest', folder, *images)
+        assert result.returncode == 0 and not result.stderr
+    assert_one_line(draw_it('real', folder, '--images', *paths[:3]), 'not the data of the training', status=0)
+
+
+@pytest.fixture(scope='module')
+def grey(photographs, tmp_path_factory):
+    """The same pictures in grey, some of them as RGB."""
+    folder = tmp_path_factory.mktemp('grey') / 'set'
+    folder.mkdir()
+    for i, path in enumerate(sorted(photographs.glob('*/*.png'))):
+        with Image.open(path) as picture:
+            picture.convert('L').convert('L' if i % 2 else 'RGB').save(folder / path.name)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def grey_run(grey, train, tmp_path_factory):
+    """An uninterrupted run on them, and what it printed."""
+    folder = tmp_path_factory.mktemp('grey run') / 'run'
+    result = train(*SHORT, '--images', grey, '-o', folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train, tmp_path):
+    folder, printed = grey_run
+    assert 'All 30 images are grey: training one channel (--channels 3 trains three)\n' in printed
+    settings = settings_of(folder)
+    assert (settings['channels'], settings['image_channels']) == ('auto', 1)
+    assert arrays(folder / 'generator_iter_18.npz')['steps/1/W'].shape[1] == 1
+    assert metrics_of(folder)['sliced_wasserstein'] > metrics_of(folder)['sliced_wasserstein_floor'] > 0
+    with Image.open(folder / 'samples' / 'iter_00000018.png') as picture:
+        grid = np.asarray(picture.convert('RGB')).astype(int)
+    assert (grid.max(axis=2) == grid.min(axis=2)).all()
+    assert train(*SHORT, '--images', grey, '--iterations', 8, '-o', tmp_path / 'run').returncode == 0
+    assert 'All 30' not in train('--resume', tmp_path / 'run').stdout
+    assert_same_run(folder, tmp_path / 'run', 18)
+    assert train(*SHORT, '--images', grey, '--channels', 1, '-o', tmp_path / 'one').returncode == 0
+    assert_same_run(folder, tmp_path / 'one', 18)
+    assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto there')
+
+
+def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photographs, train, tmp_path):
+    for path, channels in (grey, 3), (photographs, 1):
+        folder = tmp_path / str(channels)
+        result = train(*SHORT, '--images', path, '--channels', channels, '--iterations', 1, '-o', folder)
+        assert result.returncode == 0 and 'All 30' not in result.stdout
+        assert ('in grey (--channels 1)' in result.stdout) == (channels == 1)
+        assert settings_of(folder)['image_channels'] == channels
+        assert arrays(folder / 'generator_iter_1.npz')['steps/1/W'].shape[1] == channels
+
+
+def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache, tmp_path):
+    folder = tmp_path / 'run'
+    shutil.copytree(grey_run[0], folder)
+    draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
+    result = draw_it('all', folder)
+    assert result.returncode == 0 and 'left out' not in result.stdout, result.stdout
+    for name in 'real', 'nearest', 'samples', 'interpolation', 'arithmetic':
+        with Image.open(folder / 'figures' / f'{name}.png') as picture:
+            grid = np.asarray(picture.convert('RGB'))
+        assert (grid == grid[..., :1]).all() and len(np.unique(grid)) > 20
+    assert 'nearest_distance' in draw_it('score', folder).stdout
+    config = json.loads((folder / 'config.json').read_text())
+    config['settings']['images'] = [str(tmp_path / 'away')]
+    (folder / 'config.json').write_text(json.dumps(config))
+    for command in 'samples', 'interpolate', 'arithmetic', 'animation', 'curves':
+        assert draw_it(command, folder).returncode == 0
+    assert draw_it('export', folder, '-n', 5, '-o', tmp_path / 'samples.npz').returncode == 0
+    exported = arrays(tmp_path / 'samples.npz')['arr_0']
+    assert exported.shape == (5, 32, 32, 1) and exported.dtype == np.uint8
+    assert draw_it('export', folder, '-n', 5, '--format', 'png', '-o', tmp_path / 'samples').returncode == 0
+    with Image.open(tmp_path / 'samples' / '00003.png') as picture:
+        assert picture.mode == 'L' and np.array_equal(np.asarray(picture), exported[3, :, :, 0])
+
+
+def test_a_grey_run_can_begin_with_the_weights_of_a_grey_one_alone(grey_run, grey, photographs, train, tmp_path):
+    flags = [*SHORT, '--iterations', 1, '--init-from', grey_run[0]]
+    assert train(*flags, '--images', grey, '-o', tmp_path / 'a').returncode == 0
+    assert train(*flags, '--images', photographs, '--channels', 1, '-o', tmp_path / 'b').returncode == 0
+    assert_one_line(train(*flags, '--images', photographs, '-o', tmp_path / 'c'), '--init-from', 'another network')
+
+
+def test_a_run_of_the_version_before_channels_is_read_and_goes_on(grey, train, cache, tmp_path):
+    """It was RGB whatever the images are, and had one path."""
+    def aged(settings):
+        return {name: value for name, value in settings.items() if name not in ('channels', 'image_channels')} | {
+            'images': settings['images'][0]}
+    folder, whole = tmp_path / 'run', tmp_path / 'whole'
+    assert train(*SHORT, '--images', grey, '--channels', 3, '-o', whole).returncode == 0
+    assert train(*SHORT, '--images', grey, '--channels', 3, '--iterations', 8, '-o', folder).returncode == 0
+    config = json.loads((folder / 'config.json').read_text())
+    config['settings'] = aged(config['settings'])
+    (folder / 'config.json').write_text(json.dumps(config))
+    for path in folder.glob('snapshot_iter_*'):
+        state = arrays(path)
+        state['lsgan/settings'] = np.array(json.dumps(aged(json.loads(str(state['lsgan/settings'])))))
+        with open(path, 'wb') as file:
+            np.savez(file, **state)
+    for command in 'nearest', 'score':
+        result = running.train(command, folder, script=ROOT / 'visualize.py', env=cache)
+        assert result.returncode == 0 and not result.stderr
+    result = train('--resume', folder)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    assert_same_run(whole, folder, 18)
+    assert {name: settings_of(folder)[name] for name in ('images', 'channels', 'image_channels')} == {
+        'images': [str(grey)], 'channels': 'auto', 'image_channels': 3}
+
+
+@pytest.mark.parametrize('upsample', ['deconv', 'pixelshuffle', 'resize'])
+def test_networks_have_the_channels_that_were_decided(upsample, grey, photographs, cache, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setenv('XDG_CACHE_HOME', cache['XDG_CACHE_HOME'])
+    import train_anime
+    from lsgan.training import flags
+    for paths, channels, expected in [([grey], 'auto', 1), ([grey, photographs], 'auto', 3), ([photographs], '1', 1),
+                                      ([], None, 3)]:
+        given = {'images': list(map(str, paths)), 'channels': channels} if paths else {}
+        settings = flags.resolve('anime', {'size': 32, 'upsample': upsample, **given}, train_anime.PRESETS)
+        made = train_anime.build(settings)
+        assert settings['image_channels'] == expected
+        images = made.generator(np.zeros((2, made.latent_size), np.float32))
+        assert images.shape == (2, expected, 32, 32) and made.discriminator(images).shape == (2, 1)
+        if paths:
+            assert made.data.images.shape == (30 * len(paths), expected, 32, 32)
 
 
 def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, photographs, train, tmp_path):
@@ -177,6 +339,15 @@ def test_presets_see_and_show_as_many_images_with_every_loss_and_ours_alone_aver
     assert len({s['epoch'] for s in runs}) == 1
 
 
+def test_a_run_of_the_version_before_channels_is_no_other_run_for_a_sweep(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import train_anime
+    from lsgan.training import flags, snapshot
+    saved = snapshot.read_settings(ROOT / 'results' / 'anime' / 'pretrained')
+    assert saved['image_channels'] == 3
+    assert 'channels' not in snapshot.contradictions(flags.resolve('anime', {}, train_anime.PRESETS), saved)
+
+
 def test_networks_are_what_the_presets_say(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
@@ -238,6 +409,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
     shutil.copytree(tmp_path / 'few', tmp_path / 'same')
     shutil.copy(tmp_path / 'few' / '0.png', tmp_path / 'same' / '1.png')
     (tmp_path / 'broken.zip').write_bytes(b'PK\3\4 no zip')
+    with tarfile.open(tmp_path / 'whole.tar.gz', 'w:gz') as file:
+        file.add(photographs, 'mine')
+    (tmp_path / 'cut.tar.gz').write_bytes((tmp_path / 'whole.tar.gz').read_bytes()[:20000])
     for flags, words in [
         (['--images', tmp_path / 'gone'], ['gone', 'No such file']),
         (['--images', tmp_path / 'none'], ['none', 'no usable image']),
@@ -245,11 +419,15 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
         (['--images', tmp_path / 'few'], ['few', 'only one image']),
         (['--images', tmp_path / 'same'], ['same', 'copies']),
-        (['--images', photographs, '--batchsize', 31], ['30 of', '--batchsize 30', 'skipped: 2 no image']),
-        (['--batchsize', 10001], ['10000 of drawn faces', '--batchsize 10000']),
+        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 no image']),
+        (['--batchsize', 10001], ['10000 images of drawn faces', '--batchsize 10000']),
         (['--images', ''], ['empty']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
         (['--background', 'red'], ['--background', '--images']),
+        (['--channels', 1], ['--channels', '--images']),
+        (['--images', photographs, '--channels', 2], ['--channels', '2']),
+        (['--images', photographs, tmp_path / 'gone'], ['gone', 'No such file', 'Pass a folder']),
+        (['--images', photographs, tmp_path / 'cut.tar.gz'], ['cut.tar.gz', 'truncated or damaged', 'Download']),
         (['--images', photographs, '--hidden-g', 4, 4, 4, 4, 4, 4], ['--hidden-g', '6 times']),
         (['--images', photographs, '--lr-steps', 3], ['--lr-steps', 'pairs']),
         (['--images', photographs, '--lr-steps', 3, 0.5, 2, 0.1], ['--lr-steps', 'rising']),

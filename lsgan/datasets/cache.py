@@ -48,9 +48,10 @@ def images(key, shape, items, title, total=None):
     Args:
         key: what the images follow from, as JSON data; another key is another set of images.
         shape (tuple of int): of an image.
-        items (callable): returns an iterator of (name, make), one for each image. `make` takes no argument and returns a uint8
-            array of that shape, or raises `Skipped`. If a name occurs twice, the later image replaces the earlier one. Items
-            are only iterated if the set is not in the cache, or if some of them were unreadable.
+        items (callable): returns an iterator of (name, make, alone), one for each image. `make` takes no argument and returns
+            a uint8 array of that shape, or raises `Skipped`. `alone` says whether it takes so much memory that the next item
+            should wait. If a name occurs twice, the later image replaces the earlier one. Items are only iterated if the set
+            is not in the cache, or if some of them were unreadable.
         title (str): what the progress bar says, on standard error if that is a terminal.
         total (int): number of items, for the progress bar, or None if it is unknown.
 
@@ -80,7 +81,7 @@ def _read(place, shape, items):
         unreadable_ones = {name for name, reason in skipped if reason.startswith(UNREADABLE)}
     except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
         return None
-    if unreadable_ones and any(_is_readable(make) for name, make in items() if name in unreadable_ones):
+    if unreadable_ones and any(_is_readable(make) for name, make, _ in items() if name in unreadable_ones):
         return None
     return made, skipped, digest
 
@@ -152,9 +153,10 @@ def _fill(path, shape, items, title, total):
         with open(path, 'wb') as file, tqdm.tqdm(total=total, desc=title, unit='', delay=0.5,
                                                    disable=not console.shows_bars(sys.stderr)) as bar:
             begun = collections.deque()
-            for name, make in items():
+            for name, make, alone in items():
                 begun.append((name, pool.submit(attempt, make)))
-                if len(begun) > _AHEAD * threads:
+                del make        # a file in memory goes once its image is made
+                while len(begun) > (0 if alone else _AHEAD * threads):
                     finish(*begun.popleft())
             for item in begun:
                 finish(*item)

@@ -63,7 +63,7 @@ def load(size, n=10000):
         return draw(Face(*(of[values[name][i]] for name, of in FACTORS.items()), *places[i]), size)
 
     def items():
-        return ((str(i), functools.partial(make, i)) for i in range(n))
+        return ((str(i), functools.partial(make, i), False) for i in range(n))
     images, _, digest = cache.images(['faces', _VERSION, n], (3, size, size), items, 'drawing faces', n)
     return images, values, digest
 

@@ -63,8 +63,8 @@ def load(paths, size, background='white'):
 
         def items():
             for path, source in opened.items():
-                for name, open_file in source:
-                    yield named(path, name), functools.partial(make, open_file)
+                for name, open_file, long in source:
+                    yield named(path, name), functools.partial(make, open_file), long
 
         totals = [source.total for source in opened.values()]
         key = [_VERSION, PIL.__version__, [[path, source.key] for path, source in opened.items()], background]
@@ -104,24 +104,24 @@ def square(file, size, background='white'):
 
 
 def _decoded(image, size, background):
-    """The middle square of an open image, as `square`."""
+    """Return the middle square of an open image, see `square`."""
     with or_skip(DAMAGED):
         image.load()
-    with contextlib.suppress(Skipped), or_skip(DAMAGED):      # metadata that are damaged turn nothing
-        ImageOps.exif_transpose(image, in_place=True)       # else it would copy an image that needs no turn, too
+    with contextlib.suppress(Skipped), or_skip(DAMAGED):      # damaged metadata are ignored
+        ImageOps.exif_transpose(image, in_place=True)       # otherwise it would also copy an image that stays as it is
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     with or_skip('of colours that Pillow does not convert'):
         image = _rgb(image, (left, top, left + side, top + side), background)
-    if side < size:         # enlarged, areas would be blocks
+    if side < size:         # enlarging by areas would give blocks
         return numpy.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     return _areas(image, size)
 
 
 def _areas(image, size):
-    """A square image made smaller: each pixel is the mean of its area, (3, size, size)."""
-    times = max(1, image.width // (4 * size))       # a large one first by a whole number, by Pillow, which is quicker
-    length = image.width / times                    # the last pixel may be a part of one
+    """Return a square image made smaller, (3, size, size): each pixel is the mean of its area."""
+    times = max(1, image.width // (4 * size))       # Pillow is quicker, so it first divides a large image by a whole number
+    length = image.width / times                    # the last pixel may be an incomplete one
     pixels = numpy.asarray(image.reduce(times), numpy.float32)
     edges, starts = numpy.linspace(0, length, size + 1)[:, None], numpy.arange(len(pixels))
     overlaps = numpy.minimum(edges[1:], starts + 1) - numpy.maximum(edges[:-1], starts)
@@ -131,16 +131,16 @@ def _areas(image, size):
 
 
 def _rgb(image, box, background):
-    """That part of the image in 8-bit RGB, on the background where it is transparent."""
+    """Return a part of an image in 8-bit RGB; transparent parts show the background."""
     part = image.crop(box)
-    if image.mode[0] in 'IF':       # 16 bits, which Pillow may hold in 32, or floating point
+    if image.mode[0] in 'IF':       # 16 bits, which Pillow may keep in 32, or floating point
         grey = numpy.array(part, numpy.float32)
         if not numpy.isfinite(grey).all():
-            raise ValueError('numbers that are none')
+            raise ValueError('infinite or not a number')
         grey *= 255 / (65535 if image.mode[0] == 'I' else 1 if image.getextrema()[1] <= 1 else 255)
         numpy.clip(numpy.rint(grey, out=grey), 0, 255, out=grey)
         rgb = Image.fromarray(grey.astype(numpy.uint8)).convert('RGB')
-        if 'transparency' in image.info:        # of one grey
+        if 'transparency' in image.info:        # one grey level is transparent
             rgb.paste(background, mask=Image.fromarray(numpy.asarray(part) == image.info['transparency']))
         return rgb
     if part.has_transparency_data:
@@ -150,7 +150,7 @@ def _rgb(image, box, background):
 
 
 def is_colour(name):
-    """Whether Pillow knows an opaque colour of that name."""
+    """Return whether Pillow knows an opaque colour of that name."""
     try:
         return len(ImageColor.getrgb(name)) == 3
     except ValueError:

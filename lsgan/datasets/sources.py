@@ -52,9 +52,10 @@ def open_source(path):
 class _Source(contextlib.AbstractContextManager):
     """The interface that `Folder`, `Zip` and `Tar` share: a context manager, made from a path.
 
-    Iteration yields (name, open) in a fixed order, any number of times. `open` takes no argument, may be called from any
+    Iteration yields (name, open, long) in a fixed order, any number of times. `open` takes no argument, may be called from any
     thread, and returns a binary file. It raises `Skipped` if this file can never be used, and OSError or MemoryError if it
-    cannot be read at the moment. If a name occurs twice, the later file replaces the earlier one.
+    cannot be read at the moment. `long` says whether the file takes so much memory that only one such file should be open. If
+    a name occurs twice, the later file replaces the earlier one.
 
     Attributes:
         key: JSON data that changes when a file in the source may have changed.
@@ -109,7 +110,7 @@ class Folder(_Source):
     def __iter__(self):
         for name in self._names:
             # left open, since of a file that is no image Pillow reads only the beginning
-            yield name, functools.partial(open, os.path.join(self._path, name), 'rb')
+            yield name, functools.partial(open, os.path.join(self._path, name), 'rb'), False
 
 
 class Zip(_Source):
@@ -134,7 +135,7 @@ class Zip(_Source):
 
     def __iter__(self):
         for name, entry in sorted(self._entries.items()):
-            yield name, functools.partial(self._open, entry)
+            yield name, functools.partial(self._open, entry), entry.file_size > _LONG
 
     def _open(self, entry):
         if entry.file_size > _MOST_BYTES:
@@ -183,7 +184,7 @@ class Tar(_Source):
                                          'set of images does, so it is damaged or an attack. Unpack it and pass the folder')
                     name = member.name.removeprefix('./')
                     if not member.isdir() and not _is_hidden(name):
-                        yield name, self._opener(opened, member)
+                        yield name, self._opener(opened, member), member.size > _LONG
                 opened.fileobj.allow(_HEAD)
                 opened.fileobj.read(_HEAD)      # the padding at the end, after which gzip compares its checksum
         except (InputError, MemoryError):

@@ -1,7 +1,8 @@
 import numpy
 import pytest
+from PIL import Image
 
-from lsgan.datasets.images import ImageSet, fingerprint, scaled, to_bytes
+from lsgan.datasets.images import ImageSet, fingerprint, is_grey, scaled, to_bytes, to_grey
 
 
 def test_bytes_are_scaled_to_between_minus_one_and_one_and_back():
@@ -54,3 +55,24 @@ def test_the_stream_determines_what_is_drawn(make_stream):
     images = ImageSet(lambda: numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
     assert numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(1)))
     assert not numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(2)))
+
+
+def test_grey_is_told_from_colours_however_small_the_difference():
+    grey = numpy.random.default_rng(0).integers(256, size=(2500, 1, 4, 4), dtype=numpy.uint8).repeat(3, axis=1)
+    assert is_grey(grey)
+    for channel in range(3):
+        coloured = grey.copy()
+        coloured[-1, channel, 3, 3] ^= 1
+        assert not is_grey(coloured)
+
+
+def test_colours_become_the_luminance_that_pillow_has_and_grey_images_are_not_copied():
+    colours = numpy.random.default_rng(0).integers(256, size=(1100, 3, 8, 8), dtype=numpy.uint8)
+    made = to_grey(colours)
+    assert made.shape == (1100, 1, 8, 8) and made.dtype == numpy.uint8
+    for image, wanted in zip(made, colours):
+        assert numpy.array_equal(image[0], numpy.asarray(Image.fromarray(wanted.transpose(1, 2, 0)).convert('L')))
+    grey = made.repeat(3, axis=1)
+    assert numpy.array_equal(to_grey(grey), made) and numpy.shares_memory(to_grey(grey), grey)
+    grey[0, 0, 0, 0] ^= 255     # one colour, and the others keep their grey
+    assert numpy.array_equal(to_grey(grey)[1:], made[1:])

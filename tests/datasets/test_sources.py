@@ -269,6 +269,17 @@ def test_a_large_image_whose_directory_stands_at_its_end_is_read(tmp_path):
         assert loaded[1] == [] and (loaded[0] == 77).all()
 
 
+@pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz'])
+def test_of_long_files_few_are_in_memory_at_once(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
+    path = stored(kind, tmp_path, {f'{i}.bmp': encoded(noise(seed=i), 'BMP').ljust(1 << 25, b'\0') for i in range(8)})
+    tracemalloc.start()
+    loaded = files.load(path, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert holds(loaded, *(noise(seed=i) for i in range(8))) and peak < 4 << 25
+
+
 def test_a_tar_is_told_from_the_zip_at_its_end(tmp_path):
     inner = pack(tmp_path / 'inner.zip', {'in.png': encoded(noise(seed=9))}, zipfile.ZIP_STORED).read_bytes()
     loaded = files.load(pack_tar(tmp_path / 'set', many(2) | {'inner.zip': inner}), 4)
@@ -376,7 +387,7 @@ def test_a_change_in_any_path_is_noticed(tmp_path):
 def test_drawn_faces_that_an_earlier_version_kept_are_used(tmp_path, own_cache, monkeypatch):
     """Their about.json lacks the number of images."""
     def items():
-        return (('a', lambda: numpy.uint8([[1, 2], [3, 4]])), ('b', lambda: numpy.uint8([[5, 6], [7, 8]])))
+        return (('a', lambda: numpy.uint8([[1, 2], [3, 4]]), False), ('b', lambda: numpy.uint8([[5, 6], [7, 8]]), False))
     made, _, digest = cache.images('key', (2, 2), items, 'title')
     entry, = own_cache.iterdir()
     (entry / 'about.json').write_text(f'{{"skipped": [], "fingerprint": "{digest}"}}')

@@ -3,7 +3,7 @@ import numpy
 import pytest
 
 from lsgan.datasets.faces import FACTORS, Face, draw
-from lsgan.datasets.images import scaled
+from lsgan.datasets.images import scaled, to_grey
 from lsgan.training.gallery import Gallery
 
 
@@ -82,3 +82,13 @@ def test_as_many_images_are_compared_as_there_are(known):
     few = Gallery(lambda: (images[:20], {}, ''))
     metrics = few.metrics(scaled(images[20:60]))
     assert metrics['sliced_wasserstein'] > 0 and 'values_fair' not in metrics
+
+
+def test_grey_images_are_measured_as_their_rgb_copies_are(known):
+    grey, samples = (to_grey(images).repeat(3, axis=1) for images in (known[0], faces(60, 1)[0]))
+    one = Gallery(lambda: (to_grey(grey), {}, ''), mirror=True).metrics(scaled(to_grey(samples)))
+    three = Gallery(lambda: (grey, {}, ''), mirror=True).metrics(scaled(samples))
+    assert one['diversity'] == pytest.approx(three['diversity'])
+    for name in 'nearest_distance', 'nearest_distance_real':
+        assert 3 ** 0.5 * one[name] == pytest.approx(three[name], rel=1e-5)
+    assert one['sliced_wasserstein'] == pytest.approx(three['sliced_wasserstein'], rel=0.3)
