@@ -53,7 +53,7 @@ def main(parser, build):
 
 
 def guarded(prog, action):
-    """Runs an action; what a user or the system can cause becomes one line on stderr and an exit status.
+    """Run `action`; turn expected errors (bad input, full disk, Ctrl-C) into a one-line message on stderr and an exit status.
 
     Args:
         prog (str): the script's name.
@@ -72,9 +72,9 @@ def guarded(prog, action):
         message, status = 'interrupted', 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # or Python complains again when it ends
-        message, status = 'nobody reads what is printed here: stopped', 1
+        message, status = 'stopped, because the program that read the output has ended', 1
     except MemoryError:
-        message = 'that does not fit into memory: ask for smaller networks or batches, or fewer samples (-n, --metric-samples)'
+        message = 'not enough memory; choose smaller networks or batches, or fewer samples (-n, --metric-samples)'
         status = 2
     except OSError as error:
         message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
@@ -85,12 +85,12 @@ def guarded(prog, action):
 @contextlib.contextmanager
 def _restored():
     """Put NumPy's global random state and CuPy's current device back at the end: a notebook goes on after the script."""
-    state = numpy.random.get_state()
-    try:
-        with cuda.Device() if cuda.available else contextlib.nullcontext():
-            yield
-    finally:
-        numpy.random.set_state(state)
+    with contextlib.ExitStack() as stack:
+        stack.callback(numpy.random.set_state, numpy.random.get_state())
+        if cuda.available:
+            with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # CuPy is installed, but no GPU works
+                stack.enter_context(cuda.Device())
+        yield
 
 
 def _train(parser, build, given):
