@@ -124,8 +124,8 @@ def make_parser():
 def build(settings):
     """Return the experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
 
-    Images are read when they are needed. The networks only need their number of channels. If the settings lack it, it is added
-    as `image_channels`, for which --channels auto reads the images.
+    The number of channels that --channels auto decides on is added to the settings as `image_channels`, unless they have it;
+    deciding takes reading the images. Otherwise images are only read when they are needed.
     """
     paths, size = settings['images'], settings['size']
     for net in 'g', 'd':
@@ -150,8 +150,10 @@ def build(settings):
         return found if channels == 3 else to_grey(found), {}, digest
 
     def decide():
-        if paths is None or settings['channels'] != 'auto':
-            return 3 if paths is None else int(settings['channels'])
+        if paths is None:
+            return 3
+        if settings['channels'] != 'auto':
+            return int(settings['channels'])
         found, _ = read()
         if not is_grey(found):
             return 3

@@ -24,9 +24,9 @@ _alone = threading.Lock()
 def load(paths, size, background='white'):
     """Return the images at some paths: the middle square of each, resized by area, in the order of the paths.
 
-    Formats are told by content. Transparent parts show the background, 16 bits become 8, the rotation that a camera noted is
-    applied, and of an animation the first frame is taken. Files whose names begin with a dot are left out, and so are run
-    folders below the paths, whose pictures no run was trained on. A file that two paths lead to counts once.
+    Formats are recognised by content. Transparent parts show the background, 16 bits become 8, the rotation that a camera
+    noted is applied, and of an animation the first frame is taken. Files whose names begin with a dot are left out, and so
+    are run folders below the paths, whose pictures no run was trained on. A file that two paths lead to counts once.
 
     Args:
         paths: a folder, with everything below it and behind symbolic links, a zip file, or a tar archive, plain or compressed

@@ -28,7 +28,7 @@ _TOO_LONG = f'larger than {_MOST_BYTES >> 20:,} MiB'
 
 
 def open_source(path):
-    """Return the `Folder`, `Tar` or `Zip` at a path. Archives are told by content, not by suffix.
+    """Return the `Folder`, `Tar` or `Zip` at a path. Archives are recognised by content, not by suffix.
 
     Raises:
         InputError: if there is nothing at the path, or nothing that can be read.
@@ -121,7 +121,7 @@ class Zip(_Source):
             self._opened = zipfile.ZipFile(path)
         except OSError:
             raise
-        except Exception:       # a damaged directory raises various errors
+        except Exception:       # a damaged directory of entries raises various errors
             raise zipfile.BadZipFile from None
         self._entries = {entry.filename: entry for entry in self._opened.infolist()
                          if not entry.is_dir() and not _is_hidden(entry.filename)}
@@ -282,7 +282,7 @@ def _require_image(head):
     try:
         Image.open(io.BytesIO(head))
     except UnidentifiedImageError:
-        # an image of some formats is only told by what stands at its end
+        # some formats keep what Pillow needs at the end of the file; then their first bytes decide
         accepts = [accept(head[:16]) for _, accept in Image.OPEN.values() if accept]
         if not any(accepted and not isinstance(accepted, str) for accepted in accepts):
             raise Skipped(NO_IMAGE) from None

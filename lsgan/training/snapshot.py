@@ -171,7 +171,7 @@ def read_settings(folder):
 
 
 def _current(settings):
-    """Return the settings of a run as runs have them since --channels and several --images: before, all images were RGB."""
+    """Return a run's settings in the form that runs have today. Those older than --channels are RGB, and have one path."""
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):
