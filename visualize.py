@@ -216,8 +216,9 @@ def make_parser():
     seeding.add_argument('--seed', type=flags.seed, metavar='N',
                          help="number that determines the latents (default: the run's own, so that the samples are those that "
                               'were seen and measured during training)')
-    finding.add_argument('--images', type=flags.path, nargs='+', action='extend', metavar='PATH',
-                         help="where the real images are, as in training (default: the run's own paths); give it after RUN")
+    finding.add_argument('--images', type=flags.path, action='append', metavar='PATH',
+                         help='where the real images are (default: where they were in training); repeat the flag for several '
+                              'paths')
     judging.add_argument('--judge', type=flags.path, metavar='FILE',
                          help='classifier, of runs of train_mnist.py, see its --judge (default: that of the run)')
 

@@ -1,5 +1,6 @@
 """train_anime.py as a user runs it, on a small folder of drawn faces among which some files are broken."""
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -118,10 +119,11 @@ def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp
     assert train('--resume', folder, cwd=tmp_path).returncode == 0
     assert_same_run(run[0], folder, 18)
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
-    for images in [], ['--images', photographs], ['--images', *paths[1:]]:
-        result = draw_it('nearest', folder, *images)
+    given = [('--images', path) for path in paths]
+    for images in [], [('--images', photographs)], given[1:]:
+        result = draw_it('nearest', *itertools.chain(*images), folder)
         assert result.returncode == 0 and not result.stderr
-    assert_one_line(draw_it('real', folder, '--images', *paths[:3]), 'not the data of the training', status=0)
+    assert_one_line(draw_it('real', folder, *itertools.chain(*given[:3])), 'not the data of the training', status=0)
 
 
 @pytest.fixture(scope='module')
