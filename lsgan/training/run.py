@@ -18,7 +18,7 @@ from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.functions.memory import keep_freed_memory
 from lsgan.random import Latent, Stream
-from lsgan.training import extensions, flags, lock, report, schedules, snapshot
+from lsgan.training import extensions, flags, lock, report, resume, schedules, snapshot
 from lsgan.training.devices import select_device
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
@@ -94,9 +94,9 @@ def _restored():
 
 
 def _train(parser, build, given):
-    out, *start = _places(parser, given)
+    out, *start = resume.places(parser, given)
     with lock.held(out / lock.NAME, out, 'wait until it ends, or choose another folder with --out'):
-        return _train_in(out, _start(out, *start, parser, given), parser, build)
+        return _train_in(out, resume.start(out, *start, parser, given), parser, build)
 
 
 def _train_in(out, start, parser, build):
@@ -115,7 +115,7 @@ def _train_in(out, start, parser, build):
         except InputError as error:
             raise InputError(f'--init-from {error}') from None
     data = made.fingerprint()
-    _require_same_data(out, data)
+    resume.require_same_data(out, data)
     notes, remark = made.prepare(), made.remark()
     if remark:
         print(remark)
@@ -124,7 +124,7 @@ def _train_in(out, start, parser, build):
         updater = trainer.updater
         if state:
             state.restore(trainer)
-            _note_new_length(settings, state.settings, updater.iteration)
+            resume.note_new_length(settings, state.settings, updater.iteration)
         start = updater.iteration
         _open(out, settings, notes, data)
         _describe(settings, out, device, start, max(start, stop.iterations))
@@ -172,88 +172,6 @@ def _run(trainer, start):
     if not path.exists() or snapshot.read_json(path).get('iteration') != updater.iteration:
         trainer.get_extension('metrics').measure(trainer)
     return None if stop.signal else snapshot.read_json(path)
-
-
-def _places(parser, given):
-    """Take --resume and --out from `given`.
-
-    Returns:
-        tuple: the run folder; the snapshot or run folder to resume from, or None for a new run; and whether that must hold a
-        run. A --resume without a value starts a new run where there is none yet.
-
-    Raises:
-        InputError: if the path to resume from does not exist, or the run folder is a file.
-    """
-    resume, out = given.pop('resume', None), given.pop('out', None)
-    source = pathlib.Path(resume) if resume else None
-    if source and not source.exists():
-        raise InputError(f'--resume {source}: no such snapshot or run folder')
-    folder = pathlib.Path(f'result/{parser.experiment}') if source is None else source if source.is_dir() else source.parent
-    out = pathlib.Path(out or folder)
-    if out.exists() and not out.is_dir():
-        raise InputError(f'{out} exists already and is not a folder; choose another folder with --out')
-    return out, out if resume == '' else source, bool(resume)
-
-
-def _start(out, source, required, parser, given):
-    """Return where a run begins: a `Snapshot`, or None for a new run; its settings; and the value of --iterations."""
-    iterations = given.pop('iterations', None)
-    state = saved = folder = None
-    if source is None:
-        pass
-    elif source.is_file():
-        folder = source.parent
-        state = snapshot.Snapshot(source)
-        saved = state.settings
-    elif required or (source / 'config.json').exists():
-        folder = source
-        saved = snapshot.read_settings(source)
-        state = snapshot.newest(source, saved, lambda message: print(f'{parser.prog}: {message}', file=sys.stderr))
-        if state is None:
-            print(f'{source} holds no good snapshot: the run starts again')
-    else:       # a run that was killed in its first moments leaves no config.json
-        print(f'{source} holds no run yet: a new one starts')
-    settings = flags.resolve(parser.experiment, given, parser.presets, saved)
-    left = {'samples', lock.NAME}       # with files half written, all that a run that was killed early leaves
-    if (folder is None or out.resolve() != folder.resolve()) and any(
-            path.suffix != '.writing' and path.name not in left for path in out.iterdir()):
-        what = 'go on with that run by --resume, or ' if (out / 'config.json').exists() else ''
-        raise InputError(f'{out} exists already; {what}choose another folder with --out')
-    return state, settings, iterations
-
-
-def _note_new_length(settings, before, done):
-    """Keep in `settings['continued']` that a run whose last snapshot has the settings `before` gets another --epoch.
-
-    Args:
-        settings (dict): of the run from now on; changed in place.
-        before (dict): those in the snapshot that it goes on from.
-        done (int): updates at that snapshot.
-
-    Raises:
-        InputError: if the run has done as many epochs already.
-    """
-    epochs, size = settings['epoch'], settings['epoch_size']
-    settings.pop('continued', None)
-    continued = before.get('continued', [])
-    if epochs != before['epoch']:
-        if epochs * size <= done:
-            raise InputError(f'--epoch {epochs}: the run has already done {done / size:g} epochs; give a larger number')
-        continued = [*continued, {'updates': done, 'epoch_before': before['epoch'], 'epoch': epochs}]
-    if continued:
-        settings['continued'] = continued
-    for change in continued:
-        print('note: the length of this run was changed from {epoch_before} to {epoch} epochs at update {updates:,}. From '
-              'there on, learning rates and noise follow the schedules for {epoch} epochs, so this is not the run that '
-              '--epoch {epoch} gives from the start'.format(**change))
-
-
-def _require_same_data(out, data):
-    """Raises `InputError` where the run in a folder, if there is one, began with other data."""
-    path = out / 'config.json'
-    if path.exists() and snapshot.read_json(path).get('data', data) != data:
-        raise InputError(f'cannot resume: the data are not those that {out} began with; '
-                         'put them back, or start a new run with --out')
 
 
 def _open(out, settings, notes, data):
