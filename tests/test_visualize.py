@@ -546,7 +546,7 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['score', bare, '--images', digits], ['--images', 'train_gaussian.py']),
         (['nearest', bare], [str(bare), 'nearest']),
         (['real', digits, '--images', digits / 'no'], ['no', 'no such file', '--images']),
-        (['real', digits, '--images', digits, digits], ['--images', 'train_mnist.py', 'one path']),
+        (['real', digits, '--images', digits, '--images', digits], ['--images', 'train_mnist.py', 'one path']),
         (['score', bare, '--judge', digits / 'no'], ['--judge', 'train_gaussian.py']),
         (['score', digits, '--judge', digits / 'no'], ['no', 'no such file', '--judge']),
     ]:
