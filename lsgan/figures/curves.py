@@ -76,7 +76,7 @@ def curves(file, logs, title, panels=PANELS):
         runs = [Line2D([], [], color=_color(i), linewidth=4) for i in range(len(logs))]
         legend = figure.legend(runs, ['run'] * len(logs), ncols=3, fontsize=palette.LABEL, frameon=False, handlelength=1.2,
                                borderaxespad=0, loc='upper center', bbox_to_anchor=(0.5, 1 - _TOP / height))
-        for text, name in zip(legend.get_texts(), logs):        # a legend would leave out names with a leading underscore
+        for text, name in zip(legend.get_texts(), logs):        # the legend itself would read names as math
             write(text, name, 85 * _WIDTH / min(3, len(logs)) - 30)
     last = max(entry['iteration'] for log in logs.values() for entry in log)
     for i, panel in enumerate(panels):
