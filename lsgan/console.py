@@ -1,4 +1,6 @@
 """Where a script is run: in a terminal, with its output going elsewhere, or in an IPython session such as a notebook."""
+import os
+import shlex
 import sys
 
 
@@ -21,6 +23,17 @@ def one_line(text):
 def escaped(c):
     """Return the escape of a character, as in Python's strings."""
     return c.encode('unicode_escape').decode()
+
+
+def shell_path(path):
+    """Return a path as an argument in a command that bash or zsh reads, in one line of printable characters."""
+    text = str(path)
+    if text.startswith('-'):        # or it would be a flag
+        text = f'./{text}'
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + ''.join(chr(b) if chr(b).isalnum() and b < 128 or b in b'/._- ' else f'\\x{b:02x}'
+                          for b in os.fsencode(text)) + "'"
 
 
 def leave(status):

@@ -2,8 +2,9 @@
 import contextlib
 import io
 import os
-import pathlib
 import shutil
+import subprocess
+import sys
 import warnings
 
 import numpy
@@ -158,13 +159,21 @@ def test_every_command_takes_any_name(kind, name, label, out, runs, tmp_path, mo
     assert {*os.listdir(folder)} == {name, f'{name}2', 'out'} and {*os.listdir(tmp_path)} <= {'here'}
 
 
-@pytest.mark.parametrize('name', ['-rf', 'two\nlines', '漢字 \udcff $x^{ "\'`;&|'])
-def test_a_run_in_a_folder_of_any_name_goes_on_by_the_command_that_it_prints(name, tmp_path):
+@pytest.mark.parametrize('name', ['-rf', 'two\nlines', '漢字 $x^{ "\'`;&|', 'x\udcff\'\\9'])
+def test_a_run_in_a_folder_of_any_name_prints_commands_that_work(name, tmp_path):
     process = start(*SHORT, '--iterations', 20, f'--out={name}', cwd=tmp_path, errors='surrogateescape')
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and err == '' and os.listdir(tmp_path) == [name]
-    if name != '-rf':       # which argparse takes for a flag unless it is written --out=-rf
-        again = train('--resume', f'--out={name}', cwd=tmp_path, errors='surrogateescape')
-        assert again.returncode == 0 and 'after 180 updates' in again.stdout
-    assert pathlib.Path(tmp_path, name, 'figures', 'curves.png').exists()
+
+    def run(script, line):
+        """Run the command of that script that such a line of the output has, by bash, as a user would."""
+        arguments, = (found.split(f'{script} ', 1)[1] for found in out.splitlines() if found.startswith(line))
+        return subprocess.run(['bash', '-c', f'"$0" {ROOT / script} {arguments}', sys.executable], cwd=tmp_path,
+                              capture_output=True, text=True, errors='surrogateescape', timeout=120)
+
+    again = run('train_gaussian.py', 'stopped early; to go on: ')
+    assert again.returncode == 0 and 'updates 20 to 180' in again.stdout, again.stderr
+    (tmp_path / name / 'figures' / 'curves.png').unlink()
+    assert run('visualize.py', 'more pictures: ').returncode == 0
+    assert (tmp_path / name / 'figures' / 'curves.png').exists() and os.listdir(tmp_path) == [name]
     assert_one_line(train(*SHORT, f'--out={name}', cwd=tmp_path, errors='surrogateescape'), 'exists already')

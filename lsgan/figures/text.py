@@ -39,10 +39,15 @@ def _drawable(text):
             family = _family_with(ord(c))
             (missing if family is None else families).append(family or c)
     if missing:
-        codes = ', '.join(f'U+{ord(c):04X}' for c in missing)
-        print(f'note: no installed font has {"".join(missing)} ({codes}), so a picture shows escapes instead. Install a font '
-              'that has them, such as Noto Sans CJK', file=sys.stderr)
+        _tell_missing(''.join(missing))
     return ''.join(escaped(c) if c in missing else c for c in printable), list(dict.fromkeys(families))
+
+
+@functools.cache        # once for the same characters
+def _tell_missing(characters):
+    codes = ', '.join(f'U+{ord(c):04X}' for c in characters)
+    print(f'note: no installed font has {characters} ({codes}), so a picture shows escapes instead. Install a font that has '
+          'them, such as Noto Sans CJK', file=sys.stderr)
 
 
 @functools.cache

@@ -4,7 +4,6 @@ import errno
 import functools
 import os
 import pathlib
-import shlex
 import signal
 import sys
 
@@ -138,7 +137,7 @@ def _train_in(out, start, parser, build):
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
     runner = '%run ' if console.in_ipython() else 'uv run ' if 'UV' in os.environ else ''       # uv run sets UV
-    go_on = f'to go on: {runner}{parser.prog} --resume -o {shlex.quote(str(out))}'
+    go_on = f'to go on: {runner}{parser.prog} --resume -o {console.shell_path(out)}'
     if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
         return 128 + stop.signal
@@ -147,8 +146,8 @@ def _train_in(out, start, parser, build):
         print(line)
     final = made.sample(updater.sampler(), settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
-        print(line)
-    print(f'more pictures: {runner}visualize.py all {shlex.quote(str(out))}')
+        print(console.one_line(line))
+    print(f'more pictures: {runner}visualize.py all {console.shell_path(out)}')
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
