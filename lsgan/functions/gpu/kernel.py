@@ -1,0 +1,75 @@
+"""CUDA kernels, compiled by NVRTC at their first launch."""
+import functools
+import re
+
+import numpy
+from chainer.backends import cuda
+
+THREADS = 256       # in a block, unless a kernel says otherwise
+KERNELS = []        # every kernel of the package, so that a script can compile all of them
+
+
+class Kernel:
+    """A CUDA kernel for one floating-point type at a time, which its source calls `T`.
+
+    Integer parameters of the kernel are `long long`, real ones `T`, and arrays are pointers. Nothing checks an array's type,
+    device or memory layout, so that a launch costs little: the caller does.
+
+    Args:
+        source (str): CUDA C++ of one `extern "C" __global__` function, after any device functions that it needs.
+        types (str): the NumPy type codes for which the kernel is used.
+    """
+
+    def __init__(self, source, types='fd'):
+        self.source, self.types = source, types
+        self.name = re.search(r'__global__\s+void\s+(\w+)\s*\(', source)[1]
+        KERNELS.append(self)
+
+    @functools.cache    # noqa: B019  kernels live as long as the program
+    def compiled(self, char):
+        """Return the kernel for a type, a `cupy.RawKernel`.
+
+        Args:
+            char (str): NumPy's code of the type that stands for T, f or d.
+        """
+        return cuda.cupy.RawKernel(self.source, self.name, options_for(char))
+
+    def __call__(self, dtype, blocks, arguments, threads=THREADS, shared=0):
+        """Launch the kernel on the current stream.
+
+        Args:
+            dtype (numpy.dtype): float32 or float64, what T stands for.
+            blocks (int or tuple of int): the grid.
+            arguments (sequence): CuPy arrays, integers and real numbers, in the order of the kernel's parameters.
+            threads (int or tuple of int): the block.
+            shared (int): bytes of dynamic shared memory.
+        """
+        arguments = tuple(dtype.type(a) if isinstance(a, float) else a for a in arguments)
+        self.compiled(dtype.char)(blocks if isinstance(blocks, tuple) else (blocks,),
+                                  threads if isinstance(threads, tuple) else (threads,), arguments, shared_mem=shared)
+
+
+def options_for(char):
+    """Return the compiler's options for a type code, f or d."""
+    return (f'-DT={"float" if char == "f" else "double"}',)
+
+
+def blocks_for(n, threads=THREADS, most=1 << 20):
+    """Return how many blocks cover n elements, one thread each; kernels stride over what is beyond `most` blocks."""
+    return max(1, min(-(-n // threads), most))
+
+
+def serves(arrays):
+    """Return whether GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
+    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
+                                  for x in arrays)
+
+
+def is_dense(x):
+    """Return whether an array fills its memory without gaps, in any order of its axes."""
+    return x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def number(x):
+    """Return a Python number as the 8 bytes of a double, whatever T is; for a parameter declared as `double`."""
+    return numpy.float64(x)
