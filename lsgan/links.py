@@ -29,16 +29,30 @@ class Deconvolution2D(L.Deconvolution2D):
         return functions.deconvolution_2d(x, self.W, self.b, self.stride, self.pad, self.outsize)
 
 
-class Activation(chainer.Link):
-    """An activation of `lsgan.functions.perceptron.ACTIVATIONS` by name: relu, leaky_relu (slope 0.2), tanh or sigmoid."""
-
-    def __init__(self, name):
-        super().__init__()
-        ACTIVATIONS[name]       # an unknown one is to be told here
-        self.activation = name
+class Linear(L.Linear):
+    """`chainer.links.Linear` of vectors, (B, n)."""
 
     def forward(self, x):
-        return functions.activation(x, self.activation)
+        if self.W.array is None:
+            self._initialize_params(x.shape[1])
+        return functions.linear(x, self.W, self.b)
+
+
+class Activation(chainer.Link):
+    """An activation of `lsgan.functions.perceptron.ACTIVATIONS`.
+
+    Args:
+        name (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        shape (tuple of int): of the result, as in `lsgan.functions.activation`.
+    """
+
+    def __init__(self, name, shape=None):
+        super().__init__()
+        ACTIVATIONS[name]       # an unknown one is to be told here
+        self.activation, self.shape = name, shape
+
+    def forward(self, x):
+        return functions.activation(x, self.activation, self.shape)
 
 
 class BatchNormalization(L.BatchNormalization):
@@ -50,14 +64,16 @@ class BatchNormalization(L.BatchNormalization):
     Args:
         size (int): channels.
         activation (str): as of `Activation`, or None.
+        shape (tuple of int): of the result, as of `Activation`.
         kwargs: as Chainer's, without `axis`.
     """
 
-    def __init__(self, size, activation=None, **kwargs):
+    def __init__(self, size, activation=None, shape=None, **kwargs):
         super().__init__(size, **kwargs)
         # only piecewise linear ones are computed along with the normalisation
-        self.activation, then = (activation, None) if activation in SLOPES else (None, activation)
-        self.then = Activation(then) if then else None
+        fused = activation in SLOPES
+        self.activation, self.shape = (activation, shape) if fused else (None, None)
+        self.then = None if fused else Activation(activation, shape)
 
     def forward(self, x):
         y = self._normalize(x)
@@ -67,7 +83,8 @@ class BatchNormalization(L.BatchNormalization):
         gamma = self._get_gamma()[0] if self.gamma is None else self.gamma
         beta = self._get_beta()[0] if self.beta is None else self.beta
         if not chainer.config.train:
-            return functions.fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.activation, self.eps)
+            return functions.fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.activation, self.eps,
+                                                       self.shape)
         running = (None, None) if chainer.config.in_recomputing else (self.avg_mean, self.avg_var)
         return functions.batch_normalization(x, gamma, beta, self.activation, self.eps, *running, self.decay,
-                                             chainer.config.batches)
+                                             chainer.config.batches, self.shape)

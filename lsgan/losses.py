@@ -4,11 +4,7 @@ D's may be asked for one of its two terms alone, by leaving out the other data's
 D's outputs are those of a last linear unit without activation, of any shape with the batch first; every expectation is a mean
 over the batch.
 """
-import functools
 import math
-import operator
-
-import chainer.functions as F
 
 from lsgan import functions
 
@@ -53,12 +49,11 @@ class Wasserstein:
 
     def discriminator(self, real=None, fake=None):
         """D's loss, as in `LeastSquares.discriminator`."""
-        outputs, signs = _given((real, -1), (fake, 1))
-        return functools.reduce(operator.add, (sign * F.mean(y) for y, sign in zip(outputs, signs)))
+        return functions.signed_mean(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
         """G's loss, as in `LeastSquares.generator`."""
-        return -F.mean(fake)
+        return functions.signed_mean((fake,), (-1,))
 
 
 class NonSaturating:

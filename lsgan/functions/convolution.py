@@ -4,6 +4,7 @@ import math
 
 import chainer.functions as F
 import numpy
+from chainer import backend
 from chainer.utils import conv, type_check
 
 from lsgan.functions import columns, threads, winograd
@@ -185,6 +186,8 @@ class Winograd(_Way):
 def channels_last(x):
     """The array of shape (N, C, H, W) as (N, H, W, C), contiguous; without a copy where it lies so already."""
     last = x.transpose(0, 2, 3, 1)
+    if type(x) is not numpy.ndarray:
+        return backend.get_array_module(x).ascontiguousarray(last)
     if last.flags.c_contiguous or not x.flags.c_contiguous:
         return numpy.ascontiguousarray(last)
     y = numpy.empty(last.shape, x.dtype)

@@ -2,6 +2,7 @@
 import chainer
 import chainer.functions as F
 import numpy
+from chainer.backends import cuda
 
 from lsgan.functions import jit
 
@@ -13,6 +14,12 @@ def on_cpu(arrays):
     """Whether the CPU kernels can take these arrays: NumPy's, all float32 or all float64, none empty."""
     return jit.AVAILABLE and all(type(x) is numpy.ndarray and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
                                  for x in arrays)
+
+
+def on_gpu(arrays):
+    """Whether the GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
+    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
+                                  for x in arrays)
 
 
 class Fused(chainer.FunctionNode):

@@ -1,9 +1,11 @@
-"""Means over a batch of what the losses apply to each of D's outputs, the whole loss as one node of the graph."""
+"""Means over a batch of what the losses apply to each of D's outputs, the whole loss as one node. CPU: NumPy; GPU: CUDA."""
+import chainer
 import chainer.functions as F
 from chainer import backend
 from chainer.utils import type_check
 
-from lsgan.functions.fused import Fused
+from lsgan.functions.fused import Fused, on_gpu
+from lsgan.functions.gpu import means as gpu
 
 
 class _SumOfMeans(Fused):
@@ -24,10 +26,15 @@ class _SumOfMeans(Fused):
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         xp = backend.get_array_module(*inputs)
+        if _fits_gpu(inputs):
+            return gpu.sum_of_means(inputs, self.constants, self.name),
         return xp.asarray(sum(self.value(xp, x, c).mean(dtype=x.dtype) for x, c in zip(inputs, self.constants))),
 
     def backward_arrays(self, indexes, inputs, gy):
         xp = backend.get_array_module(gy)
+        if _fits_gpu(inputs):
+            gradients = gpu.gradients(inputs, self.constants, self.name, gy)
+            return [gradients[i] for i in indexes]
         return [self.derivative(xp, inputs[i], self.constants[i]) * (gy / inputs[i].dtype.type(inputs[i].size))
                 for i in indexes]
 
@@ -35,7 +42,27 @@ class _SumOfMeans(Fused):
         return sum(F.mean(self.value_by_chainer(x, c)) for x, c in zip(inputs, self.constants))
 
 
+def _fits_gpu(arrays):
+    return on_gpu(arrays) and len(arrays) <= gpu.MOST and all(x.flags.c_contiguous for x in arrays)
+
+
+class _Identity(_SumOfMeans):
+
+    name = 'identity'
+
+    def value(self, xp, x, sign):
+        return sign * x
+
+    def derivative(self, xp, x, sign):
+        return xp.full_like(x, sign)
+
+    def value_by_chainer(self, x, sign):
+        return sign * x
+
+
 class _HalfSquaredError(_SumOfMeans):
+
+    name = 'half squared error'
 
     def value(self, xp, x, target):
         return 0.5 * xp.square(x - target)
@@ -49,6 +76,8 @@ class _HalfSquaredError(_SumOfMeans):
 
 class _Softplus(_SumOfMeans):
 
+    name = 'softplus'
+
     def value(self, xp, x, sign):
         return xp.logaddexp(x.dtype.type(0), sign * x)
 
@@ -60,6 +89,11 @@ class _Softplus(_SumOfMeans):
         return F.softplus(sign * x)
 
 
+def signed_mean(outputs, signs):
+    """The sum of E[s y] over arrays y of any shape and the sign s, 1 or -1, of each; a scalar Variable."""
+    return _Identity(signs).apply(outputs)[0]
+
+
 def half_squared_error(outputs, targets):
     """The sum of 1/2 E[(y - t)^2] over arrays y of any shape and the number t that belongs to each; a scalar Variable."""
     return _HalfSquaredError(targets).apply(outputs)[0]
@@ -68,3 +102,51 @@ def half_squared_error(outputs, targets):
 def mean_softplus(outputs, signs):
     """The sum of E[log(1 + exp(s y))] over arrays y of any shape and the sign s, 1 or -1, of each; a scalar Variable."""
     return _Softplus(signs).apply(outputs)[0]
+
+
+def each_mean(arrays):
+    """Return the mean of each array, a sequence of scalars on its device.
+
+    Args:
+        arrays (sequence): one or two arrays of D's outputs.
+    """
+    if _fits_gpu(arrays):
+        return gpu.each_mean(arrays)
+    return [x.mean() for x in arrays]
+
+
+class _Split(chainer.FunctionNode):
+
+    def __init__(self, n):
+        self.n = n
+
+    def check_type_forward(self, in_types):
+        type_check.expect(in_types.size() == 1, in_types[0].shape[0] % self.n == 0)
+
+    def forward(self, inputs):
+        size = len(inputs[0]) // self.n
+        self.like = inputs[0][:size]
+        return tuple(inputs[0][i:i + size] for i in range(0, self.n * size, size))
+
+    def backward(self, indexes, grad_outputs):
+        xp = backend.get_array_module(self.like)
+        grad_outputs = [chainer.Variable(xp.zeros_like(self.like)) if g is None else g for g in grad_outputs]
+        if chainer.config.enable_backprop:
+            return F.concat(grad_outputs, axis=0),
+        return chainer.Variable(_joined([g.array for g in grad_outputs]), requires_grad=False),
+
+
+def _joined(arrays):
+    """Return arrays one after the other; without a copy where they are so on a GPU, as gradients of means are."""
+    first = arrays[0]
+    xp = backend.get_array_module(first)
+    if on_gpu(arrays) and all(x.flags.c_contiguous for x in arrays):
+        ends = [x.data.ptr + x.nbytes for x in arrays]
+        if all(x.data.mem is first.data.mem and x.data.ptr == end for x, end in zip(arrays[1:], ends)):
+            return xp.ndarray((sum(map(len, arrays)), *first.shape[1:]), first.dtype, first.data)
+    return xp.concatenate(arrays)
+
+
+def split(y, n):
+    """`chainer.functions.split_axis` of the first axis into n parts of equal size, a tuple of Variables."""
+    return _Split(n).apply((y,))

@@ -1,6 +1,6 @@
-"""Batch normalisation and the activation after it as one node (Ioffe & Szegedy 2015). CPU: Numba; elsewhere Chainer's own.
+"""Batch normalisation and the activation after it as one node (Ioffe & Szegedy 2015). CPU: Numba; GPU: CUDA kernels.
 
-Every kernel treats the rows [first, last) of arrays (R, C), a row being one pixel of one image or one example.
+Every CPU kernel treats the rows [first, last) of arrays (R, C), a row being one pixel of one image or one example.
 """
 import chainer
 import chainer.functions as F
@@ -9,7 +9,9 @@ from chainer.utils import type_check
 
 from lsgan.functions import threads
 from lsgan.functions.convolution import channels_last
-from lsgan.functions.fused import Fused, on_cpu
+from lsgan.functions.fused import Fused, on_cpu, on_gpu
+from lsgan.functions.gpu import normalization as gpu
+from lsgan.functions.gpu.layout import laid_out_as, reshaped
 from lsgan.functions.jit import kernel
 from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
@@ -104,7 +106,7 @@ def _gradient(x, gy, mean, scale, beta, slope, constant, linear, first, last, gx
 def _rows(x):
     """(B, C) or (B, C, H, W) as (R, C)."""
     if x.ndim == 2:
-        return np.ascontiguousarray(x)
+        return x if x.flags.c_contiguous else x.copy()
     last = channels_last(x)
     return last.reshape(-1, last.shape[3])
 
@@ -117,50 +119,25 @@ def _images(rows, shape):
     return rows.reshape(N, H, W, C).transpose(0, 3, 1, 2)
 
 
-class _BatchNormalization(Fused):
+class _OnCPU:
+    """Batch normalisation and an activation on one matrix (batches * R, C); `lsgan.functions.gpu.normalization` on a GPU."""
 
-    def __init__(self, activation, eps, running_mean, running_var, decay, batches, fixed):
-        self.activation, self.eps, self.decay, self.batches, self.fixed = activation, eps, decay, batches, fixed
-        self.running_mean, self.running_var = running_mean, running_var
-
-    def check_type_forward(self, in_types):
-        x, gamma, beta = in_types
-        type_check.expect(x.dtype.kind == 'f', gamma.dtype == x.dtype, beta.dtype == x.dtype,
-                          gamma.ndim == 1, beta.ndim == 1, gamma.shape[0] == x.shape[1], beta.shape[0] == x.shape[1],
-                          x.shape[0] % self.batches == 0)
-
-    def serves(self, inputs):
-        return on_cpu(inputs) and inputs[0].ndim in (2, 4) and inputs[1].ndim == 1
-
-    def forward(self, inputs):
-        self.retain_inputs((0, 1, 2))
-        x, gamma, self.beta = inputs
-        self.slope = x.dtype.type(SLOPES[self.activation])
-        self.x = _rows(x)
-        self.rows = len(self.x) // self.batches
-        pieces = threads.parts(self.rows, 1 + PIECE // self.x[0].nbytes, 1 + PIECE // 4 // self.x[0].nbytes)
+    def __init__(self, x, gamma, beta, activation, eps, batches):
+        self.x, self.gamma, self.beta, self.eps, self.batches = x, gamma, beta, eps, batches
+        self.slope = x.dtype.type(SLOPES[activation])
+        self.rows = len(x) // batches
+        pieces = threads.parts(self.rows, 1 + PIECE // x[0].nbytes, 1 + PIECE // 4 // x[0].nbytes)
         # each with its batch, the first of them first
-        self.parts = [(i, i * self.rows + first, i * self.rows + last) for i in range(self.batches) for first, last in pieces]
-        if self.fixed:
-            mean, var = self.running_mean[None], self.running_var[None]
-        else:
-            mean, var = self._statistics()
-        self.mean = mean.astype(x.dtype)        # this and what follows from it: a row for each batch
-        self.rounded = mean - self.mean
-        self.inv_std = (1 / np.sqrt(var + self.eps)).astype(x.dtype)
-        self.scale = gamma * self.inv_std
-        y = np.empty_like(self.x)
-        threads.each(lambda part: _apply(self.x, *self._known(part[0]), *part[1:], y), self.parts)
-        return _images(y, x.shape),
+        self.parts = [(i, i * self.rows + first, i * self.rows + last) for i in range(batches) for first, last in pieces]
 
-    def _known(self, batch):
-        return self.mean[batch], self.scale[batch], self.beta, self.slope
+    def use(self, mean, var):
+        """Take given statistics, arrays (C,)."""
+        self.given = True
+        self._keep(mean[None], var[None])
 
-    def _by_batch(self, of_parts):
-        return of_parts.reshape(self.batches, -1, of_parts.shape[1])
-
-    def _statistics(self):
-        """Mean and variance of each batch, float64; the running ones follow them."""
+    def measure(self, running_mean, running_var, decay):
+        """Compute the statistics of each batch, and let the running ones, arrays (C,) or None, follow them with memory `decay`."""
+        self.given = False
         R, C = self.rows, self.x.shape[1]
         mean, squares = np.empty((2, len(self.parts), C))
         threads.each(lambda i: _moments(self.x, *self.parts[i][1:], mean[i], squares[i]), range(len(self.parts)))
@@ -168,18 +145,36 @@ class _BatchNormalization(Fused):
         count = self._by_batch(np.array([[last - first] for _, first, last in self.parts]))
         total = (count * mean).sum(axis=1) / R
         var = (squares + count * (mean - total[:, None]) ** 2).sum(axis=1) / R
-        if self.running_mean is not None:
+        if running_mean is not None:
             for i in range(self.batches):
-                self.running_mean *= self.decay
-                self.running_mean += (1 - self.decay) * total[i]
-                self.running_var *= self.decay
-                self.running_var += (1 - self.decay) * R / max(R - 1, 1) * var[i]
-            self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
-        return total, var
+                running_mean *= decay
+                running_mean += (1 - decay) * total[i]
+                running_var *= decay
+                running_var += (1 - decay) * R / max(R - 1, 1) * var[i]
+        self._keep(total, var)
 
-    def backward_arrays(self, indexes, inputs, gy):
-        x, shape = self.x, inputs[0].shape
-        gy = _rows(gy)
+    def _keep(self, mean, var):
+        dtype = self.x.dtype
+        self.mean = mean.astype(dtype)        # this and what follows from it: a row for each batch
+        self.rounded = mean - self.mean
+        self.inv_std = (1 / np.sqrt(var + self.eps)).astype(dtype)
+        self.scale = self.gamma * self.inv_std
+
+    def forward(self):
+        """Return activation(gamma (x - mean) / std + beta), of the shape of x."""
+        y = np.empty_like(self.x)
+        threads.each(lambda part: _apply(self.x, *self._known(part[0]), *part[1:], y), self.parts)
+        return y
+
+    def _known(self, batch):
+        return self.mean[batch], self.scale[batch], self.beta, self.slope
+
+    def _by_batch(self, of_parts):
+        return of_parts.reshape(self.batches, -1, of_parts.shape[1])
+
+    def backward(self, gy):
+        """Return the gradients with respect to x, gamma and beta, from that with respect to the output, (batches * R, C)."""
+        x = self.x
         parts_g, parts_gx = np.empty((2, len(self.parts), x.shape[1]))
 
         def add(i):
@@ -188,18 +183,63 @@ class _BatchNormalization(Fused):
         threads.each(add, range(len(self.parts)))
         sum_g = self._by_batch(parts_g).sum(axis=1)
         sum_gx = self._by_batch(parts_gx).sum(axis=1) - self.rounded * sum_g
-        gradients = {1: (sum_gx * self.inv_std).sum(axis=0).astype(x.dtype), 2: sum_g.sum(axis=0).astype(x.dtype)}
-        if 0 in indexes:
-            share = 0 if self.fixed else self.scale / self.rows
-            constant = (share * sum_g).astype(x.dtype)
-            linear = (share * self.inv_std ** 2 * sum_gx).astype(x.dtype)
-            gx = np.empty_like(x)
+        share = 0 if self.given else self.scale / self.rows
+        constant = (share * sum_g).astype(x.dtype)
+        linear = (share * self.inv_std ** 2 * sum_gx).astype(x.dtype)
+        gx = np.empty_like(x)
 
-            def subtract(part):
-                batch, *part = part
-                _gradient(x, gy, *self._known(batch), constant[batch], linear[batch], *part, gx)
-            threads.each(subtract, self.parts)
-            gradients[0] = _images(gx, shape)
+        def subtract(part):
+            batch, *part = part
+            _gradient(x, gy, *self._known(batch), constant[batch], linear[batch], *part, gx)
+        threads.each(subtract, self.parts)
+        return gx, (sum_gx * self.inv_std).sum(axis=0).astype(x.dtype), sum_g.sum(axis=0).astype(x.dtype)
+
+
+class _BatchNormalization(Fused):
+
+    def __init__(self, activation, eps, running_mean, running_var, decay, batches, fixed, shape):
+        self.activation, self.eps, self.decay, self.batches, self.fixed = activation, eps, decay, batches, fixed
+        self.running_mean, self.running_var, self.shape = running_mean, running_var, shape
+
+    def check_type_forward(self, in_types):
+        x, gamma, beta = in_types
+        type_check.expect(x.dtype.kind == 'f', gamma.dtype == x.dtype, beta.dtype == x.dtype,
+                          gamma.ndim == 1, beta.ndim == 1, gamma.shape[0] == x.shape[1], beta.shape[0] == x.shape[1],
+                          x.shape[0] % self.batches == 0)
+
+    def serves(self, inputs):
+        return (on_cpu(inputs) or on_gpu(inputs)) and inputs[0].ndim in (2, 4) and inputs[1].ndim == 1
+
+    def forward(self, inputs):
+        self.retain_inputs((0, 1, 2))
+        x, gamma, beta = inputs
+        if on_gpu(inputs):
+            return self._forward_on_gpu(x, gamma, beta),
+        self.matrix = _OnCPU(_rows(x), gamma, beta, self.activation, self.eps, self.batches)
+        self._take_statistics()
+        y = _images(self.matrix.forward(), x.shape)
+        return y if self.shape is None else y.reshape(-1, *self.shape),
+
+    def _forward_on_gpu(self, x, gamma, beta):
+        rows = _rows(x)
+        self.y, moved = reshaped(_images(rows, x.shape), self.shape)
+        self.matrix = gpu.Normalization(rows, gamma, beta, self.activation, self.eps, self.batches, moved)
+        self._take_statistics()
+        self.matrix.forward(self.y)
+        return self.y
+
+    def _take_statistics(self):
+        if self.fixed:
+            self.matrix.use(self.running_mean, self.running_var)
+        else:
+            self.matrix.measure(self.running_mean, self.running_var, self.decay)
+            self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
+
+    def backward_arrays(self, indexes, inputs, gy):
+        shape = inputs[0].shape
+        gy = laid_out_as(gy, self.y) if on_gpu(inputs) else _rows(gy.reshape(shape))
+        gx, *others = self.matrix.backward(gy)
+        gradients = [_images(gx, shape), *others]
         return [gradients[i] for i in indexes]
 
     def reference(self, x, gamma, beta):
@@ -211,11 +251,12 @@ class _BatchNormalization(Fused):
             parts = [F.batch_normalization(part, gamma, beta, eps=self.eps, running_mean=self.running_mean,
                                            running_var=self.running_var, decay=self.decay, axis=axis) for part in parts]
             h = F.concat(parts, axis=0) if self.batches > 1 else parts[0]
-        return h if self.activation is None else ACTIVATIONS[self.activation][2](h)
+        h = h if self.activation is None else ACTIVATIONS[self.activation][2](h)
+        return h if self.shape is None else h.reshape(-1, *self.shape)
 
 
 def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9,
-                        batches=1):
+                        batches=1, shape=None):
     """`chainer.functions.batch_normalization` over all axes but the second, and an activation.
 
     Args:
@@ -225,13 +266,14 @@ def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=
         eps (float): added to the variance.
         running_mean, running_var: arrays (C,) that follow the batch's statistics, with memory `decay`; or None.
         batches (int): x is so many batches of equal size, one after the other, each normalised by its own statistics.
+        shape (tuple of int): as in `lsgan.functions.activation`.
 
     Raises:
         chainer.utils.type_check.InvalidType: where the shapes do not fit, or B is no multiple of `batches`.
     """
-    return _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False).apply((x, gamma, beta))[0]
+    return _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False, shape).apply((x, gamma, beta))[0]
 
 
-def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5):
+def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5, shape=None):
     """`batch_normalization` with given statistics, as in test mode."""
-    return _BatchNormalization(activation, eps, mean, var, 0.0, 1, True).apply((x, gamma, beta))[0]
+    return _BatchNormalization(activation, eps, mean, var, 0.0, 1, True, shape).apply((x, gamma, beta))[0]

@@ -1,9 +1,12 @@
-"""Affine maps with an activation between them as one node of the graph."""
+"""Affine maps with an activation between them as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
 import chainer.functions as F
-from chainer import backend
+import numpy
+from chainer.backends import cuda
 from chainer.utils import type_check
 
-from lsgan.functions.fused import Fused
+from lsgan.functions.fused import Fused, on_gpu
+from lsgan.functions.gpu import activation as gpu
+from lsgan.functions.gpu.blas import product
 
 LEAK = 0.2   # slope of leaky ReLU for negative inputs; Chainer's and DCGAN's
 
@@ -33,8 +36,8 @@ ACTIVATIONS = {
 
 class _Perceptron(Fused):
 
-    def __init__(self, activation):
-        self.activate, self.derivative, self.stock = ACTIVATIONS[activation]
+    def __init__(self, activation, last):
+        self.activation, self.last = activation, last
 
     def check_type_forward(self, in_types):
         x = in_types[0]
@@ -45,51 +48,85 @@ class _Perceptron(Fused):
             type_check.expect(W.shape[1] == units, b.shape[0] == W.shape[0])
             units = W.shape[0]
 
+    def serves(self, inputs):
+        return type(inputs[0]) is numpy.ndarray or on_gpu(inputs)
+
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
-        xp = backend.get_array_module(*inputs)
-        self.layer_inputs = []
-        h = inputs[0]
-        for W, b in zip(inputs[1::2], inputs[2::2]):
-            if self.layer_inputs:
-                self.activate(xp, h)
-            self.layer_inputs.append(h)
-            h = h.dot(W.T)
-            h += b
-        return h,
+        affine = _affine_on_gpu if on_gpu(inputs) else _affine
+        self.values = [inputs[0]]      # of each layer, after the input
+        for i in range(1, len(inputs), 2):
+            self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
+        return self.values[-1],
+
+    def after(self, i, inputs):
+        """Return the name of the activation after the layer whose weights are input i, or None."""
+        return self.activation if i < len(inputs) - 2 else self.last
 
     def backward_arrays(self, indexes, inputs, gy):
+        before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
         gradients = {}
-        lowest = min(indexes)
-        for layer in reversed(range(len(self.layer_inputs))):
-            x, W, b = self.layer_inputs[layer], 2 * layer + 1, 2 * layer + 2
-            if W in indexes:
-                gradients[W] = gy.T.dot(x)
-            if b in indexes:
-                gradients[b] = gy.sum(axis=0)
-            if lowest >= W:
+        for i in range(len(inputs) - 2, 0, -2):
+            x, y = self.values[i // 2:i // 2 + 2]
+            gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes)
+            if i in indexes:
+                gradients[i] = dot(gy.T, x)
+            if i <= min(indexes):
                 break
-            gy = gy.dot(inputs[W])
-            if layer:
-                gy *= self.derivative(x)
+            gy = dot(gy, inputs[i])
         gradients[0] = gy
         return [gradients[i] for i in indexes]
 
     def reference(self, h, *parameters):
         for i in range(0, len(parameters), 2):
-            h = F.linear(self.stock(h) if i else h, parameters[i], parameters[i + 1])
+            h = F.linear(h, parameters[i], parameters[i + 1])
+            name = self.after(i + 1, (None, *parameters))
+            h = h if name is None else ACTIVATIONS[name][2](h)
         return h
 
 
-def perceptron(x, parameters, activation='relu'):
-    """Fully connected layers, the activation between each two of them and none after the last, in one node.
+def _affine(x, W, b, name):
+    h = x.dot(W.T)
+    h += b
+    if name is not None:
+        ACTIVATIONS[name][0](numpy, h)
+    return h
+
+
+def _affine_on_gpu(x, W, b, name):
+    h = product(x, W.T)
+    gpu.add_bias(h, b, name)
+    return h
+
+
+def _before_bias(gy, y, name, bias):
+    """Return the gradients before the activation `name` whose output is y, and, if wanted, of the bias."""
+    if name is not None:
+        gy = gy * ACTIVATIONS[name][1](y)
+    return gy, gy.sum(axis=0) if bias else None
+
+
+def _before_bias_on_gpu(gy, y, name, bias):
+    if bias:
+        return gpu.bias_gradient(gy, y, name)
+    return gy if name is None else gpu.gradient(y, gy, name), None
+
+
+def perceptron(x, parameters, activation='relu', last=None):
+    """Fully connected layers with activations, in one node.
 
     Args:
         x: floats of shape (B, n_0).
         parameters: of each layer the weights of shape (n_i, n_{i-1}) and the biases of shape (n_i,), in one flat sequence.
-        activation (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        activation (str): after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        last (str): after the last layer, or None for no activation there.
 
     Returns:
         chainer.Variable: of shape (B, n_last).
     """
-    return _Perceptron(activation).apply((x, *parameters))[0]
+    return _Perceptron(activation, last).apply((x, *parameters))[0]
+
+
+def linear(x, W, b):
+    """`chainer.functions.linear`: of (B, n_0) with weights (n_1, n_0) and biases (n_1,)."""
+    return perceptron(x, (W, b))

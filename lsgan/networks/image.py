@@ -1,9 +1,8 @@
 """Convolutional networks for images, by the rule of DCGAN (Radford et al. 2016): 4x4 kernels, each doubling or halving."""
 import chainer
 import chainer.functions as F
-import chainer.links as L
 
-from lsgan import links
+from lsgan import functions, links
 
 
 def _require(norm, kinds):
@@ -11,9 +10,9 @@ def _require(norm, kinds):
         raise ValueError(f'norm is {norm!r}; it can be {" or ".join(kinds)}, or None')
 
 
-def _after(size, activation, norm):
-    """What follows a layer of so many channels."""
-    return links.BatchNormalization(size, activation) if norm else links.Activation(activation)
+def _after(size, activation, norm, shape=None):
+    """Return what follows a layer of so many channels; `shape` is that of its result, as of `lsgan.links.Activation`."""
+    return links.BatchNormalization(size, activation, shape) if norm else links.Activation(activation, shape)
 
 
 def _paddings(side, n):
@@ -92,18 +91,19 @@ class Generator(chainer.Chain):
         self.by_channel = norm == 'channel'
         units = self.start[0] * height * width
         with self.init_scope():
-            self.first = L.Linear(latent, units, initialW=initialW)
-            self.first_norm = _after(channels[0] if self.by_channel else units, activation, norm)
+            self.first = links.Linear(latent, units, initialW=initialW)
+            self.first_norm = (_after(channels[0], activation, norm) if self.by_channel else
+                               _after(units, activation, norm, self.start))
             self.steps = chainer.ChainList(*(UPSAMPLINGS[upsample](a, b, pads, initialW)
                                              for a, b, pads in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
             self.norms = chainer.ChainList(*(_after(c, activation, norm) for c in channels[1:]))
 
     def forward(self, z):
         h = self.first(z)
-        h = (self.first_norm(h.reshape(-1, *self.start)) if self.by_channel else self.first_norm(h).reshape(-1, *self.start))
+        h = self.first_norm(h.reshape(-1, *self.start) if self.by_channel else h)
         for step, norm in zip(self.steps, self.norms):
             h = norm(step(h))
-        return F.tanh(self.steps[-1](h))
+        return functions.activation(self.steps[-1](h), 'tanh')
 
 
 class Discriminator(chainer.Chain):
@@ -120,12 +120,14 @@ class Discriminator(chainer.Chain):
         super().__init__()
         _require(norm, ('all', 'but first'))
         scale = 2 ** len(channels)
+        units = channels[-1] * (size[0] // scale) * (size[1] // scale)
+        shapes = [None] * (len(channels) - 1) + [(units,)]
         with self.init_scope():
             self.steps = chainer.ChainList(*(links.Convolution2D(a, b, 4, 2, 1, initialW=initialW)
                                              for a, b in zip([colours, *channels], channels)))
-            self.norms = chainer.ChainList(*(_after(c, activation, norm == 'all' or norm and i > 0)
-                                             for i, c in enumerate(channels)))
-            self.last = L.Linear(channels[-1] * (size[0] // scale) * (size[1] // scale), 1, initialW=initialW)
+            self.norms = chainer.ChainList(*(_after(c, activation, norm == 'all' or norm and i > 0, shape)
+                                             for i, (c, shape) in enumerate(zip(channels, shapes))))
+            self.last = links.Linear(units, 1, initialW=initialW)
 
     def forward(self, x):
         for step, norm in zip(self.steps, self.norms):

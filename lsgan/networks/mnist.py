@@ -2,30 +2,28 @@
 import math
 
 import chainer
-import chainer.functions as F
 import chainer.links as L
 
 from lsgan import functions, links
-from lsgan.functions.perceptron import ACTIVATIONS
 
 
 class _Layers(chainer.Chain):
     """Fully connected layers; after each but the last the activation and then, if asked for, batch normalisation."""
 
-    def __init__(self, sizes, activation, norm, initialW):
+    def __init__(self, sizes, activation, norm, initialW, last=None):
         super().__init__()
-        self.activation = activation
+        self.activation, self.last = activation, last
         with self.init_scope():
             self.layers = chainer.ChainList(*(L.Linear(a, b, initialW=initialW) for a, b in zip(sizes, sizes[1:])))
             self.norms = chainer.ChainList(*(links.BatchNormalization(n) for n in sizes[1:-1] if norm))
 
     def forward(self, h):
+        parameters = [(layer.W, layer.b) for layer in self.layers]
         if not len(self.norms):
-            return functions.perceptron(h, [p for layer in self.layers for p in (layer.W, layer.b)], self.activation)
-        _, _, activate = ACTIVATIONS[self.activation]
-        for layer, norm in zip(self.layers, self.norms):
-            h = norm(activate(layer(h)))
-        return self.layers[-1](h)
+            return functions.perceptron(h, [p for pair in parameters for p in pair], self.activation, self.last)
+        for pair, norm in zip(parameters, self.norms):
+            h = norm(functions.perceptron(h, pair, last=self.activation))
+        return functions.perceptron(h, parameters[-1], last=self.last)
 
 
 class PerceptronGenerator(_Layers):
@@ -43,11 +41,11 @@ class PerceptronGenerator(_Layers):
     """
 
     def __init__(self, latent, hidden, shape, activation='relu', norm=True, initialW=None):
-        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW)
+        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh')
         self.shape = shape
 
     def forward(self, z):
-        return F.tanh(super().forward(z)).reshape(-1, *self.shape)
+        return super().forward(z).reshape(-1, *self.shape)
 
 
 class PerceptronDiscriminator(_Layers):

@@ -6,13 +6,15 @@ import numpy
 from chainer.backends import cuda
 
 THREADS = 256       # in a block, unless a kernel says otherwise
+NULL = numpy.uint64(0)       # a pointer to nothing
 KERNELS = []        # every kernel of the package, so that a script can compile all of them
 
 
 class Kernel:
     """A CUDA kernel for one floating-point type at a time, which its source calls `T`.
 
-    Integer parameters of the kernel are `long long`, real ones `T`, and arrays are pointers. Nothing checks an array's type,
+    Integer parameters of the kernel are `long long` and arrays are pointers. A Python float is passed as `T`; a parameter that
+    is always a `double` takes `numpy.float64`. Nothing checks an array's type,
     device or memory layout, so that a launch costs little: the caller does.
 
     Args:
@@ -44,7 +46,7 @@ class Kernel:
             threads (int or tuple of int): the block.
             shared (int): bytes of dynamic shared memory.
         """
-        arguments = tuple(dtype.type(a) if isinstance(a, float) else a for a in arguments)
+        arguments = tuple(dtype.type(a) if type(a) is float else a for a in arguments)
         self.compiled(dtype.char)(blocks if isinstance(blocks, tuple) else (blocks,),
                                   threads if isinstance(threads, tuple) else (threads,), arguments, shared_mem=shared)
 
@@ -57,19 +59,3 @@ def options_for(char):
 def blocks_for(n, threads=THREADS, most=1 << 20):
     """Return how many blocks cover n elements, one thread each; kernels stride over what is beyond `most` blocks."""
     return max(1, min(-(-n // threads), most))
-
-
-def serves(arrays):
-    """Return whether GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
-    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
-                                  for x in arrays)
-
-
-def is_dense(x):
-    """Return whether an array fills its memory without gaps, in any order of its axes."""
-    return x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous
-
-
-def number(x):
-    """Return a Python number as the 8 bytes of a double, whatever T is; for a parameter declared as `double`."""
-    return numpy.float64(x)

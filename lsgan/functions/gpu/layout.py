@@ -1,0 +1,40 @@
+"""Memory layouts of images on the GPU: (N, height, width, channels) behind arrays of shape (N, channels, height, width)."""
+import math
+
+from chainer.backends import cuda
+
+
+def dense(x):
+    """Return an array without gaps in memory, its images channels last or C-contiguous; x itself if it is one."""
+    if x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return x
+    return cuda.cupy.ascontiguousarray(x)
+
+
+def laid_out_as(x, y):
+    """Return x with the memory layout of y, an array of the same shape; x itself if it has that layout."""
+    if all(a == b for a, b, n in zip(x.strides, y.strides, x.shape) if n > 1):
+        return x
+    copy = cuda.cupy.empty_like(y)
+    copy[...] = x
+    return copy
+
+
+def reshaped(x, shape):
+    """Return an empty array for x reshaped, and how x is to be written there.
+
+    Args:
+        x: dense array (N, C, H, W) or (N, units).
+        shape (tuple of int): of the result without N: (units,) or (C, H, W), or None for the shape of x. Units are the
+            numbers of an image in the order of a C-contiguous array. Images get channels last.
+
+    Returns:
+        tuple: the array, and the last two arguments of `lsgan.functions.gpu.activation.forward`.
+    """
+    if shape is None:
+        return cuda.cupy.empty_like(x), (1, 1)
+    if len(shape) == 3:
+        C, H, W = shape
+        return cuda.cupy.empty((len(x), H, W, C), x.dtype).transpose(0, 3, 1, 2), (H * W, C)
+    moved = (1, 1) if x.flags.c_contiguous else (x.shape[1], math.prod(x.shape[2:]))
+    return cuda.cupy.empty((len(x), *shape), x.dtype), moved
