@@ -5,12 +5,15 @@ import hashlib
 import chainer
 import numpy
 
+from lsgan.functions.gpu import batches
+
 _AT_ONCE = 1024     # images that are copied together
 
 
 class ImageSet:
     """A set of images, held once as bytes: on the device that it is drawn on, or in main memory where they would take more
-    than half of what is free there.
+    than half of what is free there. A batch from a GPU's memory is one kernel launch; a batch from main memory makes the host
+    wait for the GPU, since it gathers what the GPU has drawn.
 
     Args:
         load (callable): returns them, a uint8 array of shape (N, C, H, W), N at least 1; called once, when they are needed.
@@ -22,22 +25,31 @@ class ImageSet:
 
     @functools.cached_property
     def images(self):
-        """All of them, (N, C, H, W)."""
+        """All of them, (N, C, H, W); in a GPU's memory, the channels are last."""
         return self._load()
 
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
-        device = stream.device
+        device, host = stream.device, chainer.get_device('@numpy')
         if self._place is None:
             fits = device.xp is numpy or self.images.nbytes < device.xp.cuda.runtime.memGetInfo()[0] / 2
-            self._place = device if fits else chainer.get_device('@numpy')
-            self.images = self._place.send(self.images)
-        numbers = stream.integers((1 + self.mirror) * len(self.images), n)
-        drawn = scaled(device.send(self.images[self._place.send(numbers % len(self.images))]))
+            self._place = device if fits else host
+            self.images = _send(self.images, self._place)
+        if self._place.xp is not numpy:
+            return batches.images(n, self.images, self.mirror, stream.generator)
+        numbers = host.send(stream.integers((1 + self.mirror) * len(self.images), n))
+        drawn = self.images[numbers % len(self.images)]
         if self.mirror:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
-        return drawn
+        return scaled(_send(drawn, device))
+
+
+def _send(images, device):
+    """Return images (N, C, H, W) on a device; on a GPU, they lie in memory with their channels last."""
+    if device.xp is numpy:
+        return images
+    return device.send(numpy.ascontiguousarray(images.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
 
 
 def is_grey(images):
