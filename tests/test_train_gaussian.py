@@ -15,8 +15,9 @@ from running import SCRIPT, SHORT, arrays, assert_one_line, same_arrays, start, 
 
 from lsgan import losses
 from lsgan.datasets.iterator import SampleIterator
+from lsgan.functions.optimizers import ClipWeights
 from lsgan.random import Latent, Stream
-from lsgan.training.updater import Average, ClipWeights, GANUpdater, InstanceNoise
+from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
 
 def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(whole):

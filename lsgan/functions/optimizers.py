@@ -1,12 +1,18 @@
-"""Chainer's Adam and RMSprop, each parameter's update in one pass over its memory: the same bits, states and snapshots.
+"""Chainer's Adam and RMSprop with the same states and snapshots, and the hooks that training adds to them.
 
-CPU: Numba; elsewhere, and for the variants of Adam, Chainer's own.
+CPU: Numba, each parameter's update in one pass over its memory, the same bits as Chainer's. GPU: CUDA, the update of all parameters
+in one launch, with the clipping of gradients and weights. Chainer's own for the variants of Adam and with other hooks.
 """
+import chainer
 import numpy as np
 from chainer import config, optimizers
+from chainer.optimizer_hooks import GradientClipping
 
 from lsgan.functions import threads
-from lsgan.functions.fused import on_cpu
+from lsgan.functions.fused import on_cpu, on_gpu
+from lsgan.functions.gpu import optimizers as gpu
+from lsgan.functions.gpu.layout import laid_out_as
+from lsgan.functions.gpu.scalar import Scalar
 from lsgan.functions.jit import exact_kernel
 
 
@@ -31,10 +37,14 @@ class _OnePass:
     Chainer's bookkeeping around an update, here left out with it, takes longer than a small parameter's update itself.
     """
 
-    def update(self, param):
+    def is_alone(self):
+        """Whether a step is nothing but the rule with the optimizer's own hyperparameters."""
         hooks = self._hookable
-        if (not config.fast or not self.enabled or not self.state or param._loss_scale is not None or not self.is_plain()
-                or hooks._pre_update_hooks or hooks._post_update_hooks):
+        return (self.enabled and self.is_plain() and not hooks._pre_update_hooks and not hooks._post_update_hooks
+                and vars(self.hyperparam).keys() <= {'_parent'})
+
+    def update(self, param):
+        if not config.fast or not self.state or param._loss_scale is not None or not self.is_alone():
             return super().update(param)
         arrays = [param.raw_array, param._grad, *(self.state[name] for name in self.states)]
         if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
@@ -71,15 +81,142 @@ class _RMSpropRule(_OnePass, optimizers.rmsprop.RMSpropRule):
         return hp.alpha, 1 - hp.alpha, hp.lr, hp.eps
 
 
-class Adam(optimizers.Adam):
+def gradient_norm(link):
+    """Return the Euclidean norm of the whole gradient of a link, a scalar on its device."""
+    grads = [p.grad for p in link.params() if p.grad is not None]
+    if on_gpu(grads) and gpu.serves(grads):
+        return gpu.norm(grads)
+    return sum(p.device.xp.vdot(p.grad, p.grad) for p in link.params() if p.grad is not None) ** 0.5
+
+
+class GradientNorm:
+    """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
+
+    Args:
+        observed (str): what the report begins with: gen or dis.
+    """
+
+    name = 'GradientNorm'
+    timing = 'pre'
+
+    def __init__(self, observed):
+        self.observed = observed
+
+    def __call__(self, optimizer):
+        chainer.report({f'{self.observed}/gradient': gradient_norm(optimizer.target)})
+
+
+class ClipWeights:
+    """Optimizer hook that keeps every weight within [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1)."""
+
+    name = 'ClipWeights'
+    timing = 'post'
+
+    def __init__(self, bound):
+        self.bound = bound
+
+    def __call__(self, optimizer):
+        for p in optimizer.target.params():
+            xp = p.device.xp
+            xp.clip(p.array, -self.bound, self.bound, out=p.array)
+
+
+class _OneLaunch:
+    """An optimizer whose step on a GPU is one launch.
+
+    A subclass gives `states`, the names of its rule's arrays, `numbers`, what the launch reads from device memory, and `launch`.
+    """
+
+    def setup(self, link):
+        self._scalars = {}
+        return super().setup(link)
+
+    def update(self, lossfun=None, *args, **kwargs):
+        if lossfun is not None or not self._fits_one_launch():
+            return super().update(lossfun, *args, **kwargs)
+        self.reallocate_cleared_grads()
+        self.prepare()
+        params = list(self.target.params())
+        grads = [laid_out_as(p.grad, p.array) for p in params]
+        self.launch([[p.array for p in params], grads, *self._states(params)], self._limits(grads))
+        self.count_step()
+
+    def prepare(self):
+        """Bring the numbers in device memory up to date; a launch for each that has changed, and none otherwise."""
+        for name, value in self.numbers().items():
+            if name not in self._scalars:
+                self._scalars[name] = Scalar(value)
+            self._scalars[name].value = value
+
+    def count_step(self):
+        """Take note of a step that the device has taken."""
+        self.t += 1
+        for p in self.target.params():
+            p.update_rule.t += 1
+        if 't' in self._scalars:
+            self._scalars['t'].count()
+
+    def _fits_one_launch(self):
+        params = list(self.target.params())
+        if not config.fast or self._loss_scale is not None or any(p.array is None for p in params):
+            return False
+        arrays = [p.array for p in params]
+        before, after = self._hooks()
+        return (on_gpu(arrays) and gpu.serves(arrays)
+                and all(isinstance(hook, (GradientNorm, GradientClipping)) for hook in before)
+                and all(isinstance(hook, ClipWeights) for hook in after)
+                and all(p.update_rule.is_alone() for p in params))
+
+    def _hooks(self):
+        hookable = self._hookable
+        return list(hookable._pre_update_hooks.values()), list(hookable._post_update_hooks.values())
+
+    def _states(self, params):
+        """Return the list of arrays for each of the states, laid out in memory as the parameters."""
+        for p in params:
+            rule = p.update_rule
+            rule._init_states(p)
+            for name in self.states:
+                rule.state[name] = laid_out_as(rule.state[name], p.array)
+        return [[p.update_rule.state[name] for p in params] for name in self.states]
+
+    def _limits(self, grads):
+        limits, (before, after) = gpu.Limits(), self._hooks()
+        for hook in before:
+            if isinstance(hook, GradientClipping):
+                limits.norm, limits.threshold = gpu.norm(grads), float(hook.threshold)
+            else:
+                hook(self)
+        for hook in after:
+            limits.bound = float(hook.bound)
+        return limits
+
+
+class Adam(_OneLaunch, optimizers.Adam):
     """`chainer.optimizers.Adam` (Kingma & Ba 2015)."""
+
+    states = 'm', 'v'
 
     def create_update_rule(self):
         return _AdamRule(self.hyperparam)
 
+    def numbers(self):
+        return {'alpha': self.hyperparam.alpha, 't': self.t}
 
-class RMSprop(optimizers.RMSprop):
+    def launch(self, lists, limits):
+        gpu.adam(lists, self._scalars['t'], self._scalars['alpha'], self.hyperparam, limits)
+
+
+class RMSprop(_OneLaunch, optimizers.RMSprop):
     """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012)."""
+
+    states = 'ms',
 
     def create_update_rule(self):
         return _RMSpropRule(self.hyperparam)
+
+    def numbers(self):
+        return {'lr': self.hyperparam.lr}
+
+    def launch(self, lists, limits):
+        gpu.rmsprop(lists, self._scalars['lr'], self.hyperparam, limits)

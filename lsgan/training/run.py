@@ -16,12 +16,13 @@ from lsgan import console, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.functions.memory import keep_freed_memory
+from lsgan.functions.optimizers import ClipWeights, GradientNorm
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, lock, report, resume, schedules, snapshot
 from lsgan.training.devices import select_device
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
-from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise
+from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
 _STATISTICS = 2048      # latents that averaged weights get their statistics of batch normalisation from
 

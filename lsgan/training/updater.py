@@ -26,43 +26,6 @@ def frozen(link):
             p._requires_grad = p.node._requires_grad = True
 
 
-class ClipWeights:
-    """Optimizer hook that keeps every weight within [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1)."""
-
-    name = 'ClipWeights'
-    timing = 'post'
-
-    def __init__(self, bound):
-        self.bound = bound
-
-    def __call__(self, optimizer):
-        for p in optimizer.target.params():
-            xp = p.device.xp
-            xp.clip(p.array, -self.bound, self.bound, out=p.array)
-
-
-def gradient_norm(link):
-    """The Euclidean norm of the whole gradient of a link, a scalar on its device."""
-    return sum(p.device.xp.vdot(p.grad, p.grad) for p in link.params() if p.grad is not None) ** 0.5
-
-
-class GradientNorm:
-    """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
-
-    Args:
-        observed (str): what the report begins with: gen or dis.
-    """
-
-    name = 'GradientNorm'
-    timing = 'pre'
-
-    def __init__(self, observed):
-        self.observed = observed
-
-    def __call__(self, optimizer):
-        chainer.report({f'{self.observed}/gradient': gradient_norm(optimizer.target)})
-
-
 class Average:
     """An exponential moving average of a link's weights, held in a copy of the link.
 

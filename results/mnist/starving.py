@@ -25,13 +25,14 @@ from lsgan import functions, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
 from lsgan.figures import palette
+from lsgan.functions.optimizers import ClipWeights, gradient_norm
 from lsgan.random import Latent, Stream
 from lsgan.training import flags, report
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
 from lsgan.training.sweep import append, make_parser, rows
-from lsgan.training.updater import ClipWeights, GANUpdater, gradient_norm
+from lsgan.training.updater import GANUpdater
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, 'starving.csv'

@@ -11,10 +11,11 @@ from chainer import optimizers, serializers
 from lsgan import functions, links
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.datasets.mixture import GaussianMixture, ring
+from lsgan.functions.optimizers import ClipWeights, GradientNorm
 from lsgan.losses import LeastSquares, NonSaturating, Wasserstein
 from lsgan.networks.gaussian import Perceptron
 from lsgan.random import Latent
-from lsgan.training.updater import Average, ClipWeights, GANUpdater, GradientNorm, InstanceNoise, frozen
+from lsgan.training.updater import Average, GANUpdater, InstanceNoise, frozen
 
 BATCH = 6
 

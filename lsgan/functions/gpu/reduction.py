@@ -23,7 +23,7 @@ __device__ bool is_last(unsigned *ticket, unsigned blocks) {
     __threadfence();
     return last;
 }
-// The sum over the threads of a column of the block, valid in its first row.
+// The sum over the threads (x, 0), (x, 1), ... of the block, the same for all of them. Their number is a power of two.
 __device__ double over_rows(double value, double *shared) {
     int lines = blockDim.y, across = blockDim.x, x = threadIdx.x, y = threadIdx.y;
     __syncthreads();

@@ -38,3 +38,7 @@ class Scalar:
         if value != self._value:
             _SET(self.array.dtype, 1, (self.array, value), threads=1)
             self._value = value
+
+    def count(self):
+        """Take note that a kernel adds 1 to the number."""
+        self._value += 1

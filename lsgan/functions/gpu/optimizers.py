@@ -1,0 +1,176 @@
+"""CUDA kernels that treat all parameters of a network in one launch: optimizer steps, gradient norms, moving averages."""
+import numpy
+from chainer.backends import cuda
+
+from lsgan.functions.gpu import reduction
+from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel
+from lsgan.functions.gpu.layout import laid_out_as
+
+MOST = 80               # tensors in a launch: kernel arguments may take 4 KiB
+_KINDS = 4              # arrays that belong to a tensor, at most
+_ELEMENTS = 4096        # elements that a block treats
+_TENSORS = numpy.dtype([('first', numpy.int64, MOST), ('size', numpy.int64, MOST), ('arrays', numpy.uint64, (_KINDS, MOST))])
+
+_SOURCE = reduction.SOURCE + r'''
+struct Tensors { long long first[%d], size[%d]; T *arrays[%d][%d]; };   // `first` is the first block of each tensor
+
+// Calls f(tensor, element) for each element that belongs to this block.
+template <class F> __device__ void for_each(const Tensors &tensors, long long count, F f) {
+    long long k = count - 1;
+    while (tensors.first[k] > (long long)blockIdx.x) --k;
+    long long start = (blockIdx.x - tensors.first[k]) * %dLL, end = min(start + %dLL, tensors.size[k]);
+    for (long long i = start + threadIdx.y; i < end; i += blockDim.y) f(k, i);
+}
+// The number of this step, from 1; the last block to ask counts it. All threads of all blocks ask once.
+__device__ double step_number(double *steps, unsigned *ticket) {
+    double number = *(volatile double *)steps + 1;
+    if (is_last(ticket, gridDim.x) && threadIdx.y == 0) *steps = number;
+    return number;
+}
+// What gradients are multiplied by so that their norm is at most the threshold, 0 for no limit.
+__device__ T clipping(const T *norm, T threshold) { return threshold > T(0) ? min(T(1), threshold / *norm) : T(1); }
+__device__ T within(T x, T bound) { return bound > T(0) ? min(max(x, -bound), bound) : x; }
+''' % (MOST, MOST, _KINDS, MOST, _ELEMENTS, _ELEMENTS)
+
+_adam = Kernel(_SOURCE + r'''
+extern "C" __global__ void adam(Tensors tensors, long long count, double *steps, unsigned *ticket, const double *alpha, double beta1,
+                                double beta2, T eps, T eta, const T *norm, T threshold, T bound) {
+    __shared__ T rate;
+    double t = step_number(steps, ticket);
+    if (threadIdx.y == 0) rate = *alpha * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));
+    __syncthreads();
+    T scale = clipping(norm, threshold), one_minus_beta1 = 1 - beta1, one_minus_beta2 = 1 - beta2;
+    for_each(tensors, count, [&](long long k, long long i) {
+        T g = tensors.arrays[1][k][i] * scale, m = tensors.arrays[2][k][i], v = tensors.arrays[3][k][i];
+        m += one_minus_beta1 * (g - m);
+        v += one_minus_beta2 * (g * g - v);
+        tensors.arrays[2][k][i] = m;
+        tensors.arrays[3][k][i] = v;
+        T *p = tensors.arrays[0][k] + i;
+        *p = within(*p - eta * (rate * m / (sqrt(v) + eps)), bound);
+    });
+}''')
+
+_rmsprop = Kernel(_SOURCE + r'''
+extern "C" __global__ void rmsprop(Tensors tensors, long long count, const double *lr, double alpha, T eps, const T *norm,
+                                   T threshold, T bound) {
+    T scale = clipping(norm, threshold), rate = *lr, keep = alpha, rest = 1 - alpha;
+    for_each(tensors, count, [&](long long k, long long i) {
+        T g = tensors.arrays[1][k][i] * scale, ms = keep * tensors.arrays[2][k][i] + rest * g * g;
+        tensors.arrays[2][k][i] = ms;
+        T *p = tensors.arrays[0][k] + i;
+        *p = within(*p - rate * g / (sqrt(ms) + eps), bound);
+    });
+}''')
+
+_norm = Kernel(_SOURCE + r'''
+extern "C" __global__ void norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
+    __shared__ double shared[256];
+    double sum = 0;
+    for_each(tensors, count, [&](long long k, long long i) { double g = tensors.arrays[0][k][i]; sum += g * g; });
+    sum = over_rows(sum, shared);
+    if (threadIdx.y == 0) parts[blockIdx.x] = sum;
+    if (!is_last(ticket, gridDim.x)) return;
+    sum = 0;
+    for (long long b = threadIdx.y; b < gridDim.x; b += blockDim.y) sum += __ldcg(parts + b);
+    sum = over_rows(sum, shared);
+    if (threadIdx.y == 0) *result = sqrt(sum);
+}''')
+
+_average = Kernel(_SOURCE + r'''
+// Moving averages, arrays[0], of what is in arrays[1].
+extern "C" __global__ void average(Tensors tensors, long long count, double *updates, unsigned *ticket, double decay) {
+    double t = step_number(updates, ticket), keep = min(decay, (1 + t) / (10 + t));
+    T old = keep, rest = 1 - keep;
+    for_each(tensors, count, [&](long long k, long long i) {
+        T *to = tensors.arrays[0][k] + i;
+        *to = old * *to + rest * tensors.arrays[1][k][i];
+    });
+}''')
+
+
+def _launch(kernel, lists, *arguments):
+    """Launch a kernel on tensors.
+
+    Args:
+        lists (sequence): at most four lists of arrays; the arrays at one place of the lists have the same shape and layout.
+        arguments: what follows the tensors and their number.
+    """
+    tensors = numpy.zeros((), _TENSORS)
+    count, sizes = len(lists[0]), [x.size for x in lists[0]]
+    tensors['size'][:count] = sizes
+    blocks = numpy.cumsum([0, *(-(-size // _ELEMENTS) for size in sizes)])
+    tensors['first'][:count] = blocks[:-1]
+    for i, arrays in enumerate(lists):
+        tensors['arrays'][i, :count] = [x.data.ptr for x in arrays]
+    kernel(lists[0][0].dtype, int(blocks[-1]), (tensors, count, *arguments), (1, THREADS))
+
+
+def serves(arrays):
+    """Return whether the kernels can take a network's arrays, each filling its memory without gaps."""
+    return 0 < len(arrays) <= MOST and all(x.flags.c_contiguous or x.flags.f_contiguous or
+                                           x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous for x in arrays)
+
+
+class Limits:
+    """What an optimizer step does besides its update rule.
+
+    Attributes:
+        norm: scalar array, the norm of all gradients, or None where these are not clipped.
+        threshold (float): the norm that gradients are scaled down to.
+        bound (float): every weight stays within [-bound, bound]; 0 for no bound.
+    """
+
+    def __init__(self, norm=None, threshold=0.0, bound=0.0):
+        self.norm, self.threshold, self.bound = norm, float(threshold), float(bound)
+
+    @property
+    def arguments(self):
+        """The last three arguments of a kernel."""
+        return NULL if self.norm is None else self.norm, self.threshold, self.bound
+
+
+def adam(lists, steps, alpha, hp, limits):
+    """Take one step of Adam (Kingma & Ba 2015, algorithm 1) and count it.
+
+    Args:
+        lists: the parameters, their gradients, m and v, each a list of arrays.
+        steps (lsgan.functions.gpu.scalar.Scalar): steps so far; the kernel adds 1.
+        alpha (lsgan.functions.gpu.scalar.Scalar): the learning rate.
+        hp (chainer.optimizer.Hyperparameter): of `chainer.optimizers.Adam`; its alpha is not read.
+        limits (Limits): clipping.
+    """
+    _launch(_adam, lists, steps.array, reduction.tickets(), alpha.array, numpy.float64(hp.beta1), numpy.float64(hp.beta2),
+            float(hp.eps), float(hp.eta), *limits.arguments)
+
+
+def rmsprop(lists, lr, hp, limits):
+    """Take one step of RMSprop (Tieleman & Hinton 2012).
+
+    Args:
+        lists: the parameters, their gradients and the mean squares, each a list of arrays.
+        lr (lsgan.functions.gpu.scalar.Scalar): the learning rate.
+        hp (chainer.optimizer.Hyperparameter): of `chainer.optimizers.RMSprop`; its lr is not read.
+        limits (Limits): clipping.
+    """
+    _launch(_rmsprop, lists, lr.array, numpy.float64(hp.alpha), float(hp.eps), *limits.arguments)
+
+
+def norm(grads):
+    """Return the Euclidean norm of all arrays of a list together, a scalar array."""
+    result = cuda.cupy.empty((), grads[0].dtype)
+    blocks = sum(-(-g.size // _ELEMENTS) for g in grads)
+    _launch(_norm, (grads,), cuda.cupy.empty(blocks), reduction.tickets(), result)
+    return result
+
+
+def average(averages, values, updates, decay):
+    """Move averages towards values.
+
+    Args:
+        averages, values: lists of arrays.
+        updates (lsgan.functions.gpu.scalar.Scalar): updates so far; the kernel adds 1.
+        decay (float): weight of the past, at most; it is (1 + t) / (10 + t) in the t-th update where that is less.
+    """
+    _launch(_average, (averages, [laid_out_as(x, a) for x, a in zip(values, averages)]), updates.array, reduction.tickets(),
+            numpy.float64(decay))
