@@ -7,64 +7,82 @@ import chainer
 import numpy
 
 from lsgan.functions import threads
+from lsgan.functions.gpu import batches
+from lsgan.functions.gpu.random import Philox
 
 
 class Stream:
     """Random arrays on one device, determined by a seed and a name.
 
     Streams of different names are independent, so a hook that draws from its own cannot change what training draws.
-    On the CPU the generator is NumPy's default one. On a GPU, whose generators cannot be saved, every draw is seeded by its
-    number, so that the state is one integer there.
+    The generator is NumPy's default one on the CPU, and `lsgan.functions.gpu.random.Philox` on a GPU. There every draw is one
+    kernel launch, without a copy or a wait, and the state is the number of draws.
 
     Args:
         seed (int): the run's seed, not negative.
         name (str): what the stream is for.
         device (chainer.backend.Device): where the arrays are made (default: the CPU).
+
+    Attributes:
+        device (chainer.backend.Device): where the arrays are made.
+        generator (numpy.random.Generator or Philox): what the numbers come from.
     """
 
     def __init__(self, seed, name, device=None):
         self.device = device = device or chainer.get_device('@numpy')
-        self._seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
-        self._draws = 0
-        self._generator = (numpy.random.default_rng(self._seeds) if device.xp is numpy
-                           else device.xp.random.RandomState(0))
+        seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
+        if device.xp is numpy:
+            self.generator = numpy.random.default_rng(seeds)
+        else:
+            with chainer.using_device(device):
+                self.generator = Philox(seeds.generate_state(1, numpy.uint64)[0])
 
     def normal(self, shape):
         """Standard normal numbers, float32, of the given shape."""
         if self.device.xp is numpy:
-            return self._generator.standard_normal(shape, dtype=numpy.float32)
-        return self._on_gpu().standard_normal(shape, dtype=numpy.float32)
+            return self.generator.standard_normal(shape, dtype=numpy.float32)
+        return self.generator.normal(shape)
 
     def uniform(self, shape):
         """Numbers uniform in [-1, 1), float32, of the given shape."""
         if self.device.xp is numpy:
-            return 2 * self._generator.random(shape, dtype=numpy.float32) - 1
-        return 2 * self._on_gpu().random_sample(shape, dtype=numpy.float32) - 1
+            return 2 * self.generator.random(shape, dtype=numpy.float32) - 1
+        return self.generator.uniform(shape)
 
     def integers(self, high, shape):
-        """Integers uniform in [0, high), of the given shape."""
+        """Integers uniform in [0, high), int64, of the given shape; `high` is at most 2^32."""
         if self.device.xp is numpy:
-            return self._generator.integers(high, size=shape)
-        return self._on_gpu().randint(high, size=shape)
+            return self.generator.integers(high, size=shape)
+        return self.generator.integers(high, shape)
 
-    def _on_gpu(self):
-        self._draws += 1
-        seed = numpy.random.SeedSequence(self._seeds.entropy + [self._draws]).generate_state(1, numpy.uint64)[0]
-        self._generator.seed(int(seed))
-        return self._generator
+    def add_normal(self, arrays, sigma):
+        """Return arrays with normal noise added, joined along the first axis.
+
+        Args:
+            arrays (list): one or two float arrays on the stream's device, of one shape but for the first axis. On a GPU,
+                images keep their channels last in memory.
+            sigma (float or lsgan.functions.gpu.scalar.Scalar): the noise's standard deviation; scalars are for a GPU only. A
+                captured CUDA graph keeps a float but reads a scalar anew.
+        """
+        if self.device.xp is not numpy:
+            return batches.add_normal(arrays, sigma, self.generator)
+        noisy = [x + sigma * self.normal(x.shape) for x in arrays]
+        return noisy[0] if len(noisy) == 1 else numpy.concatenate(noisy)
 
     @property
     def state(self):
         """What the next numbers on a CPU follow from, a dict; may be set."""
-        return self._generator.bit_generator.state
+        return self.generator.bit_generator.state
 
     @state.setter
     def state(self, state):
-        self._generator.bit_generator.state = state
+        self.generator.bit_generator.state = state
 
     def serialize(self, serializer):
-        self._draws = int(serializer('draws', self._draws))
-        if self.device.xp is numpy:
+        if self.device.xp is not numpy:
+            self.generator.draws = int(serializer('draws', self.generator.draws))
+        else:
+            serializer('draws', 0)
             saved = str(serializer('state', json.dumps(self.state)))
             if not isinstance(serializer, chainer.Serializer):
                 self.state = json.loads(saved)

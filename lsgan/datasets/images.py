@@ -5,12 +5,15 @@ import hashlib
 import chainer
 import numpy
 
+from lsgan.functions.gpu import batches
+
 _AT_ONCE = 1024     # images that are copied together
 
 
 class ImageSet:
     """A set of images, held once as bytes: on the device that it is drawn on, or in main memory where they would take more
-    than half of what is free there.
+    than half of what is free there. A batch from a GPU's memory is one kernel launch; a batch from main memory makes the host
+    wait for the GPU, since it gathers what the GPU has drawn.
 
     Args:
         load (callable): returns them, a uint8 array of shape (N, C, H, W), N at least 1; called once, when they are needed.
@@ -22,22 +25,37 @@ class ImageSet:
 
     @functools.cached_property
     def images(self):
-        """All of them, (N, C, H, W)."""
+        """All of them, (N, C, H, W); in a GPU's memory, the channels are last."""
         return self._load()
 
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
-        device = stream.device
+        device, host = stream.device, chainer.get_device('@numpy')
         if self._place is None:
             fits = device.xp is numpy or self.images.nbytes < device.xp.cuda.runtime.memGetInfo()[0] / 2
-            self._place = device if fits else chainer.get_device('@numpy')
-            self.images = self._place.send(self.images)
-        numbers = stream.integers((1 + self.mirror) * len(self.images), n)
-        drawn = scaled(device.send(self.images[self._place.send(numbers % len(self.images))]))
+            self._place = device if fits else host
+            if self._place.xp is not numpy:
+                self.images = _channels_second(self._place.send(_channels_last(self.images)))
+        if self._place.xp is not numpy:
+            return batches.images(n, self.images, self.mirror, stream.generator)
+        numbers = host.send(stream.integers((1 + self.mirror) * len(self.images), n))
+        drawn = self.images[numbers % len(self.images)]
         if self.mirror:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
-        return drawn
+        if device.xp is numpy:
+            return scaled(drawn)
+        return _channels_second(scaled(device.send(_channels_last(drawn))))
+
+
+def _channels_last(images):
+    """Return images (N, C, H, W) in main memory as (N, H, W, C), C-contiguous."""
+    return numpy.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def _channels_second(images):
+    """Return images (N, H, W, C) as (N, C, H, W), a view."""
+    return images.transpose(0, 3, 1, 2)
 
 
 def is_grey(images):

@@ -3,6 +3,8 @@ import math
 
 import numpy
 
+from lsgan.functions.gpu import batches
+
 
 class GaussianMixture:
     """Equally likely isotropic Gaussians of one spread.
@@ -15,12 +17,18 @@ class GaussianMixture:
     def __init__(self, centers, sigma):
         self.centers = numpy.asarray(centers, numpy.float32)
         self.sigma = sigma
+        self._sent = {}     # the centers on each GPU, by its name
 
     def sample(self, n, stream):
         """`n` points as a float32 array of shape (n, 2), drawn from `stream` on its device."""
+        device = stream.device
+        if device.xp is not numpy:
+            if device.name not in self._sent:
+                self._sent[device.name] = device.send(self.centers)
+            return batches.points(n, self._sent[device.name], self.sigma, stream.generator)
         points = stream.normal((n, 2))
         points *= self.sigma
-        points += stream.device.send(self.centers)[stream.integers(len(self.centers), n)]
+        points += self.centers[stream.integers(len(self.centers), n)]
         return points
 
 
