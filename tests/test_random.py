@@ -69,6 +69,15 @@ def test_integers_are_equally_likely_below_the_bound(make_stream):
     assert (abs(counts - 20_000) < 5 * 127).all()     # five standard deviations of a share
 
 
+def test_noise_is_added_to_arrays_in_turn_and_they_are_joined(make_stream):
+    x, y = numpy.ones((2, 3), numpy.float32), numpy.zeros((4, 3), numpy.float32)
+    alone, stream = make_stream(3), make_stream(3)
+    expected = numpy.concatenate([x + 0.2 * alone.normal((2, 3)), y + 0.2 * alone.normal((4, 3))])
+    assert same([stream.add_normal([x, y], 0.2)], [expected])
+    assert same([stream.add_normal([x], 0.2)], [x + 0.2 * alone.normal((2, 3))])
+    assert expected.dtype == numpy.float32
+
+
 def test_a_loaded_stream_continues_exactly(make_stream, transfer):
     stream = make_stream(5, 'data')
     draws(stream)

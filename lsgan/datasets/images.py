@@ -34,7 +34,8 @@ class ImageSet:
         if self._place is None:
             fits = device.xp is numpy or self.images.nbytes < device.xp.cuda.runtime.memGetInfo()[0] / 2
             self._place = device if fits else host
-            self.images = _send(self.images, self._place)
+            if self._place.xp is not numpy:
+                self.images = _channels_second(self._place.send(_channels_last(self.images)))
         if self._place.xp is not numpy:
             return batches.images(n, self.images, self.mirror, stream.generator)
         numbers = host.send(stream.integers((1 + self.mirror) * len(self.images), n))
@@ -42,14 +43,19 @@ class ImageSet:
         if self.mirror:
             turned = numbers >= len(self.images)
             drawn[turned] = drawn[turned, :, :, ::-1]
-        return scaled(_send(drawn, device))
+        if device.xp is numpy:
+            return scaled(drawn)
+        return _channels_second(scaled(device.send(_channels_last(drawn))))
 
 
-def _send(images, device):
-    """Return images (N, C, H, W) on a device; on a GPU, they lie in memory with their channels last."""
-    if device.xp is numpy:
-        return images
-    return device.send(numpy.ascontiguousarray(images.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+def _channels_last(images):
+    """Return images (N, C, H, W) in main memory as (N, H, W, C), C-contiguous."""
+    return numpy.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def _channels_second(images):
+    """Return images (N, H, W, C) as (N, C, H, W), a view."""
+    return images.transpose(0, 3, 1, 2)
 
 
 def is_grey(images):

@@ -19,7 +19,7 @@ BLOCKS = 1024       # the most blocks that a drawing kernel has, since each of t
 # `unsigned long long *counter`, see `Philox`, and a one-dimensional grid
 SOURCE = r'''
 // Return the number of this launch's draw, and count it. All threads call this once, together. Each block reads the count
-// before it takes a ticket, so the block with the last ticket can advance the count; it resets the tickets for the next launch.
+// before it takes a ticket. So the block with the last ticket can advance the count, and it resets the tickets.
 __device__ unsigned long long next_draw(unsigned long long *counter) {
     unsigned long long draw = counter[0];
     __syncthreads();

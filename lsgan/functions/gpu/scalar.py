@@ -12,8 +12,8 @@ extern "C" __global__ void set_scalar(T *scalar, T value) { *scalar = value; }
 class Scalar:
     """A float64 number in device memory that the host sets without a copy and without waiting for the device.
 
-    Kernels read it from `array`, through a parameter `const double *`. The memory stays the same for the scalar's life. Setting a
-    value launches a kernel on the current stream, if the value differs from the last one.
+    Kernels read it from `array`, through a parameter `const double *`. The memory stays the same for the scalar's life.
+    Setting a value launches a kernel on the current stream, if the value differs from the last one.
 
     Args:
         value (float): its first value.
