@@ -1,7 +1,6 @@
 """Affine maps with an activation between them as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
 import chainer.functions as F
 import numpy
-from chainer.backends import cuda
 from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused, on_gpu

@@ -3,12 +3,15 @@ import contextlib
 import time
 
 import chainer
-import chainer.functions as F
 import numpy
-from chainer import training
+from chainer import backend, training
 
-from lsgan import links, random
+from lsgan import functions, links, random
 from lsgan.functions import jit
+from lsgan.functions.fused import on_gpu
+from lsgan.functions.gpu import optimizers as gpu
+from lsgan.functions.gpu.batches import joined as joined_on_gpu
+from lsgan.functions.gpu.scalar import Scalar
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
 
@@ -41,14 +44,32 @@ class Average:
         self.link, self.decay, self.inputs = link, decay, inputs
         self._averaged = link.copy(mode='copy')
         self._weights = list(zip(link.params(), self._averaged.params()))
+        self._count = None
         self.updates = self._settled = 0    # before the first update the link's own statistics are right
 
     def update(self):
+        own, averages = ([pair[i].array for pair in self._weights] for i in range(2))
+        if on_gpu(own) and gpu.serves(own):
+            self.prepare()
+            gpu.average(averages, own, self._count, self.decay)
+            self.count_update()
+            return
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for own, average in self._weights:
-            average.array *= keep
-            average.array += (1 - keep) * own.array
+        for own, average in zip(own, averages):
+            average *= keep
+            average += (1 - keep) * own
+
+    def prepare(self):
+        """Bring the number of updates in device memory up to date."""
+        if self._count is None:
+            self._count = Scalar(self.updates)
+        self._count.value = self.updates
+
+    def count_update(self):
+        """Take note of an update that the device has made."""
+        self.updates += 1
+        self._count.count()
 
     def averaged(self):
         """The copy, with the statistics of batch normalisation that it has itself in training, over all inputs.
@@ -82,9 +103,52 @@ class InstanceNoise:
 
     def __init__(self, sigma, end, stream):
         self.sigma, self.end, self.stream = sigma, end, stream
+        self._scalar = None
+
+    @property
+    def active(self):
+        """Whether anything is added."""
+        return self.sigma > self.end
+
+    def prepare(self):
+        """Bring the standard deviation in device memory up to date."""
+        if self._scalar is None:
+            self._scalar = Scalar(self.sigma)
+        self._scalar.value = self.sigma
 
     def __call__(self, x):
-        return x + self.sigma * self.stream.normal(x.shape) if self.sigma > self.end else x
+        """Return x, an array or a Variable, with noise added; gradients pass through."""
+        if not self.active:
+            return x
+        return _AddNoise(self).apply((x,))[0] if isinstance(x, chainer.Variable) else self.joined([x])
+
+    def joined(self, arrays):
+        """Return arrays with noise added, one after the other in one array."""
+        if not self.active:
+            return joined(arrays)
+        if self.stream.device.xp is numpy:
+            return self.stream.add_normal(arrays, self.sigma)
+        self.prepare()
+        return self.stream.add_normal(arrays, self._scalar)
+
+
+class _AddNoise(chainer.FunctionNode):
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def forward(self, inputs):
+        return self.noise.joined(inputs),
+
+    def backward(self, indexes, grad_outputs):
+        return grad_outputs
+
+
+def joined(arrays):
+    """Return arrays of one device, one after the other in one array."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return joined_on_gpu(arrays) if on_gpu(arrays) else backend.get_array_module(*arrays).concatenate(arrays)
 
 
 class GANUpdater(training.updaters.StandardUpdater):
@@ -140,13 +204,17 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.seconds += time.perf_counter() - start
 
     def update_core(self):
+        chainer.report(self.take_steps())
+
+    def take_steps(self):
+        """Take the steps of both networks; return what there is to report, a dict of scalars on the device."""
         for _ in range(self.n_critic):
             n, reported = self.step_discriminator()
         loss = self.backward_generator(n)
         self.get_optimizer('generator').update()
         if self.average:
             self.average.update()
-        chainer.report({'gen/loss': loss, **reported})
+        return {'gen/loss': loss, **reported}
 
     def step_discriminator(self):
         """One of D's steps, on a new batch: how many examples that has, and what there is to report, a dict."""
@@ -155,44 +223,43 @@ class GANUpdater(training.updaters.StandardUpdater):
             real = self.converter(real, self.generator.device)
         with chainer.no_backprop_mode():
             fake = self.generator(self.latent(len(real))).array
-        seen = {'real': self._see(real), 'fake': self._see(fake)}
-        reported = {'dis/loss': 0}
-        for step in [{name: x} for name, x in seen.items()] if self.split else [seen]:
-            batches = len(step) if self._joins() else 1
-            with chainer.using_config('batches', batches):
-                outputs = dict(zip(step, self._discriminate(list(step.values()))))
+        batches, reported = {'real': real, 'fake': fake}, {}
+        for step in [{name: x} for name, x in batches.items()] if self.split else [batches]:
+            together = len(step) if self._joins() else 1
+            with chainer.using_config('batches', together):
+                outputs = dict(zip(step, self._discriminate(list(step.values()), together)))
             loss = self.loss.discriminator(**outputs)
             self.discriminator.cleargrads()
-            with chainer.using_config('batches', batches):      # what was forgotten is computed again
+            with chainer.using_config('batches', together):      # what was forgotten is computed again
                 loss.backward()
             self.get_optimizer('discriminator').update()
-            reported['dis/loss'] = reported['dis/loss'] + loss.array
-            reported.update({f'dis/{name}': y.array.mean() for name, y in outputs.items()})
+            reported['dis/loss'] = reported['dis/loss'] + loss.array if reported else loss.array
+            means = functions.each_mean([y.array for y in outputs.values()])
+            reported.update({f'dis/{name}': mean for name, mean in zip(outputs, means)})
         return len(real), reported
 
     def backward_generator(self, n):
         """Puts the gradients of G's loss on n new samples into G's parameters; the loss, an array."""
         with frozen(self.discriminator):
-            loss = self.loss.generator(self.discriminator(self._see(self.generator(self.latent(n)))))
+            fake = self.generator(self.latent(n))
+            loss = self.loss.generator(self.discriminator(self.noise(fake) if self.noise else fake))
             self.generator.cleargrads()
             loss.backward()
         return loss.array
-
-    def _see(self, x):
-        return self.noise(x) if self.noise else x
 
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
         norms = [link for link in self.discriminator.links() if hasattr(link, 'avg_mean')]
         # Chainer's own functions would have to split and join at each layer, so where there are any, only ours do it
-        ours = chainer.config.fast and jit.AVAILABLE and self.generator.xp is numpy
+        ours = chainer.config.fast and (jit.AVAILABLE or self.generator.xp is not numpy)
         return not norms or ours and all(isinstance(link, links.BatchNormalization) for link in norms)
 
-    def _discriminate(self, batches):
-        """D's outputs for each batch."""
-        if len(batches) == 1 or chainer.config.batches == 1:
-            return [self.discriminator(x) for x in batches]
-        return F.split_axis(self.discriminator(self.generator.xp.concatenate(batches)), len(batches), axis=0)
+    def _discriminate(self, batches, together):
+        """Return D's outputs for each batch, all of them in one pass or each by itself."""
+        join = self.noise.joined if self.noise else joined
+        if together > 1:
+            return functions.split(self.discriminator(join(batches)), together)
+        return [self.discriminator(join([x])) for x in batches]
 
     def serialize(self, serializer):
         super().serialize(serializer)
