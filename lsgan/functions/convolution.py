@@ -13,7 +13,7 @@ from chainer.utils import conv, type_check
 from lsgan.functions import columns, threads, winograd
 from lsgan.functions.fused import Fused, on_cpu
 from lsgan.functions.gpu import convolution as on_gpu
-from lsgan.functions.gpu import kernel
+from lsgan.functions.gpu import cudnn, kernel
 
 CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
 LEAST = 1 << 16         # bytes that are worth a thread
@@ -219,7 +219,7 @@ def _sums(x):
 def _way(geometry, W):
     """Return the way to convolve with these weights on their device."""
     if isinstance(W, cuda.ndarray):
-        return on_gpu.Columns(geometry, W)
+        return (cudnn.Convolution if cudnn.Convolution.serves(W) else on_gpu.Columns)(geometry, W)
     return (Winograd if Winograd.serves(geometry, W) else Columns)(geometry, W)
 
 

@@ -1,7 +1,7 @@
 """Convolution of any geometry as one matrix product, on the GPU: every pixel's window becomes a row (im2col), and back.
 
-Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C), and weights as (O, kh, kw, C) behind their
-shape (O, C, kh, kw). A window's row of kw pixels is one piece of kw * C numbers in a row of the image.
+Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C), and weights as (O, kh, kw, C) behind
+their shape (O, C, kh, kw). A window's row of kw pixels is one piece of kw * C numbers in a row of the image.
 """
 import functools
 import math
@@ -78,8 +78,8 @@ extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
 ''')
 
 _COLUMN_SUMS = Kernel('''
-// sums = the sums of the columns of rows (R, C). The block is channels x rows, and so is the grid. The block that is the last of
-// its channels to finish adds the others' sums, always in the same order, and leaves its `finished` 0 for the next launch.
+// sums = the sums of the columns of rows (R, C). The block is channels x rows, and so is the grid. The last block of its
+// channels to finish adds the others' sums, always in the same order, and leaves its `finished` 0 for the next launch.
 extern "C" __global__ void column_sums(const T *rows, double *parts, unsigned *finished, T *sums, long long R, long long C) {
     extern __shared__ double shared[];
     __shared__ bool last;
@@ -140,7 +140,7 @@ def _finished(device, stream, n):
 
 
 def column_sums(rows):
-    """Return the sum of rows (..., C) over all but the last axis, added up in float64 in an order that only the shape decides."""
+    """Return the sum of rows (..., C) over all but the last axis, (C,); added in float64, in an order that the shape decides."""
     C = rows.shape[-1]
     R = rows.size // C
     across, down = _block(C)
