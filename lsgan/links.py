@@ -1,29 +1,65 @@
 """Chainer's links on the fast functions: the same parameters, names and npz files."""
 import chainer
 import chainer.links as L
+from chainer.backends import cuda
 
 from lsgan import functions
+from lsgan.functions.convolution import channels_last
 from lsgan.functions.normalization import SLOPES
 from lsgan.functions.perceptron import ACTIVATIONS
 
 
-class Convolution2D(L.Convolution2D):
+class _Weights(chainer.Link):
+    """What holds the weights W of a convolution: on a GPU with their channels last in memory, as the products need them.
+
+    The shape and the npz files are Chainer's.
+    """
+
+    def device_resident_accept(self, visitor):
+        super().device_resident_accept(visitor)
+        self._lay_out()
+
+    def copy(self, mode='share'):
+        copied = super().copy(mode)
+        copied._lay_out()
+        return copied
+
+    def _lay_out(self):
+        W = self.W.array
+        if isinstance(W, cuda.ndarray) and not W.transpose(0, 2, 3, 1).flags.c_contiguous:
+            self.W.array = channels_last(W).transpose(0, 3, 1, 2)
+
+    def serialize(self, serializer):
+        W = self.W.array
+        if not isinstance(W, cuda.ndarray):
+            super().serialize(serializer)
+            return
+        # CuPy copies from the host only to memory in the order of an array's axes
+        self.W.array = cuda.cupy.ascontiguousarray(W)
+        super().serialize(serializer)
+        W[...] = self.W.array
+        self.W.array = W
+
+
+class Convolution2D(_Weights, L.Convolution2D):
     """`chainer.links.Convolution2D`."""
 
     def forward(self, x):
         if self.W.array is None:
             self._initialize_params(x.shape[1])
+        self._lay_out()
         if self.groups != 1 or self.dilate != (1, 1):
             return super().forward(x)
         return functions.convolution_2d(x, self.W, self.b, self.stride, self.pad)
 
 
-class Deconvolution2D(L.Deconvolution2D):
+class Deconvolution2D(_Weights, L.Deconvolution2D):
     """`chainer.links.Deconvolution2D`."""
 
     def forward(self, x):
         if self.W.array is None:
             self._initialize_params(x.shape[1])
+        self._lay_out()
         if self.groups != 1 or self.dilate != (1, 1):
             return super().forward(x)
         return functions.deconvolution_2d(x, self.W, self.b, self.stride, self.pad, self.outsize)

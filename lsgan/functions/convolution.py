@@ -1,14 +1,19 @@
-"""Convolution and deconvolution of images. CPU: Winograd or columns, channels last in memory; elsewhere Chainer's own."""
+"""Convolution and deconvolution of images that lie in memory with their channels last.
+
+CPU: Winograd or columns. GPU: cuDNN or columns, see `lsgan.functions.gpu`. Elsewhere Chainer's own.
+"""
 import dataclasses
 import math
 
 import chainer.functions as F
 import numpy
-from chainer import backend
+from chainer.backends import cuda
 from chainer.utils import conv, type_check
 
 from lsgan.functions import columns, threads, winograd
-from lsgan.functions.fused import Fused, on_cpu
+from lsgan.functions.fused import Fused, on_cpu, on_gpu
+from lsgan.functions.gpu import convolution as gpu
+from lsgan.functions.gpu import cudnn
 
 CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
 LEAST = 1 << 16         # bytes that are worth a thread
@@ -186,8 +191,8 @@ class Winograd(_Way):
 def channels_last(x):
     """The array of shape (N, C, H, W) as (N, H, W, C), contiguous; without a copy where it lies so already."""
     last = x.transpose(0, 2, 3, 1)
-    if type(x) is not numpy.ndarray:
-        return backend.get_array_module(x).ascontiguousarray(last)
+    if isinstance(x, cuda.ndarray):
+        return cuda.cupy.ascontiguousarray(last)
     if last.flags.c_contiguous or not x.flags.c_contiguous:
         return numpy.ascontiguousarray(last)
     y = numpy.empty(last.shape, x.dtype)
@@ -199,6 +204,8 @@ def channels_last(x):
 
 def _sums(x):
     """The sum over all but the last axis."""
+    if isinstance(x, cuda.ndarray):
+        return on_gpu.column_sums(x)
     rows = x.reshape(-1, x.shape[-1])
     parts = threads.parts(len(rows), least=LEAST // rows[0].nbytes + 1)
     sums = numpy.empty((len(parts), rows.shape[1]))
@@ -207,6 +214,13 @@ def _sums(x):
         columns.column_sums(rows[slice(*parts[i])], sums[i])
     threads.each(work, range(len(parts)))
     return sums.sum(axis=0).astype(x.dtype)
+
+
+def _way(geometry, W):
+    """Return the way to convolve with these weights on their device."""
+    if isinstance(W, cuda.ndarray):
+        return (cudnn.Convolution if cudnn.Convolution.serves(W) else gpu.Columns)(geometry, W)
+    return (Winograd if Winograd.serves(geometry, W) else Columns)(geometry, W)
 
 
 class _Convolution(Fused):
@@ -229,14 +243,14 @@ class _Convolution(Fused):
         return zip(x.shape[2:], W.shape[2:], self.stride, self.pad)
 
     def serves(self, inputs):
-        return on_cpu(inputs)
+        return on_cpu(inputs) or on_gpu(inputs)
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         x, W = inputs[:2]
         bias = inputs[2] if len(inputs) == 3 else None
         geometry = self.geometry(x, W)
-        self.way = (Winograd if Winograd.serves(geometry, W) else Columns)(geometry, W)
+        self.way = _way(geometry, W)
         self.x = channels_last(x)
         return self.run(self.x, bias).transpose(0, 3, 1, 2),
 

@@ -1,0 +1,222 @@
+"""Convolution of any geometry as one matrix product, on the GPU: every pixel's window becomes a row (im2col), and back.
+
+Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C), and weights as (O, kh, kw, C) behind
+their shape (O, C, kh, kw). A window's row of kw pixels is one piece of kw * C numbers in a row of the image.
+"""
+import functools
+import math
+
+from chainer.backends import cuda
+
+from lsgan.functions.gpu.blas import product
+from lsgan.functions.gpu.kernel import THREADS, Kernel, blocks_for
+
+_WIDTHS = 4, 1      # numbers that a thread moves at once: four where the channels and the memory allow it
+_BLOCKS = 512       # in a sum over all pixels: some for each multiprocessor of a large GPU
+
+_GEOMETRY = '''
+struct __align__(WIDTH * sizeof(T)) V { T v[WIDTH]; };
+typedef long long Int;
+
+// height, width and channels (counted in V) of the big image; kernel, stride, padding; height and width of the small image
+#define GEOMETRY Int H, Int W, Int C, Int kh, Int kw, Int sy, Int sx, Int ph, Int pw, Int h, Int w
+'''
+
+
+def _kernels(source):
+    """Return the kernel for each width; `V` in its source is that many numbers."""
+    return {width: Kernel(f'#define WIDTH {width}\n{_GEOMETRY}{source}') for width in _WIDTHS}
+
+
+_IM2COL = _kernels('''
+// columns = the window of each position of the small image, zero outside of the big one; a block does a row of positions
+extern "C" __global__ void im2col(const V *big, V *columns, GEOMETRY) {
+    const unsigned length = kw * C, window = kh * length;
+    const unsigned n = blockIdx.x / (unsigned)h, y = blockIdx.x % (unsigned)h;
+    const V *image = big + n * H * W * C, zero = {};
+    V *out = columns + blockIdx.x * w * window;
+    for (unsigned i = threadIdx.x; i < w * window; i += blockDim.x) {
+        const unsigned k = i / length, x = k / (unsigned)kh;
+        const Int row = y * sy - ph + k % (unsigned)kh, at = (x * sx - pw) * C + i % length;
+        out[i] = 0 <= row && row < H && 0 <= at && at < W * C ? image[row * W * C + at] : zero;
+    }
+}
+''')
+
+_COL2IM = _kernels('''
+// big = the sum of the windows, each where im2col takes it from, + bias (if any); a block does a row of pixels
+extern "C" __global__ void col2im(const V *columns, const V *bias, V *big, GEOMETRY) {
+    const unsigned n = blockIdx.x / (unsigned)H, i = blockIdx.x % (unsigned)H + ph;
+    const V *windows = columns + n * h * w * kh * kw * C;
+    V *out = big + blockIdx.x * W * C;
+    for (unsigned k = threadIdx.x; k < W * C; k += blockDim.x) {
+        const unsigned c = k % (unsigned)C, j = k / (unsigned)C + pw;
+        V total = {};
+        for (int ky = i % (unsigned)sy, y = i / (unsigned)sy; ky < kh && y >= 0; ky += sy, --y)
+            for (int kx = j % (unsigned)sx, x = j / (unsigned)sx; kx < kw && x >= 0; kx += sx, --x)
+                if (y < h && x < w) {
+                    const V part = windows[(((y * w + x) * kh + ky) * kw + kx) * C + c];
+                    for (int l = 0; l < WIDTH; ++l) total.v[l] += part.v[l];
+                }
+        if (bias)
+            for (int l = 0; l < WIDTH; ++l) total.v[l] += bias[c].v[l];
+        out[k] = total;
+    }
+}
+''')
+
+_ADD_BIAS = _kernels('''
+// rows += bias, of shapes (R, C) and (C,); the block is channels x rows
+extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
+    for (Int r = blockIdx.x * (Int)blockDim.y + threadIdx.y; r < R; r += gridDim.x * blockDim.y)
+        for (Int c = threadIdx.x; c < C; c += blockDim.x) {
+            V value = rows[r * C + c];
+            for (int l = 0; l < WIDTH; ++l) value.v[l] += bias[c].v[l];
+            rows[r * C + c] = value;
+        }
+}
+''')
+
+_COLUMN_SUMS = Kernel('''
+// sums = the sums of the columns of rows (R, C). The block is channels x rows, and so is the grid. The last block of its
+// channels to finish adds the others' sums, always in the same order, and leaves its `finished` 0 for the next launch.
+extern "C" __global__ void column_sums(const T *rows, double *parts, unsigned *finished, T *sums, long long R, long long C) {
+    extern __shared__ double shared[];
+    __shared__ bool last;
+    const int t = threadIdx.y * blockDim.x + threadIdx.x;
+    const long long c = blockIdx.x * blockDim.x + threadIdx.x;
+    double sum = 0;
+    if (c < C)
+        for (long long r = blockIdx.y * blockDim.y + threadIdx.y; r < R; r += gridDim.y * blockDim.y) sum += rows[r * C + c];
+    for (int pass = 0; pass < 2; ++pass) {
+        shared[t] = sum;
+        __syncthreads();
+        if (threadIdx.y == 0) {
+            for (int i = 1; i < blockDim.y; ++i) sum += shared[t + i * blockDim.x];
+            if (c < C && pass) sums[c] = sum;
+            if (c < C && !pass) parts[blockIdx.y * C + c] = sum;
+        }
+        if (pass) break;
+        __threadfence();
+        __syncthreads();
+        if (t == 0) last = atomicAdd(finished + blockIdx.x, 1u) == gridDim.y - 1;
+        __syncthreads();
+        if (!last) return;
+        __threadfence();
+        sum = 0;
+        if (c < C)
+            for (int i = threadIdx.y; i < gridDim.y; i += blockDim.y) sum += parts[i * C + c];
+    }
+    if (t == 0) finished[blockIdx.x] = 0;
+}
+''')
+
+
+def _width(C, *arrays):
+    """Return how many of C channels can be moved at once."""
+    return next(width for width in _WIDTHS if C % width == 0
+                and all(x.data.ptr % (width * x.itemsize) == 0 for x in arrays if x is not None))
+
+
+def _block(C):
+    """Return a block of threads, channels x rows, in which neighbours read neighbouring memory."""
+    across = min(C, 32)
+    return across, THREADS // across
+
+
+def add_bias(rows, bias):
+    """Add a bias (C,) to rows (..., C), in place."""
+    C = len(bias)
+    width = _width(C, rows, bias)
+    block = _block(C // width)
+    R = rows.size // C
+    _ADD_BIAS[width](rows.dtype, blocks_for(R, block[1], _BLOCKS * 8), (rows, bias, R, C // width), block)
+
+
+@functools.cache
+def _finished(device, stream, n):
+    """Return counters that are 0 between the launches of a stream."""
+    return cuda.cupy.zeros(n, 'I')
+
+
+def column_sums(rows):
+    """Return the sum of rows (..., C) over all but the last axis, (C,); added in float64, in an order that the shape decides."""
+    C = rows.shape[-1]
+    R = rows.size // C
+    across, down = _block(C)
+    groups = -(-C // across)
+    parts = max(1, min(_BLOCKS // groups, -(-R // (4 * down))))
+    sums = cuda.cupy.empty(C, rows.dtype)
+    finished = _finished(rows.device.id, cuda.cupy.cuda.get_current_stream().ptr, groups)
+    _COLUMN_SUMS(rows.dtype, (groups, parts), (rows, cuda.cupy.empty((parts, C)), finished, sums, R, C), (across, down),
+                 8 * across * down)
+    return sums
+
+
+class Columns:
+    """A convolution as columns and matrix products.
+
+    Args:
+        geometry (lsgan.functions.convolution.Geometry): of the images.
+        W (cupy.ndarray): weights (O, C, kh, kw), from C channels of the big to O of the small image.
+    """
+
+    def __init__(self, geometry, W):
+        self.geometry, self.dtype = geometry, W.dtype
+        self.O, self.C = W.shape[:2]
+        self.W = cuda.cupy.ascontiguousarray(W.transpose(0, 2, 3, 1))   # copies only weights that lie otherwise
+
+    def to_small(self, big, bias=None):
+        """Return the convolution of (N, H, W, C): (N, h, w, O), plus a bias (O,) or None."""
+        return self.run(big, None, bias, 'small', False)[0]
+
+    def to_big(self, small, bias=None):
+        """Return the deconvolution of (N, h, w, O): (N, H, W, C), plus a bias (C,) or None."""
+        return self.run(None, small, bias, 'big', False)[0]
+
+    def run(self, big, small, bias, image, weights):
+        """Return any of an image and the weights' gradient.
+
+        Args:
+            big, small: the images; one may be None where only the other is needed.
+            image (str): big or small, to be made from the other one and the bias, or None.
+            weights (bool): whether to make the gradient of the weights, from the two images, of which one is a gradient.
+
+        Returns:
+            tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
+        """
+        columns = self._columns(big) if weights or image == 'small' else None
+        made = self._small(columns, bias) if image == 'small' else self._big(small, bias) if image == 'big' else None
+        return made, self._weights(columns, small) if weights else None
+
+    def _numbers(self, width):
+        geometry = self.geometry
+        return *geometry.big, self.C // width, *geometry.kernel, *geometry.stride, *geometry.pad, *geometry.small
+
+    def _matrix(self):
+        return self.W.reshape(self.O, -1)
+
+    def _columns(self, big):
+        rows = len(big) * math.prod(self.geometry.small)
+        columns = cuda.cupy.empty((rows, self.W.size // self.O), self.dtype)
+        width = _width(self.C, big)
+        _IM2COL[width](self.dtype, len(big) * self.geometry.small[0], (big, columns, *self._numbers(width)))
+        return columns
+
+    def _small(self, columns, bias):
+        small = product(columns, self._matrix().T).reshape(-1, *self.geometry.small, self.O)
+        if bias is not None:
+            add_bias(small, bias)
+        return small
+
+    def _big(self, small, bias):
+        columns = product(small.reshape(-1, self.O), self._matrix())
+        big = cuda.cupy.empty((len(small), *self.geometry.big, self.C), self.dtype)
+        width = _width(self.C, bias)
+        _COL2IM[width](self.dtype, len(big) * self.geometry.big[0],
+                       (columns, 0 if bias is None else bias, big, *self._numbers(width)))
+        return big
+
+    def _weights(self, columns, small):
+        gW = product(small.reshape(-1, self.O).T, columns)
+        return gW.reshape(self.W.shape).transpose(0, 3, 1, 2)
