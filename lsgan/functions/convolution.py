@@ -205,7 +205,7 @@ def channels_last(x):
 def _sums(x):
     """The sum over all but the last axis."""
     if isinstance(x, cuda.ndarray):
-        return on_gpu.column_sums(x)
+        return gpu.column_sums(x)
     rows = x.reshape(-1, x.shape[-1])
     parts = threads.parts(len(rows), least=LEAST // rows[0].nbytes + 1)
     sums = numpy.empty((len(parts), rows.shape[1]))
