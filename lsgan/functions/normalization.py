@@ -11,7 +11,7 @@ from lsgan.functions import threads
 from lsgan.functions.convolution import channels_last
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import normalization as gpu
-from lsgan.functions.gpu.layout import laid_out_as, reshaped
+from lsgan.functions.gpu.layout import dense
 from lsgan.functions.jit import kernel
 from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
@@ -213,33 +213,29 @@ class _BatchNormalization(Fused):
     def forward(self, inputs):
         self.retain_inputs((0, 1, 2))
         x, gamma, beta = inputs
+        arguments = gamma, beta, self.activation, self.eps, self.batches
         if on_gpu(inputs):
-            return self._forward_on_gpu(x, gamma, beta),
-        self.matrix = _OnCPU(_rows(x), gamma, beta, self.activation, self.eps, self.batches)
-        self._take_statistics()
-        y = _images(self.matrix.forward(), x.shape)
-        return y if self.shape is None else y.reshape(-1, *self.shape),
-
-    def _forward_on_gpu(self, x, gamma, beta):
-        rows = _rows(x)
-        self.y, moved = reshaped(_images(rows, x.shape), self.shape)
-        self.matrix = gpu.Normalization(rows, gamma, beta, self.activation, self.eps, self.batches, moved)
-        self._take_statistics()
-        self.matrix.forward(self.y)
-        return self.y
-
-    def _take_statistics(self):
+            self.matrix = gpu.Normalization(dense(x), *arguments, self.shape)
+        else:
+            self.matrix = _OnCPU(_rows(x), *arguments)
         if self.fixed:
             self.matrix.use(self.running_mean, self.running_var)
         else:
             self.matrix.measure(self.running_mean, self.running_var, self.decay)
             self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
+        y = self.matrix.forward()
+        if not on_gpu(inputs):
+            y = _images(y, x.shape)
+            y = y if self.shape is None else y.reshape(-1, *self.shape)
+        return y,
 
     def backward_arrays(self, indexes, inputs, gy):
         shape = inputs[0].shape
-        gy = laid_out_as(gy, self.y) if on_gpu(inputs) else _rows(gy.reshape(shape))
-        gx, *others = self.matrix.backward(gy)
-        gradients = [_images(gx, shape), *others]
+        if on_gpu(inputs):
+            gradients = self.matrix.backward(gy)
+        else:
+            gx, *others = self.matrix.backward(_rows(gy.reshape(shape)))
+            gradients = [_images(gx, shape), *others]
         return [gradients[i] for i in indexes]
 
     def reference(self, x, gamma, beta):

@@ -1,7 +1,8 @@
 """CUDA kernels of batch normalisation and the activation after it, two launches forward and two backward.
 
-The rows of a matrix (batches * R, C) are `batches` batches, one after the other, each with its own statistics. What follows from
-these is float64, of shape (batches, C).
+The kernels treat x as a matrix (batches * R, C): `batches` batches, one after the other, each with its own statistics, a row being
+one pixel of one image or one example. What follows from the statistics is float64, of shape (batches, C). Element i of
+this matrix lies at `moved(i, u, v)` in the memory of x, and at `moved(i, a, b)` in that of y.
 """
 import numpy
 from chainer.backends import cuda
@@ -9,20 +10,21 @@ from chainer.backends import cuda
 from lsgan.functions.gpu import activation, reduction
 from lsgan.functions.gpu.activation import KINDS
 from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
+from lsgan.functions.gpu.layout import laid_out_as, reshaped
 
-_moments = Kernel(reduction.SOURCE + r'''
+_moments = Kernel(activation.SOURCE + reduction.SOURCE + r'''
 // Mean and 1 / sqrt(variance + eps) of each column of each batch; the running statistics follow them.
 extern "C" __global__ void normalization_moments(
-        const T *x, long long rows, long long columns, long long batches, double eps, double decay, double *parts, unsigned *tickets,
-        double *mean, double *inv_std, T *running_mean, T *running_var) {
+        const T *x, long long rows, long long columns, long long batches, long long u, long long v, double eps, double decay,
+        double *parts, unsigned *tickets, double *mean, double *inv_std, T *running_mean, T *running_var) {
     __shared__ double shared[256];
     long long column = blockIdx.x * blockDim.x + threadIdx.x, batch = blockIdx.z, chunks = gridDim.y;
     bool used = column < columns;
-    const T *from = x + batch * rows * columns;
-    double first = used ? from[column] : 0, s = 0, q = 0;       // sums of deviations from the first row, which cancel little
+    long long start = batch * rows * columns + column;
+    double first = used ? x[moved(start, u, v)] : 0, s = 0, q = 0;      // sums of deviations from the first row cancel little
     if (used)
         for (long long r = blockIdx.y * (long long)blockDim.y + threadIdx.y; r < rows; r += chunks * blockDim.y) {
-            double d = from[r * columns + column] - first;
+            double d = x[moved(start + r * columns, u, v)] - first;
             s += d;
             q += d * d;
         }
@@ -45,7 +47,7 @@ extern "C" __global__ void normalization_moments(
         s = over_rows(s, shared) / rows;
         q = over_rows(q, shared) / rows;
         if (threadIdx.y == 0 && used) {
-            double m = x[b * rows * columns + column] + s, var = fmax(q - s * s, 0.0);
+            double m = x[moved(b * rows * columns + column, u, v)] + s, var = fmax(q - s * s, 0.0);
             mean[b * columns + column] = m;
             inv_std[b * columns + column] = 1 / sqrt(var + eps);
             if (running_mean) {
@@ -60,10 +62,10 @@ _apply = Kernel(activation.SOURCE + r'''
 // y = activation(gamma (x - mean) inv_std + beta), in the memory layout of y.
 extern "C" __global__ void normalization(
         const T *x, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long n, long long columns,
-        long long per_batch, long long a, long long b, long long kind, T *y) {
+        long long per_batch, long long u, long long v, long long a, long long b, long long kind, T *y) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
         long long c = i % columns, k = i / per_batch * columns + c;
-        T d = x[i] - T(mean[k]);
+        T d = x[moved(i, u, v)] - T(mean[k]);
         y[moved(i, a, b)] = activated(d * (gamma[c] * T(inv_std[k])) + beta[c], kind);
     }
 }''')
@@ -73,8 +75,8 @@ _sums = Kernel(activation.SOURCE + reduction.SOURCE + r'''
 // gradients of gamma and beta.
 extern "C" __global__ void normalization_sums(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long rows,
-        long long columns, long long batches, long long a, long long b, long long kind, double *parts, unsigned *tickets,
-        double *sums, T *ggamma, T *gbeta) {
+        long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind, double *parts,
+        unsigned *tickets, double *sums, T *ggamma, T *gbeta) {
     __shared__ double shared[256];
     long long column = blockIdx.x * blockDim.x + threadIdx.x, batch = blockIdx.z, chunks = gridDim.y;
     bool used = column < columns;
@@ -84,9 +86,10 @@ extern "C" __global__ void normalization_sums(
         T m = exact, scale = gamma[column] * T(inv_std[batch * columns + column]), shift = beta[column];
         for (long long r = blockIdx.y * (long long)blockDim.y + threadIdx.y; r < rows; r += chunks * blockDim.y) {
             long long i = (batch * rows + r) * columns + column;
-            double g = gy[moved(i, a, b)] * slope((x[i] - m) * scale + shift, kind);
+            T value = x[moved(i, u, v)];
+            double g = gy[moved(i, a, b)] * slope((value - m) * scale + shift, kind);
             s += g;
-            q += g * (x[i] - exact);
+            q += g * (value - exact);
         }
     }
     s = over_rows(s, shared);
@@ -125,76 +128,87 @@ _gradient = Kernel(activation.SOURCE + r'''
 // gx = scale (g - (sum of g + (x - mean) inv_std^2 sum of g (x - mean)) / rows); without the sums where the statistics are given.
 extern "C" __global__ void normalization_gradient(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, const double *sums,
-        long long n, long long columns, long long rows, long long a, long long b, long long kind, T *gx) {
+        long long n, long long columns, long long rows, long long u, long long v, long long a, long long b, long long kind, T *gx) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
         long long c = i % columns, batch = i / (rows * columns), k = batch * columns + c;
-        T d = x[i] - T(mean[k]), scale = gamma[c] * T(inv_std[k]);
+        long long at = moved(i, u, v);
+        T d = x[at] - T(mean[k]), scale = gamma[c] * T(inv_std[k]);
         T g = gy[moved(i, a, b)] * slope(d * scale + beta[c], kind);
         if (sums) {
             const double *of = sums + 2 * batch * columns + c;
             double linear = of[columns] * inv_std[k] * inv_std[k] / rows;
             g -= T(of[0] / rows) + T(linear) * d;
         }
-        gx[i] = scale * g;
+        gx[at] = scale * g;
     }
 }''')
 
 
 class Normalization:
-    """Batch normalisation and an activation on one matrix.
+    """Batch normalisation and an activation.
 
     Args:
-        x: C-contiguous array (batches * R, C).
+        x: dense array (batches * R, C) or (N, C, H, W), in either layout of `lsgan.functions.gpu.layout`.
         gamma, beta: arrays (C,).
         activation (str): None, relu or leaky_relu.
         eps (float): added to the variance.
         batches (int): batches with statistics of their own.
-        moved (tuple of int): how the output's memory is laid out, the last two arguments of
-            `lsgan.functions.gpu.activation.forward`.
+        shape (tuple of int): of the output without the batch, as in `lsgan.functions.activation`.
     """
 
-    def __init__(self, x, gamma, beta, activation, eps, batches, moved):
-        self.x, self.gamma, self.beta, self.eps, self.batches, self.moved = x, gamma, beta, eps, batches, moved
+    def __init__(self, x, gamma, beta, activation, eps, batches, shape):
+        self.x, self.gamma, self.beta, self.eps, self.batches = x, gamma, beta, eps, batches
         self.kind = KINDS[activation]
+        self.all_rows, self.columns = x.size // x.shape[1], x.shape[1]
+        self.layouts, self.y = layouts(x, shape)
 
     def use(self, mean, var):
         """Take given statistics, arrays (C,)."""
-        self.given, self.rows = True, len(self.x)
+        self.given, self.rows = True, self.all_rows
         self.mean = mean[None].astype(float)
         self.inv_std = 1 / cuda.cupy.sqrt(var[None].astype(float) + self.eps)
 
     def measure(self, running_mean, running_var, decay):
-        """Compute the statistics of each batch, and let the running ones, arrays (C,) or None, follow them with memory `decay`."""
-        self.given, self.rows = False, len(self.x) // self.batches
-        columns = self.x.shape[1]
-        threads, blocks = reduction.shape_of(self.rows, columns, self.batches)
-        parts = cuda.cupy.empty((self.batches, blocks[1], 2, columns))
-        self.mean, self.inv_std = cuda.cupy.empty((2, self.batches, columns))
+        """Compute the statistics of each batch; the running ones, arrays (C,) or None, follow them with memory `decay`."""
+        self.given, self.rows = False, self.all_rows // self.batches
+        threads, blocks = reduction.shape_of(self.rows, self.columns, self.batches)
+        parts = cuda.cupy.empty((self.batches, blocks[1], 2, self.columns))
+        self.mean, self.inv_std = cuda.cupy.empty((2, self.batches, self.columns))
         running = [NULL, NULL] if running_mean is None else [running_mean, running_var]
-        _moments(self.x.dtype, blocks, (self.x, self.rows, columns, self.batches, numpy.float64(self.eps), numpy.float64(decay),
-                                        parts, reduction.tickets(), self.mean, self.inv_std, *running), threads)
+        _moments(self.x.dtype, blocks, (self.x, self.rows, self.columns, self.batches, *self.layouts[:2],
+                                        numpy.float64(self.eps), numpy.float64(decay), parts, reduction.tickets(), self.mean,
+                                        self.inv_std, *running), threads)
 
-    def forward(self, y):
-        """Fill y, of the size of x, with activation(gamma (x - mean) / std + beta)."""
-        columns = self.x.shape[1]
-        _apply(y.dtype, blocks_for(y.size), (self.x, self.mean, self.inv_std, self.gamma, self.beta, y.size, columns,
-                                             self.rows * columns, *self.moved, self.kind, y))
+    def forward(self):
+        """Return activation(gamma (x - mean) / std + beta)."""
+        n = self.x.size
+        _apply(self.x.dtype, blocks_for(n), (self.x, self.mean, self.inv_std, self.gamma, self.beta, n, self.columns,
+                                             self.rows * self.columns, *self.layouts, self.kind, self.y))
+        return self.y
 
     def backward(self, gy):
-        """Return the gradients with respect to x, gamma and beta.
-
-        Args:
-            gy: array of the size of y, in its memory layout.
-        """
-        x, columns = self.x, self.x.shape[1]
-        batches = len(self.mean)
+        """Return the gradients with respect to x, gamma and beta, from that with respect to the output."""
+        x, batches, gy = self.x, len(self.mean), laid_out_as(gy, self.y)
         known = self.mean, self.inv_std, self.gamma, self.beta
-        threads, blocks = reduction.shape_of(self.rows, columns, batches)
-        parts = cuda.cupy.empty((batches, blocks[1], 2, columns))
-        sums = cuda.cupy.empty((batches, 2, columns))
+        threads, blocks = reduction.shape_of(self.rows, self.columns, batches)
+        parts = cuda.cupy.empty((batches, blocks[1], 2, self.columns))
+        sums = cuda.cupy.empty((batches, 2, self.columns))
         gx, ggamma, gbeta = (cuda.cupy.empty_like(a) for a in (x, self.gamma, self.beta))
-        _sums(x.dtype, blocks, (x, gy, *known, self.rows, columns, batches, *self.moved, self.kind, parts, reduction.tickets(),
-                                sums, ggamma, gbeta), threads)
-        _gradient(x.dtype, blocks_for(x.size), (x, gy, *known, NULL if self.given else sums, x.size, columns, self.rows,
-                                                *self.moved, self.kind, gx))
+        _sums(x.dtype, blocks, (x, gy, *known, self.rows, self.columns, batches, *self.layouts, self.kind, parts,
+                                reduction.tickets(), sums, ggamma, gbeta), threads)
+        _gradient(x.dtype, blocks_for(x.size), (x, gy, *known, NULL if self.given else sums, x.size, self.columns, self.rows,
+                                                *self.layouts, self.kind, gx))
         return gx, ggamma, gbeta
+
+
+def layouts(x, shape):
+    """Return where the kernels find the elements of x and y, (u, v, a, b), and an empty array y."""
+    if x.ndim == 2:
+        y, moved = reshaped(x, shape)
+        return (1, 1, *moved), y
+    N, C, H, W = x.shape
+    pixels_first = x.transpose(0, 2, 3, 1)
+    of_x = (1, 1) if pixels_first.flags.c_contiguous else (C, H * W)
+    if shape is None:
+        return (*of_x, 1, 1), cuda.cupy.empty(pixels_first.shape, x.dtype).transpose(0, 3, 1, 2)
+    return (*of_x, C, H * W), cuda.cupy.empty((N, *shape), x.dtype)
