@@ -28,6 +28,11 @@ class ImageSet:
         """All of them, (N, C, H, W); in a GPU's memory, the channels are last."""
         return self._load()
 
+    @property
+    def on_device(self):
+        """Whether the images are held on the device that they were last drawn on."""
+        return self._place is not None and self._place.xp is not numpy
+
     def sample(self, n, stream):
         """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
         device, host = stream.device, chainer.get_device('@numpy')

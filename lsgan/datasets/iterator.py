@@ -19,8 +19,17 @@ class SampleIterator(chainer.dataset.Iterator):
         self.batches = 0
 
     def __next__(self):
-        self.batches += 1
+        self.count_batches(1)
         return self.data.sample(self.batch_size, self.stream)
+
+    def count_batches(self, n):
+        """Take note of n more batches, which a replayed CUDA graph has drawn."""
+        self.batches += n
+
+    @property
+    def on_device(self):
+        """Whether batches are drawn without a copy from main memory."""
+        return getattr(self.data, 'on_device', True)
 
     @property
     def epoch(self):

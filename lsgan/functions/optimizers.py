@@ -132,14 +132,14 @@ class _OneLaunch:
         return super().setup(link)
 
     def update(self, lossfun=None, *args, **kwargs):
-        if lossfun is not None or not self._fits_one_launch():
+        if lossfun is not None or not self.fits_one_launch():
             return super().update(lossfun, *args, **kwargs)
         self.reallocate_cleared_grads()
         self.prepare()
         params = list(self.target.params())
         grads = [laid_out_as(p.grad, p.array) for p in params]
         self.launch([[p.array for p in params], grads, *self._states(params)], self._limits(grads))
-        self.count_step()
+        self.count_steps(1)
 
     def prepare(self):
         """Bring the numbers in device memory up to date; a launch for each that has changed, and none otherwise."""
@@ -148,15 +148,16 @@ class _OneLaunch:
                 self._scalars[name] = Scalar(value)
             self._scalars[name].value = value
 
-    def count_step(self):
-        """Take note of a step that the device has taken."""
-        self.t += 1
+    def count_steps(self, n):
+        """Take note of n steps that the device has taken."""
+        self.t += n
         for p in self.target.params():
-            p.update_rule.t += 1
+            p.update_rule.t += n
         if 't' in self._scalars:
-            self._scalars['t'].count()
+            self._scalars['t'].count(n)
 
-    def _fits_one_launch(self):
+    def fits_one_launch(self):
+        """Whether all that a step does is in the kernel of its launch."""
         params = list(self.target.params())
         if not config.fast or self._loss_scale is not None or any(p.array is None for p in params):
             return False

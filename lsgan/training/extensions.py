@@ -10,9 +10,11 @@ import chainer
 import numpy
 import tqdm
 from chainer import training
+from chainer.backends import cuda
 from chainer.training import extensions as chainer_extensions
 
 from lsgan import console
+from lsgan.functions.gpu.history import ToHost
 from lsgan.npz import save_weights
 from lsgan.training import snapshot
 
@@ -84,10 +86,40 @@ class Pictures(training.Extension):
             self.draw(self.sample(), f, self.title(iteration))
 
 
+class _Means(chainer.reporter.DictSummary):
+    """Chainer's summary, which leaves scalars on the GPU until a mean is asked for, so that no update waits or computes."""
+
+    def __init__(self):
+        super().__init__()
+        self._waiting = []
+
+    def add(self, d):
+        if any(isinstance(x, cuda.ndarray) for x in d.values()):
+            self._waiting.append(dict(d))
+        else:
+            super().add(d)
+
+    def _take_waiting(self):
+        to_host, waiting, self._waiting = ToHost(), self._waiting, []
+        for d in waiting:
+            super().add({key: to_host(x) for key, x in d.items()})
+
+    def compute_mean(self):
+        self._take_waiting()
+        return super().compute_mean()
+
+    def serialize(self, serializer):
+        self._take_waiting()
+        super().serialize(serializer)
+
+
 class Log(chainer_extensions.LogReport):
     """Chainer's `LogReport`, which can also write what it has gathered when a run stops between two entries."""
 
     name = 'LogReport'
+
+    def _init_summary(self):
+        self._summary = _Means()
 
     def write_partial_entry(self, trainer):
         """Write the log file with one more entry, of the updates since the last one, if there are any.

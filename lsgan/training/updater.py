@@ -11,6 +11,8 @@ from lsgan.functions import jit
 from lsgan.functions.fused import on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.batches import joined as joined_on_gpu
+from lsgan.functions.gpu.graph import Graph
+from lsgan.functions.gpu.history import History, gathered
 from lsgan.functions.gpu.scalar import Scalar
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
@@ -167,12 +169,15 @@ class GANUpdater(training.updaters.StandardUpdater):
         average (Average): of the generator's weights, or None.
         split (bool): whether each of D's steps is two of its optimizer, one for real data's term of the loss, then one for
             generated data's.
+        graph (bool): whether an update on a GPU is captured as a CUDA graph and replayed, which computes the same.
     """
 
-    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None, split=False):
+    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None, split=False,
+                 graph=True):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
-        self.split = split
+        self.split, self.graph = split, graph
+        self._graph, self._history = None, History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
 
@@ -204,7 +209,43 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.seconds += time.perf_counter() - start
 
     def update_core(self):
-        chainer.report(self.take_steps())
+        if self.generator.xp is numpy:
+            chainer.report(self.take_steps())
+        else:
+            self._update_on_gpu()
+
+    def _update_on_gpu(self):
+        if self.graph and self._can_be_captured():
+            if self._graph is None:
+                self._graph = Graph(self._gather_reports)
+            noise = self.noise if self.noise and self.noise.active else None
+            optimizers = self.get_all_optimizers()
+            for part in (*optimizers.values(), noise, self.average):
+                if part:
+                    part.prepare()
+            (names, values), replayed = self._graph((noise is None, chainer.config.tf32))
+            if replayed:
+                self.get_iterator('main').count_batches(self.n_critic)
+                optimizers['generator'].count_steps(1)
+                optimizers['discriminator'].count_steps(self.n_critic * (1 + self.split))
+                if self.average:
+                    self.average.count_update()
+        else:
+            names, values = self._gather_reports()
+        chainer.report(dict(zip(names, self._history.add(values))))
+
+    def _can_be_captured(self):
+        """Whether all that changes from update to update is in device memory."""
+        return (chainer.config.fast and getattr(self.get_iterator('main'), 'on_device', False)
+                and all(hasattr(optimizer, 'fits_one_launch') and optimizer.fits_one_launch()
+                        for optimizer in self.get_all_optimizers().values()))
+
+    def _gather_reports(self):
+        """Take the steps of both networks; return the names and the values of what there is to report."""
+        reporter, observation = chainer.Reporter(), {}
+        with reporter.scope(observation):       # hooks of the optimizers report, too
+            reported = {**self.take_steps(), **observation}
+        return list(reported), gathered(list(reported.values()))
 
     def take_steps(self):
         """Take the steps of both networks; return what there is to report, a dict of scalars on the device."""

@@ -39,6 +39,6 @@ class Scalar:
             _SET(self.array.dtype, 1, (self.array, value), threads=1)
             self._value = value
 
-    def count(self):
-        """Take note that a kernel adds 1 to the number."""
-        self._value += 1
+    def count(self, n=1):
+        """Take note that kernels have added n to the number."""
+        self._value += n
