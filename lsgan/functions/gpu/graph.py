@@ -36,14 +36,16 @@ class Graph:
             self._graph.launch()
             return self._result, True
         self._runs += 1
-        # what is on the default stream and what is here run one after the other
-        cuda.cupy.cuda.get_current_stream().synchronize()
+        current = cuda.cupy.cuda.get_current_stream()
+        self._stream.wait_event(current.record())
         with self._stream:
-            if self._runs <= WARM_UP:
+            if self._runs > WARM_UP:
+                self._capture()
+            else:
                 result = self._work()
-                self._stream.synchronize()
-                return result, False
-            self._capture()
+        if self._runs <= WARM_UP:
+            current.wait_event(self._stream.record())
+            return result, False
         self._graph.launch()
         return self._result, False
 
