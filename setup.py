@@ -24,8 +24,9 @@ setup(
         'numba>=0.63; platform_machine in "x86_64 AMD64 aarch64 arm64"',    # the CPU kernels; elsewhere Chainer's own run
     ],
     extras_require={
-        'cuda12': ['cupy-cuda12x[ctk]>=14'],     # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14
-        'cuda13': ['cupy-cuda13x[ctk]>=14'],
+        # [ctk] brings NVIDIA's libraries and headers, new with CuPy 14, but not cuDNN, which has its own Python front end
+        'cuda12': ['cupy-cuda12x[ctk]>=14', 'nvidia-cudnn-cu12>=9.8', 'nvidia-cudnn-frontend>=1.14'],
+        'cuda13': ['cupy-cuda13x[ctk]>=14', 'nvidia-cudnn-cu13>=9.12', 'nvidia-cudnn-frontend>=1.14'],
         'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6', 'ipykernel>=6.29'],
     },
 )

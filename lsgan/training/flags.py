@@ -174,6 +174,14 @@ def add_common(parser):
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
             help="decay of the moving average of G's weights, which is sampled from; 0 samples from the weights themselves")
 
+    gpu = parser.add_argument_group('computing on a GPU')
+    setting('--tf32', action=argparse.BooleanOptionalAction, group=gpu,
+            help='round the inputs of matrix products and convolutions to TF32, which has 10 bits of mantissa, and add up in '
+                 'float32; several times as fast on GPUs since Ampere')
+    setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
+            help='let cuDNN take only algorithms that give the same bits every time, so that the seed determines the run; '
+                 '--no-deterministic takes the fastest')
+
 
 def add_networks(parser, latent, hidden_g, hidden_d):
     """Adds the flags of networks that every script has, in a group that is returned, with these words on three of them."""

@@ -96,7 +96,11 @@ def _restored():
 def _train(parser, build, given):
     out, *start = resume.places(parser, given)
     with lock.held(out / lock.NAME, out, 'wait until it ends, or choose another folder with --out'):
-        return _train_in(out, resume.start(out, *start, parser, given), parser, build)
+        start = resume.start(out, *start, parser, given)
+        _, settings, _ = start
+        with (chainer.using_config('tf32', settings['tf32']),
+              chainer.using_config('cudnn_deterministic', settings['deterministic'])):
+            return _train_in(out, start, parser, build)
 
 
 def _train_in(out, start, parser, build):

@@ -171,7 +171,11 @@ def read_settings(folder):
 
 
 def _current(settings):
-    """Return a run's settings in the form that runs have today. Those older than --channels are RGB, and have one path."""
+    """Return a run's settings in the form of the newest version.
+
+    Runs older than --tf32 computed without it. Runs older than --channels are RGB, and have one path of images.
+    """
+    settings = {'tf32': False, 'deterministic': True, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):

@@ -1,10 +1,17 @@
 """How settings follow from presets, flags and the run that is resumed."""
 import argparse
+import json
+import sys
 
 import pytest
 
 from lsgan.errors import InputError
-from lsgan.training import flags
+from lsgan.training import flags, run, snapshot
+
+# isort: split
+import chainer
+
+import train_gaussian
 
 COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
           'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'keep': 3, 'epoch_size': 20,
@@ -104,3 +111,25 @@ def test_intervals_stay_in_proportion_to_the_epoch_unless_they_are_given():
     assert intervals(preset='other', loss='wgan', epoch_size=1, log_interval=1) == [2, 1, 5]
     saved = {**resolve({'epoch_size': 30}), 'sample_interval': 20}      # as an earlier rule had it
     assert resolve({'epoch_size': 30}, saved) == saved
+
+
+@pytest.mark.parametrize('given, expected', [([], (True, True)), (['--no-tf32'], (False, True)),
+                                             (['--no-deterministic'], (True, False))])
+def test_flags_of_the_gpu_hold_during_the_run(tmp_path, monkeypatch, given, expected):
+    def train(*arguments):
+        assert (chainer.config.tf32, chainer.config.cudnn_deterministic) == expected
+        return 7
+    monkeypatch.setattr(run, '_train_in', train)
+    monkeypatch.setattr(sys, 'argv', ['train_gaussian.py', *given, '-o', str(tmp_path / 'run')])
+    assert run.main(train_gaussian.make_parser(), None) == 7
+    assert chainer.config.tf32 and chainer.config.cudnn_deterministic
+
+
+def test_runs_from_before_tf32_go_on_without(tmp_path):
+    settings = flags.resolve('gaussian', {}, train_gaussian.PRESETS)
+    old = {name: value for name, value in settings.items() if name not in ('tf32', 'deterministic')}
+    (tmp_path / 'config.json').write_text(json.dumps({'settings': old}))
+    saved = snapshot.read_settings(tmp_path)
+    assert flags.resolve('gaussian', {}, train_gaussian.PRESETS, saved) == {**settings, 'tf32': False}
+    with pytest.raises(InputError, match='--tf32 is off there and on here'):
+        flags.resolve('gaussian', {'tf32': True}, train_gaussian.PRESETS, saved)

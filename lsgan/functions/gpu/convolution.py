@@ -140,7 +140,7 @@ def _finished(device, stream, n):
 
 
 def column_sums(rows):
-    """Return the sum of rows (..., C) over all but the last axis, (C,); added in float64, in an order that the shape decides."""
+    """Return the sum of rows (..., C) over all but the last axis: (C,). It adds in float64, always in the same order."""
     C = rows.shape[-1]
     R = rows.size // C
     across, down = _block(C)

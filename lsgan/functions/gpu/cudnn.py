@@ -23,10 +23,9 @@ def _front_end():
     """Return the module `cudnn`, or None if it is not installed or does not find cuDNN's library."""
     try:
         import cudnn
+        cudnn.backend_version()
     except ImportError:
         return None
-    try:
-        cudnn.backend_version()
     except Exception as error:      # what it raises depends on the version and on what is missing
         warnings.warn(f'Convolutions do not use cuDNN, because its library does not load: {error}', stacklevel=2)
         return None
