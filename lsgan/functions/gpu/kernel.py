@@ -21,7 +21,8 @@ class Kernel:
     """
 
     def __init__(self, source, types='fd'):
-        self.source, self.types = source, types
+        # T is a type, not a macro, which would also replace the parameters of templates in CUDA's headers
+        self.source, self.types = f'typedef REAL T;\n{source}', types
         self.name = re.search(r'__global__\s+void\s+(\w+)\s*\(', source)[1]
         KERNELS.append(self)
 
@@ -51,7 +52,7 @@ class Kernel:
 
 def options_for(char):
     """Return the compiler's options for a type code, f or d."""
-    return (f'-DT={"float" if char == "f" else "double"}',)
+    return (f'-DREAL={"float" if char == "f" else "double"}',)
 
 
 def blocks_for(n, threads=THREADS, most=1 << 20):
