@@ -29,8 +29,18 @@ inline float __cosf(float x) { return cosf(x); }
 inline float __tanf(float x) { return tanf(x); }
 inline float __saturatef(float x) { return fminf(fmaxf(x, 0), 1); }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
+// never part of a fused multiply-add, unlike + and *
+template <class T> inline T emu_rounded(T x) {
+    asm("" : "+x"(x));
+    return x;
+}
+inline float __fadd_rn(float a, float b) { return emu_rounded(a) + emu_rounded(b); }
+inline float __fsub_rn(float a, float b) { return emu_rounded(a) - emu_rounded(b); }
+inline float __fmul_rn(float a, float b) { return emu_rounded(a * b); }
+inline double __dadd_rn(double a, double b) { return emu_rounded(a) + emu_rounded(b); }
+inline double __dsub_rn(double a, double b) { return emu_rounded(a) - emu_rounded(b); }
+inline double __dmul_rn(double a, double b) { return emu_rounded(a * b); }
+inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __frcp_rn(float x) { return 1 / x; }
 inline float __fdiv_rn(float a, float b) { return a / b; }

@@ -130,7 +130,7 @@ static int emu_run_fibres(void (*body)(void **), void **arguments, int order) {
     emu_body = body;
     emu_arguments = arguments;
     for (int i = 0; i < n; ++i) {
-        void **top = (void **)(stacks + (i + 1) * STACK) - 2;    // so that the stack is aligned as after a call
+        void **top = (void **)(stacks + (i + 1) * STACK) - 1;    // 8 more than a multiple of 16, as after a call
         *--top = (void *)emu_enter;
         for (int r = 0; r < 6; ++r) *--top = 0;
         fibres[i] = {top, EMU_RUN, 0, emu_index(i, blockDim)};
