@@ -62,8 +62,8 @@ def blocks_for(n, threads=THREADS, most=1 << 20):
 
 def serves(arrays):
     """Return whether GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
-    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
-                                  for x in arrays)
+    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype
+                                  and x.dtype.char in 'fd' for x in arrays)
 
 
 def is_dense(x):

@@ -134,7 +134,7 @@ size_t emu_launched(char *to, size_t size) {    // fills a text and returns its 
 void emu_drain() { drain_all(); }
 }
 
-// ---- memory ----------------------------------------------------------------------------------------------------------------
+// ---- memory
 static const size_t PAGE = 4096;
 static size_t whole_pages(size_t size) { return (size + PAGE - 1) / PAGE * PAGE; }
 static char *map_memory(size_t size) {    // followed by a page that nobody may touch
@@ -261,7 +261,7 @@ PyObject *rt_pointerGetAttributes(Address p, int) {
 }
 int rt_pointerGetMemoryType(Address p, int) { return on_device(p, 1) ? 2 : 0; }
 
-// ---- the device ------------------------------------------------------------------------------------------------------------
+// ---- the device
 int rt_getDevice(int) { return 0; }
 int rt_getDeviceCount(int) { return 1; }
 PyObject *rt_setDevice(int d, int) { return checked(d ? INVALID_DEVICE : 0); }
@@ -302,7 +302,6 @@ PyObject *rt_getDeviceProperties(int, int) {
 PyObject *rt_deviceGetPCIBusId(int, int) { return PyUnicode_FromString("0000:00:00.0"); }
 
 // ---- streams, events and graphs
-// ------------------------------------------------------------------------------------------------
 PyObject *rt_deviceSynchronize(int) {
     if (capturing()) return checked(CAPTURE_UNSUPPORTED);
     ++counts[WAITS];

@@ -174,7 +174,7 @@ static int emu_run_fibres(void (*body)(void **), void **arguments, int order) {
 }
 #endif
 
-// ---- a launch --------------------------------------------------------------------------------------------------------------
+// ---- a launch
 template <class F>
 struct EmuKernel;
 template <class... A>
