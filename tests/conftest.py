@@ -1,6 +1,14 @@
 import io
+import os
 import warnings
 
+import cupy_on_cpu
+
+if cupy_on_cpu.requested():     # before anything imports CuPy
+    cupy_on_cpu.install()
+    os.environ.update(cupy_on_cpu.environment())    # for the processes that tests start
+
+# isort: split
 from lsgan.random import Stream  # lsgan goes before chainer
 
 # isort: split

@@ -22,7 +22,7 @@ def start(*flags, script=SCRIPT, **options):
 
 def train(*flags, **options):
     process = start(*flags, **options)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

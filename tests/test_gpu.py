@@ -112,6 +112,7 @@ SMALL = ['--epoch', 1, '--epoch-size', 6, '--log-interval', 3, '--metric-interva
          '--snapshot-interval', 3, '--batchsize', 8, '--metric-samples', 30]
 
 
+@pytest.mark.script
 @pytest.mark.parametrize('loss', losses.LOSSES)
 @pytest.mark.parametrize('experiment', ['mnist', 'anime'])
 def test_scripts_train_on_images(tmp_path, experiment, loss):
@@ -122,6 +123,7 @@ def test_scripts_train_on_images(tmp_path, experiment, loss):
     assert settings_of(tmp_path / 'run')['device'] == '@cupy:0'
 
 
+@pytest.mark.script
 @pytest.mark.parametrize('loss', losses.LOSSES)
 def test_a_seed_determines_a_run_and_a_resumed_one_is_the_same(tmp_path, loss):
     for flags in (['-o', tmp_path / 'whole'], ['-o', tmp_path / 'resumed', '--iterations', 100]):

@@ -1,7 +1,7 @@
 """Matrix products by cuBLAS, in a way that a CUDA graph can capture.
 
-CuPy refuses its own cuBLAS calls while a stream is captured. cuBLAS itself allows them if its workspace is given to it, so this
-module holds handles of its own (cuBLAS documentation, section 2.1.4, "Results reproducibility", and 2.1.10, "CUDA Graphs").
+CuPy refuses its own cuBLAS calls while a stream is captured. cuBLAS itself allows them if its workspace is given to it, so
+this module has its own handles (cuBLAS documentation, section 2.1.4, "Results reproducibility", and 2.1.10, "CUDA Graphs").
 """
 import ctypes
 import functools

@@ -6,7 +6,7 @@ import numpy
 from chainer.backends import cuda
 
 THREADS = 256       # in a block, unless a kernel says otherwise
-NULL = numpy.uint64(0)       # a pointer to nothing
+NULL = numpy.uint64(0)      # a pointer to nothing
 KERNELS = []        # every kernel of the package, so that a script can compile all of them
 
 
@@ -14,8 +14,8 @@ class Kernel:
     """A CUDA kernel for one floating-point type at a time, which its source calls `T`.
 
     Integer parameters of the kernel are `long long` and arrays are pointers. A Python float is passed as `T`; a parameter that
-    is always a `double` takes `numpy.float64`. Nothing checks an array's type,
-    device or memory layout, so that a launch costs little: the caller does.
+    is always a `double` takes `numpy.float64`. Nothing checks an array's type, device or memory layout, so that a launch
+    costs little: the caller does.
 
     Args:
         source (str): CUDA C++ of one `extern "C" __global__` function, after any device functions that it needs.

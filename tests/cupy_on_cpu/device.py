@@ -1,0 +1,68 @@
+"""The emulated device, a library compiled from `native/`, and what it counts."""
+import contextlib
+import ctypes
+import functools
+import sys
+import sysconfig
+import traceback
+from collections import Counter
+
+from cupy_on_cpu.compiler import library
+from cupy_on_cpu.settings import NATIVE, setting
+
+COUNTERS = 'kernels', 'products', 'copies in', 'copies out', 'copies within', 'waits', 'allocations', 'bytes out', 'graphs'
+SYNCS = Counter()   # with CUPY_ON_CPU_REPORT: (what, the line that asked for it) -> how often
+
+
+@functools.cache
+def device():
+    """Return the library, compiled at first use. It has the name libcuda.so.1, under which CuPy finds it."""
+    path = library('libcuda.so.1', sorted(NATIVE.glob('*.cpp')), f'-I{sysconfig.get_path("include")}')
+    loaded = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    loaded.emu_counts.restype = ctypes.POINTER(ctypes.c_long)
+    loaded.emu_peak.restype = ctypes.c_size_t
+    loaded.emu_launched.restype, loaded.emu_launched.argtypes = ctypes.c_size_t, (ctypes.c_char_p, ctypes.c_size_t)
+    return loaded
+
+
+def counts():
+    """Return what the device did since the program began.
+
+    Returns:
+        dict: for each name in `COUNTERS` a number. Kernels and products that are captured in a graph count once, when they
+            are captured; 'graphs' counts its launches. A 'wait' is a call that returns only when the device has done its work,
+            copies to memory that is not page-locked included.
+    """
+    values = device().emu_counts()
+    return {name: values[i] for i, name in enumerate(COUNTERS)}
+
+
+def launched():
+    """Return how often each kernel was launched, a Counter by name."""
+    text = ctypes.create_string_buffer(device().emu_launched(None, 0))
+    device().emu_launched(text, len(text))
+    return Counter({name: int(n) for n, name in (line.split(' ', 1) for line in text.value.decode().splitlines())})
+
+
+def observe(what, size):
+    """Note which line of the program asked for a wait, a copy between host and device, or memory."""
+    if what == 'malloc' and not setting('MALLOCS'):
+        return
+    frames = [f for f in traceback.extract_stack() if '/cupy/' not in f.filename and '/cupy_on_cpu/' not in f.filename]
+    if frames:
+        nearest = frames[-1]
+        own = next((f for f in reversed(frames) if 'site-packages' not in f.filename), nearest)
+        where = f'{own.filename}:{own.lineno} {own.name}'
+        if nearest is not own:
+            where += f' < {nearest.filename.split("site-packages/")[-1]}:{nearest.lineno}'
+        SYNCS[what, where] += 1
+
+
+def write_report(path):
+    """Append to a file, or to stderr if its name is -, what the device did."""
+    with contextlib.nullcontext(sys.stderr) if path == '-' else open(path, 'a') as file:
+        print('cupy_on_cpu:', counts(), f'peak {device().emu_peak() >> 20} MiB', *sys.argv[:1], file=file)
+        for (what, where), n in SYNCS.most_common(60):
+            print(f'{n:8} {what}: {where}', file=file)
+        for name, n in launched().most_common():
+            print(f'{n:8} kernel {name}', file=file)
