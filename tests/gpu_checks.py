@@ -25,7 +25,7 @@ from lsgan.datasets.faces import FACTORS, Face, draw
 CPU = chainer.get_device('@numpy')
 # networks that take no time; the presets' own apply where a flag is left out
 TINY = {'gaussian': ['--hidden-g', 6, 5, '--hidden-d', 7, 5, '--latent', 4, '--batchsize', 6],
-        'mnist': ['--latent', 4, '--batchsize', 6, '--metric-samples', 20],
+        'mnist': ['--hidden-g', 6, 5, '--hidden-d', 4, 6, '--latent', 4, '--batchsize', 6, '--metric-samples', 20],
         'anime': ['--size', 32, '--hidden-g', 6, 4, '--hidden-d', 4, 6, '--latent', 4, '--batchsize', 6,
                   '--metric-samples', 6]}
 DATA_FLAGS = {'mnist': '--data', 'anime': '--images'}
@@ -59,6 +59,12 @@ def load_script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def optional(name, *flags):
+    """Return those of some flags without a value that a training script has."""
+    text = load_script(name).make_parser().format_help()
+    return [flag for flag in flags if flag in text]
 
 
 def run_script(name, *flags):
@@ -199,15 +205,11 @@ RARELY = ['--epoch', 1, '--epoch-size', 1000, '--log-interval', 1000, '--metric-
           '--snapshot-interval', 1000, '-d', 0]
 
 
-def eagerly(name):
-    """Return the flags with which a script launches each kernel by itself, so that the launches can be counted."""
-    return ['--no-graph'] if '--no-graph' in load_script(name).make_parser().format_help() else []
-
-
 def launches(configuration, data, out):
     """Return the `Work` of one update of a configuration, and that of the extensions after it."""
     name, flags, _ = CONFIGURATIONS[configuration]
-    trainer = assemble(name, *flags, *data[name], *RARELY, *eagerly(name), '-o', out)
+    # without the graph, of which the kernels are launched together
+    trainer = assemble(name, *flags, *data[name], *RARELY, *optional(name, '--no-graph'), '-o', out)
     return watch(trainer, 2, 1)
 
 
