@@ -13,6 +13,13 @@ import sys
 import tempfile
 from unittest import mock
 
+if __name__ == '__main__':
+    import cupy_on_cpu
+    os.environ['CUPY_ON_CPU'] = '1'
+    os.environ.setdefault('CUPY_ON_CPU_REPORT', os.devnull)     # so that the lines that wait or copy are known
+    cupy_on_cpu.install()
+
+# isort: split
 from lsgan.training import run, snapshot  # lsgan goes before chainer
 
 # isort: split

@@ -5,7 +5,7 @@ from gpu_checks import CONFIGURATIONS, RARELY, TINY, assemble, load_script, watc
 
 from lsgan import losses
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu', 'counted')]
+pytestmark = [pytest.mark.gpu, pytest.mark.script, pytest.mark.usefixtures('gpu', 'counted')]
 WARM_UP = 2     # updates that compile, allocate and make what is then kept
 SCRIPTS = 'gaussian', 'mnist', 'anime'
 OPTIONS = {

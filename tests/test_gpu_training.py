@@ -169,6 +169,7 @@ RESUMED = {
 }
 
 
+@pytest.mark.script
 @pytest.mark.parametrize('script, given', RESUMED.values(), ids=RESUMED)
 def test_a_seed_determines_a_run_and_a_resumed_one_is_the_same_bit_for_bit(make_trainer, tmp_path, script, given):
     whole, part, rest = (make_trainer(script, *SCHEDULED, *given) for _ in range(3))
