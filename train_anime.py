@@ -42,7 +42,7 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.3, 'noise_end': 0.03, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
-        'tf32': True, 'deterministic': True,
+        'tf32': True, 'deterministic': True, 'graph': True,
         # an epoch has as many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'norm_d': 'but-first', 'noise': 0.0, 'epoch_size': 30,
                                         'log_interval': 10}},

@@ -14,9 +14,12 @@ from lsgan.random import Stream  # lsgan goes before chainer
 # isort: split
 import chainer
 import chainer.functions as F
+import numpy
 import pytest
 from chainer import serializers
 from running import SHORT, train
+
+from lsgan.training.devices import select_device
 
 with warnings.catch_warnings():
     warnings.simplefilter('ignore', pytest.PytestUnknownMarkWarning)    # those of Chainer's own tests
@@ -27,6 +30,15 @@ with warnings.catch_warnings():
 def make_stream():
     """A stream of random numbers on the CPU, from a seed and a name."""
     return lambda seed=0, name='test': Stream(seed, name, chainer.get_device('@numpy'))
+
+
+@pytest.fixture(scope='session')
+def gpu():
+    """The GPU, made current; whoever asks for it is skipped where there is none."""
+    device, why = select_device('auto')
+    if device.xp is numpy:
+        pytest.skip(why)
+    return device
 
 
 @pytest.fixture

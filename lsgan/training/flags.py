@@ -181,6 +181,9 @@ def add_common(parser):
     setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
             help='let cuDNN take only algorithms that give the same bits every time, so that the seed determines the run; '
                  '--no-deterministic takes the fastest')
+    setting('--graph', action=argparse.BooleanOptionalAction, group=gpu,
+            help='capture an update as a CUDA graph and replay it, which computes the same with far less work for the CPU; '
+                 'use --no-graph for debugging and profiling, or if memory is short')
 
 
 def add_networks(parser, latent, hidden_g, hidden_d):

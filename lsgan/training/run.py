@@ -224,7 +224,7 @@ def _assemble(made, settings, out, device, total, stop):
         InstanceNoise(settings['noise'], 0.0, Stream(seed, 'noise', device)) if settings['noise'] else None,
         Average(made.generator, settings['average'], made.latents(seed, device, _STATISTICS, 'statistics'))
         if settings['average'] else None,
-        settings['split_discriminator_update'])
+        settings['split_discriminator_update'], settings['graph'])
 
     trainer = chainer.training.Trainer(updater, out=str(out))
     trainer.stop_trigger = stop

@@ -175,7 +175,7 @@ def _current(settings):
 
     Runs older than --tf32 computed without it. Runs older than --channels are RGB, and have one path of images.
     """
-    settings = {'tf32': False, 'deterministic': True, **settings}
+    settings = {'tf32': False, 'deterministic': True, 'graph': True, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):
@@ -189,7 +189,7 @@ def free(settings):
     They change nothing computed, except `epoch`: a change of the length is kept in `continued`. The place and size of images
     are among them because config.json holds the images' fingerprint.
     """
-    return {'epoch', 'continued', 'snapshot_interval', 'keep', 'image_size', IMAGES.get(settings.get('experiment'))}
+    return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'image_size', IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):

@@ -1,0 +1,53 @@
+"""What an update asks of the GPU: no wait, no copy between host and device, and few launches."""
+import gpu_checks
+import pytest
+from gpu_checks import CONFIGURATIONS, RARELY, TINY, assemble, load_script, watch
+
+from lsgan import losses
+
+pytestmark = [pytest.mark.gpu, pytest.mark.script, pytest.mark.usefixtures('gpu', 'counted')]
+WARM_UP = 2     # updates that compile, allocate and make what is then kept
+SCRIPTS = 'gaussian', 'mnist', 'anime'
+OPTIONS = {
+    'gaussian grid': ('gaussian', ['--data', 'grid']),
+    'gaussian double ring': ('gaussian', ['--data', 'double-ring', '--modes', 7]),
+    'gaussian everything': ('gaussian', ['--clip-gradient', 0.1, '--gradient-norms', '--n-critic', 2, '--lr-steps', 1, 0.5]),
+    'gaussian split wgan': ('gaussian', ['--loss', 'wgan', '--split-discriminator-update', '--clip-gradient', 0.1]),
+    'gaussian sgd': ('gaussian', ['--optimizer', 'sgd', '--activation-g', 'sigmoid']),
+    'mnist everything': ('mnist', ['--clip-gradient', 0.1, '--gradient-norms', '--n-critic', 2]),
+    'mnist perceptron': ('mnist', ['--network', 'mlp', '--norm', 'both', '--split-discriminator-update']),
+    'anime everything': ('anime', ['--mirror', '--clip-gradient', 0.1, '--gradient-norms', '--n-critic', 2]),
+    'anime pixelshuffle in grey': ('anime', ['--upsample', 'pixelshuffle', '--channels', 1, '--split-discriminator-update']),
+    'anime resize': ('anime', ['--upsample', 'resize', '--norm-g', 'channel', '--norm-d', 'all', '--activation-g', 'tanh']),
+}
+CASES = {**{f'{script} {preset} {loss}': (script, ['--preset', preset, '--loss', loss])
+            for script in SCRIPTS for preset in load_script(script).PRESETS for loss in losses.LOSSES}, **OPTIONS}
+
+
+@pytest.fixture(scope='module')
+def counted():
+    """The emulated device, which counts."""
+    if gpu_checks.emulation() is None:
+        pytest.skip('waits, copies and launches are counted by the emulated device only')
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return gpu_checks.write_data(tmp_path_factory.mktemp('data') / 'data')
+
+
+@pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
+def test_nothing_waits_or_copies_between_host_and_device_in_an_update_or_until_the_next(data, tmp_path, script, given):
+    trainer = assemble(script, *TINY[script], *data[script], *given, *RARELY, '-o', tmp_path / 'run')
+    update, extensions = (work.synchronous() for work in watch(trainer, WARM_UP, 2))
+    assert not update, f'2 updates: {update}'
+    assert not extensions, f'the extensions after 2 updates: {extensions}'
+
+
+@pytest.mark.parametrize('configuration', CONFIGURATIONS)
+def test_an_update_takes_few_launches(data, tmp_path, configuration):
+    most = CONFIGURATIONS[configuration][-1]
+    work, _ = gpu_checks.launches(configuration, data, tmp_path / 'run')
+    commonest = '\n'.join(f'{n:6} {name}' for name, n in work.names.most_common(12))
+    assert work.launches <= most, (f'{work.kernels} kernels, {work.products} products, {work.within} copies in the device, '
+                                   f'at most {most} in all; the commonest:\n{commonest}')
