@@ -18,8 +18,8 @@ def on_cpu(arrays):
 
 def on_gpu(arrays):
     """Whether the GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
-    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
-                                  for x in arrays)
+    return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype
+                                  and x.dtype.char in 'fd' for x in arrays)
 
 
 class Fused(chainer.FunctionNode):

@@ -136,7 +136,7 @@ class _OnCPU:
         self._keep(mean[None], var[None])
 
     def measure(self, running_mean, running_var, decay):
-        """Compute the statistics of each batch, and let the running ones, arrays (C,) or None, follow them with memory `decay`."""
+        """Compute the statistics of each batch; the running ones, arrays (C,) or None, follow them with memory `decay`."""
         self.given = False
         R, C = self.rows, self.x.shape[1]
         mean, squares = np.empty((2, len(self.parts), C))
@@ -267,7 +267,8 @@ def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=
     Raises:
         chainer.utils.type_check.InvalidType: where the shapes do not fit, or B is no multiple of `batches`.
     """
-    return _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False, shape).apply((x, gamma, beta))[0]
+    function = _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False, shape)
+    return function.apply((x, gamma, beta))[0]
 
 
 def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5, shape=None):

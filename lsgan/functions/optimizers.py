@@ -1,7 +1,8 @@
 """Chainer's Adam and RMSprop with the same states and snapshots, and the hooks that training adds to them.
 
-CPU: Numba, each parameter's update in one pass over its memory, the same bits as Chainer's. GPU: CUDA, the update of all parameters
-in one launch, with the clipping of gradients and weights. Chainer's own for the variants of Adam and with other hooks.
+CPU: Numba, each parameter's update in one pass over its memory, with the same bits as Chainer's. GPU: CUDA, the update of all
+parameters in one launch, with the clipping of gradients and weights. The variants of Adam, and optimizers with other hooks,
+take Chainer's own way.
 """
 import chainer
 import numpy as np
@@ -124,7 +125,8 @@ class ClipWeights:
 class _OneLaunch:
     """An optimizer whose step on a GPU is one launch.
 
-    A subclass gives `states`, the names of its rule's arrays, `numbers`, what the launch reads from device memory, and `launch`.
+    A subclass gives `states`, the names of its rule's arrays; `numbers`, which the launch reads from device memory; and
+    `launch`.
     """
 
     def setup(self, link):

@@ -58,9 +58,9 @@ class Average:
             return
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for own, average in zip(own, averages):
+        for weights, average in zip(own, averages):
             average *= keep
-            average += (1 - keep) * own
+            average += (1 - keep) * weights
 
     def prepare(self):
         """Bring the number of updates in device memory up to date."""

@@ -41,7 +41,8 @@ extern "C" __global__ void activation(const T *x, long long n, long long a, long
 }''')
 
 _backward = Kernel(SOURCE + r'''
-extern "C" __global__ void activation_gradient(const T *y, const T *gy, long long n, long long a, long long b, long long kind, T *gx) {
+extern "C" __global__ void activation_gradient(const T *y, const T *gy, long long n, long long a, long long b, long long kind,
+                                               T *gx) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
         long long j = moved(i, a, b);
         gx[i] = gy[j] * slope(y[j], kind);

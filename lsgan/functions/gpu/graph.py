@@ -9,8 +9,9 @@ WARM_UP = 2         # runs before the capture: they compile kernels, build plans
 class Graph:
     """Runs work on the device, from the third time on as one CUDA graph.
 
-    The work must enqueue the same operations every time, read what changes from device memory, and neither wait for the device nor
-    copy from or to main memory. Its arrays come from a pool of their own, in which nothing else allocates between replays.
+    The work must enqueue the same operations every time, read what changes from device memory, and neither wait for the
+    device nor copy from or to main memory. The arrays of the capture come from a pool of their own, in which nothing else
+    allocates between replays.
 
     Args:
         work (callable): takes nothing; what it returns at the capture is the result of every replay.

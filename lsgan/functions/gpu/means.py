@@ -27,7 +27,8 @@ __device__ T derivative(T x, T c, int kind) {
 
 _forward = Kernel(_SOURCE + reduction.SOURCE + r'''
 // One block: the means of both arrays and their sum.
-extern "C" __global__ void means(const T *x, const T *y, long long n, long long m, T c, T d, long long kind, T *both, T *total) {
+extern "C" __global__ void means(const T *x, const T *y, long long n, long long m, T c, T d, long long kind, T *both,
+                                 T *total) {
     __shared__ double shared[256];
     double s = 0, q = 0;
     for (long long i = threadIdx.y; i < n; i += blockDim.y) s += value(x[i], c, kind);
@@ -42,8 +43,8 @@ extern "C" __global__ void means(const T *x, const T *y, long long n, long long 
 }''')
 
 _backward = Kernel(_SOURCE + r'''
-extern "C" __global__ void means_gradient(const T *x, const T *y, long long n, long long m, T c, T d, long long kind, const T *gy,
-                                          T *gx) {
+extern "C" __global__ void means_gradient(const T *x, const T *y, long long n, long long m, T c, T d, long long kind,
+                                          const T *gy, T *gx) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n + m; i += (long long)gridDim.x * blockDim.x)
         gx[i] = i < n ? derivative(x[i], c, kind) * (*gy / n) : derivative(y[i - n], d, kind) * (*gy / m);
 }''')

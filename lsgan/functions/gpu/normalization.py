@@ -1,7 +1,7 @@
 """CUDA kernels of batch normalisation and the activation after it, two launches forward and two backward.
 
-The kernels treat x as a matrix (batches * R, C): `batches` batches, one after the other, each with its own statistics, a row being
-one pixel of one image or one example. What follows from the statistics is float64, of shape (batches, C). Element i of
+The kernels treat x as a matrix (batches * R, C): `batches` batches, one after the other, each with its own statistics. A row
+is one pixel of one image, or one example. What follows from the statistics is float64, of shape (batches, C). Element i of
 this matrix lies at `moved(i, u, v)` in the memory of x, and at `moved(i, a, b)` in that of y.
 """
 import numpy
@@ -71,8 +71,8 @@ extern "C" __global__ void normalization(
 }''')
 
 _sums = Kernel(activation.SOURCE + reduction.SOURCE + r'''
-// Of each batch the sums of g and of g (x - mean) over the rows, g being the gradient before the activation, and from them the
-// gradients of gamma and beta.
+// Of each batch the sums of g and of g (x - mean) over the rows, and from them the gradients of gamma and beta; g is the
+// gradient before the activation.
 extern "C" __global__ void normalization_sums(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long rows,
         long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind, double *parts,
@@ -125,10 +125,11 @@ extern "C" __global__ void normalization_sums(
 }''')
 
 _gradient = Kernel(activation.SOURCE + r'''
-// gx = scale (g - (sum of g + (x - mean) inv_std^2 sum of g (x - mean)) / rows); without the sums where the statistics are given.
+// gx = scale (g - (sum of g + (x - mean) inv_std^2 sum of g (x - mean)) / rows), without the sums if statistics are given.
 extern "C" __global__ void normalization_gradient(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, const double *sums,
-        long long n, long long columns, long long rows, long long u, long long v, long long a, long long b, long long kind, T *gx) {
+        long long n, long long columns, long long rows, long long u, long long v, long long a, long long b, long long kind,
+        T *gx) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
         long long c = i % columns, batch = i / (rows * columns), k = batch * columns + c;
         long long at = moved(i, u, v);

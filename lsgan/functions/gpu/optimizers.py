@@ -11,14 +11,14 @@ _KINDS = 4              # arrays that belong to a tensor, at most
 _ELEMENTS = 4096        # elements that a block treats
 _TENSORS = numpy.dtype([('first', numpy.int64, MOST), ('size', numpy.int64, MOST), ('arrays', numpy.uint64, (_KINDS, MOST))])
 
-_SOURCE = reduction.SOURCE + r'''
-struct Tensors { long long first[%d], size[%d]; T *arrays[%d][%d]; };   // `first` is the first block of each tensor
+_SOURCE = (f'constexpr long long MOST = {MOST}, KINDS = {_KINDS}, ELEMENTS = {_ELEMENTS};\n' + reduction.SOURCE + r'''
+struct Tensors { long long first[MOST], size[MOST]; T *arrays[KINDS][MOST]; };   // `first` is the first block of each tensor
 
 // Calls f(tensor, element) for each element that belongs to this block.
 template <class F> __device__ void for_each(const Tensors &tensors, long long count, F f) {
     long long k = count - 1;
     while (tensors.first[k] > (long long)blockIdx.x) --k;
-    long long start = (blockIdx.x - tensors.first[k]) * %dLL, end = min(start + %dLL, tensors.size[k]);
+    long long start = (blockIdx.x - tensors.first[k]) * ELEMENTS, end = min(start + ELEMENTS, tensors.size[k]);
     for (long long i = start + threadIdx.y; i < end; i += blockDim.y) f(k, i);
 }
 // The number of this step, from 1; the last block to ask counts it. All threads of all blocks ask once.
@@ -30,11 +30,11 @@ __device__ double step_number(double *steps, unsigned *ticket) {
 // What gradients are multiplied by so that their norm is at most the threshold, 0 for no limit.
 __device__ T clipping(const T *norm, T threshold) { return threshold > T(0) ? min(T(1), threshold / *norm) : T(1); }
 __device__ T within(T x, T bound) { return bound > T(0) ? min(max(x, -bound), bound) : x; }
-''' % (MOST, MOST, _KINDS, MOST, _ELEMENTS, _ELEMENTS)
+''')
 
 _adam = Kernel(_SOURCE + r'''
-extern "C" __global__ void adam(Tensors tensors, long long count, double *steps, unsigned *ticket, const double *alpha, double beta1,
-                                double beta2, T eps, T eta, const T *norm, T threshold, T bound) {
+extern "C" __global__ void adam(Tensors tensors, long long count, double *steps, unsigned *ticket, const double *alpha,
+                                double beta1, double beta2, T eps, T eta, const T *norm, T threshold, T bound) {
     __shared__ T rate;
     double t = step_number(steps, ticket);
     if (threadIdx.y == 0) rate = *alpha * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));

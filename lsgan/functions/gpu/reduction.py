@@ -10,7 +10,7 @@ ROWS = 8                # rows that are worth a thread
 _TICKETS = 1 << 16
 
 SOURCE = r'''
-// Whether the calling block is the last of `blocks` to arrive; it sees what the others wrote before. The ticket is 0 again then.
+// Whether the calling block is the last of `blocks` to arrive; it sees what the others wrote before, and resets the ticket.
 __device__ bool is_last(unsigned *ticket, unsigned blocks) {
     __shared__ bool last;
     __threadfence();
