@@ -75,8 +75,8 @@ _sums = Kernel(activation.SOURCE + reduction.SOURCE + r'''
 // gradient before the activation.
 extern "C" __global__ void normalization_sums(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long rows,
-        long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind, double *parts,
-        unsigned *tickets, double *sums, T *ggamma, T *gbeta) {
+        long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind,
+        double *parts, unsigned *tickets, double *sums, T *ggamma, T *gbeta) {
     __shared__ double shared[256];
     long long column = blockIdx.x * blockDim.x + threadIdx.x, batch = blockIdx.z, chunks = gridDim.y;
     bool used = column < columns;
