@@ -14,6 +14,7 @@ from lsgan import functions, links, losses
 from lsgan.datasets.images import ImageSet, scaled
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.datasets.mixture import GaussianMixture, ring
+from lsgan.functions.optimizers import ClipWeights, GradientNorm
 from lsgan.networks.gaussian import Perceptron
 from lsgan.networks.image import Discriminator, Generator
 from lsgan.networks.judge import Judge, load_judge
@@ -21,7 +22,7 @@ from lsgan.networks.mnist import PerceptronDiscriminator, PerceptronGenerator
 from lsgan.npz import save_weights
 from lsgan.random import Latent, Stream
 from lsgan.training import flags
-from lsgan.training.updater import Average, ClipWeights, GradientNorm, InstanceNoise, frozen
+from lsgan.training.updater import Average, InstanceNoise, frozen
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu', 'exact')]
 # of sums in another order, relative to the largest number

@@ -5,7 +5,7 @@ from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import activation as gpu
-from lsgan.functions.gpu.layout import dense, laid_out_as, reshaped
+from lsgan.functions.gpu.layout import laid_out_as, reshaped
 from lsgan.functions.perceptron import ACTIVATIONS
 
 
@@ -25,7 +25,6 @@ class _Activation(Fused):
         self.retain_inputs((0,))
         x, = inputs
         if on_gpu(inputs):
-            x = dense(x)
             self.y, self.moved = reshaped(x, self.shape)
             gpu.forward(x, self.name, self.y, *self.moved)
             return self.y,
@@ -35,7 +34,7 @@ class _Activation(Fused):
 
     def backward_arrays(self, indexes, inputs, gy):
         if on_gpu(inputs):
-            gx = cuda.cupy.empty_like(dense(inputs[0]))
+            gx = cuda.cupy.empty_like(inputs[0])
             return [gpu.gradient(self.y, laid_out_as(gy, self.y), self.name, gx, *self.moved)]
         return [gy.reshape(self.y.shape) * self.derivative(self.y)]
 

@@ -5,6 +5,7 @@ import numpy
 from chainer.backends import cuda
 
 from lsgan.functions import jit
+from lsgan.functions.gpu.layout import dense
 
 # The one switch: with `chainer.using_config('fast', False)` every function, link and optimizer here is Chainer's own
 chainer.global_config.fast = True
@@ -22,18 +23,31 @@ def on_gpu(arrays):
                                   and x.dtype.char in 'fd' for x in arrays)
 
 
+class _Dense(chainer.FunctionNode):
+    """Copies an array on the GPU that has gaps in memory."""
+
+    def forward(self, inputs):
+        return dense(inputs[0]),
+
+    def backward(self, indexes, grad_outputs):
+        return grad_outputs
+
+
 class Fused(chainer.FunctionNode):
     """A function whose backward works on arrays and so builds no graph of its own.
 
     A subclass gives `forward`, `backward_arrays` and `reference`, the same function written with Chainer's. The latter is
     differentiated where the caller asked for double backprop, and takes over where the fast way is switched off or does not
-    serve. The subclass retains its inputs.
+    serve. The subclass retains its inputs. On a GPU they and the gradient are dense: C-contiguous, or images with their
+    channels last.
     """
 
     def apply(self, inputs):
         arrays = [x.array if isinstance(x, chainer.Variable) else x for x in inputs]
         if not chainer.config.fast or not self.serves(arrays):
             return self.reference(*inputs),
+        if on_gpu(arrays):
+            inputs = [x if dense(a) is a else _Dense().apply((x,))[0] for x, a in zip(inputs, arrays)]
         return super().apply(inputs)
 
     def serves(self, inputs):
@@ -46,8 +60,8 @@ class Fused(chainer.FunctionNode):
             inputs = [F.identity(x) for x in self.get_retained_inputs()]
             output = self.reference(*inputs)
             return chainer.grad([output], [inputs[i] for i in indexes], grad_outputs, enable_double_backprop=True)
-        inputs = [node.data for node in self.inputs]
-        gradients = self.backward_arrays(indexes, inputs, grad_outputs[0].array)
+        inputs, gy = [node.data for node in self.inputs], grad_outputs[0].array
+        gradients = self.backward_arrays(indexes, inputs, dense(gy) if on_gpu(inputs) else gy)
         return tuple(None if g is None else chainer.Variable(g, requires_grad=False) for g in gradients)
 
     def backward_arrays(self, indexes, inputs, gy):

@@ -11,7 +11,6 @@ from lsgan.functions import threads
 from lsgan.functions.convolution import channels_last
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import normalization as gpu
-from lsgan.functions.gpu.layout import dense
 from lsgan.functions.jit import kernel
 from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
@@ -215,7 +214,7 @@ class _BatchNormalization(Fused):
         x, gamma, beta = inputs
         arguments = gamma, beta, self.activation, self.eps, self.batches
         if on_gpu(inputs):
-            self.matrix = gpu.Normalization(dense(x), *arguments, self.shape)
+            self.matrix = gpu.Normalization(x, *arguments, self.shape)
         else:
             self.matrix = _OnCPU(_rows(x), *arguments)
         if self.fixed:

@@ -5,7 +5,7 @@ from chainer.backends import cuda
 
 
 def dense(x):
-    """Return an array without gaps in memory, its images channels last or C-contiguous; x itself if it is one."""
+    """Return x without gaps in memory, C-contiguous or, if it is images, with channels last; x itself if it is so."""
     if x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:
         return x
     return cuda.cupy.ascontiguousarray(x)
