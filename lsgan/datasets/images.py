@@ -30,7 +30,7 @@ class ImageSet:
 
     @property
     def on_device(self):
-        """Whether the images are held on the device that they were last drawn on."""
+        """Whether the images are held in a GPU's memory; see `lsgan.datasets.iterator.SampleIterator`."""
         return self._place is not None and self._place.xp is not numpy
 
     def sample(self, n, stream):

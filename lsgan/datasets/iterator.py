@@ -6,7 +6,8 @@ class SampleIterator(chainer.dataset.Iterator):
     """Batches, each drawn independently of all others, for ever; an epoch is a number of batches.
 
     Args:
-        data: has the method `sample(n, stream)`, which draws an array of `n` examples on the stream's device.
+        data: has the method `sample(n, stream)`, which draws an array of `n` examples on the stream's device. If it has an
+            attribute `on_device` that is true, drawing on a GPU neither copies from main memory nor waits.
         batch_size (int): examples in a batch.
         stream (lsgan.random.Stream): where the randomness comes from.
         epoch_size (int): batches that count as an epoch.
@@ -28,8 +29,8 @@ class SampleIterator(chainer.dataset.Iterator):
 
     @property
     def on_device(self):
-        """Whether batches are drawn without a copy from main memory."""
-        return getattr(self.data, 'on_device', True)
+        """Whether batches are drawn in device memory alone, so that a CUDA graph can draw them."""
+        return getattr(self.data, 'on_device', False)
 
     @property
     def epoch(self):

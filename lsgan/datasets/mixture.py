@@ -14,6 +14,8 @@ class GaussianMixture:
         sigma (float): standard deviation along each axis.
     """
 
+    on_device = True        # see `lsgan.datasets.iterator.SampleIterator`
+
     def __init__(self, centers, sigma):
         self.centers = numpy.asarray(centers, numpy.float32)
         self.sigma = sigma
