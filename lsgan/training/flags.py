@@ -179,8 +179,8 @@ def add_common(parser):
             help='round the inputs of matrix products and convolutions to TF32, which has 10 bits of mantissa, and add up in '
                  'float32; several times as fast on GPUs since Ampere')
     setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
-            help='let cuDNN take only algorithms that give the same bits every time, so that the seed determines the run; '
-                 '--no-deterministic takes the fastest')
+            help='let cuDNN choose only algorithms that give the same bits every time, so that the seed determines the run; '
+                 '--no-deterministic allows faster ones')
 
 
 def add_networks(parser, latent, hidden_g, hidden_d):
