@@ -179,8 +179,8 @@ def add_common(parser):
             help='round the inputs of matrix products and convolutions to TF32, which has 10 bits of mantissa, and add up in '
                  'float32; several times as fast on GPUs since Ampere')
     setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
-            help='let cuDNN take only algorithms that give the same bits every time, so that the seed determines the run; '
-                 '--no-deterministic takes the fastest')
+            help='let cuDNN choose only algorithms that give the same bits every time, so that the seed determines the run; '
+                 '--no-deterministic allows faster ones')
     setting('--graph', action=argparse.BooleanOptionalAction, group=gpu,
             help='capture an update as a CUDA graph and replay it, which computes the same with far less work for the CPU; '
                  'use --no-graph for debugging and profiling, or if memory is short')

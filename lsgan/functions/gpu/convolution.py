@@ -80,7 +80,9 @@ extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
 _COLUMN_SUMS = Kernel('''
 // sums = the sums of the columns of rows (R, C). The block is channels x rows, and so is the grid. The last block of its
 // channels to finish adds the others' sums, always in the same order, and leaves its `finished` 0 for the next launch.
-extern "C" __global__ void column_sums(const T *rows, double *parts, unsigned *finished, T *sums, long long R, long long C) {
+// `parts` is volatile, because a multiprocessor's cache does not see what other blocks write.
+extern "C" __global__ void column_sums(const T *rows, volatile double *parts, unsigned *finished, T *sums, long long R,
+                                       long long C) {
     extern __shared__ double shared[];
     __shared__ bool last;
     const int t = threadIdx.y * blockDim.x + threadIdx.x;
