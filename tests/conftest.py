@@ -26,6 +26,11 @@ with warnings.catch_warnings():
     import chainer.gradient_check
 
 
+def pytest_report_header():
+    if cupy_on_cpu.requested():
+        return 'GPU: emulated by tests/cupy_on_cpu'
+
+
 @pytest.fixture
 def make_stream():
     """A stream of random numbers on the CPU, from a seed and a name."""

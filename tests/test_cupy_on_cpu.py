@@ -195,6 +195,17 @@ def test_planted_faults_are_seen(program, settings, sign):
     assert re.search(sign, run(program, **settings), re.S)
 
 
+def test_the_report_names_launches_and_the_lines_that_wait(tmp_path):
+    script, report = tmp_path / 'script.py', tmp_path / 'report'
+    script.write_text('import cupy\nx = cupy.ones((4, 4))\nx @ x\nfloat(x[2, 2])\n')
+    subprocess.run([sys.executable, script], check=True, timeout=300,
+                   env={**os.environ, **cupy_on_cpu.environment(REPORT=report)})
+    lines = report.read_text().splitlines()
+    assert "'products': 1, 'copies in': 0, 'copies out': 1," in lines[0]
+    assert f'       1 copy out: {script}:4 <module>' in lines
+    assert any(line.endswith('kernel cuBLAS float64') for line in lines)
+
+
 @pytest.mark.parametrize('header, sign', [('', ''), ('#include <vector>', 'vector')], ids=['sound', 'header of the host'])
 def test_the_real_compiler_is_asked_too(header, sign):
     try:

@@ -59,7 +59,9 @@ def observe(what, size):
 
 
 def write_report(path):
-    """Append to a file, or to stderr if its name is -, what the device did."""
+    """Append to a file, or to stderr if its name is -, what the device did, if it did anything."""
+    if not any(counts().values()):
+        return
     with contextlib.nullcontext(sys.stderr) if path == '-' else open(path, 'a') as file:
         print('cupy_on_cpu:', counts(), f'peak {device().emu_peak() >> 20} MiB', *sys.argv[:1], file=file)
         for (what, where), n in SYNCS.most_common(60):

@@ -10,9 +10,8 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import cupy_on_cpu.device
 from cupy_on_cpu.compiler import library, replace_nvrtc
-from cupy_on_cpu.device import device
+from cupy_on_cpu.device import device, observe
 from cupy_on_cpu.settings import setting
 
 _CUDA_VERSION = 13020
@@ -58,11 +57,12 @@ def replace_runtime(module):
     """
     api = module.__pyx_capi__
     check = api['check_status']
-    observe = cupy_on_cpu.device.observe if 'CUPY_ON_CPU_REPORT' in os.environ else None
+    observer = observe if 'CUPY_ON_CPU_REPORT' in os.environ else None
     settings = _Settings(setting('MIB', 8192) << 20, setting('LAZY'), setting('GUARD'), setting('ORDER'), setting('FOLD', 1),
                          setting('POISON', 1))
-    _kept.extend([check, observe])
-    device().emu_setup(ctypes.c_void_p(_pointer_of(check, _name_of(check))), ctypes.py_object(observe), ctypes.byref(settings))
+    _kept.extend([check, observer])
+    device().emu_setup(ctypes.c_void_p(_pointer_of(check, _name_of(check))), ctypes.py_object(observer),
+                       ctypes.byref(settings))
     device().emu_setup_blas(*blas())
     ctypes.c_void_p.in_dll(device(), 'emu_attributes').value = id(module.PointerAttributes)
     for name, capsule in list(api.items()):
