@@ -78,9 +78,9 @@ def peak(count):
 
 
 def profile(case, count):
-    batch, _, shape, *_ = speed.CASES[case]
-    real = np.random.default_rng(0).uniform(-1, 1, (batch, *shape)).astype(np.float32)
-    update = speed.fast(case, batch, real, count, '-1').update
+    sizes = speed.CASES[case]
+    real = np.random.default_rng(0).uniform(-1, 1, (sizes.batch, *sizes.shape)).astype(np.float32)
+    update = speed.chainer_side(sizes, real, count, '-1').update
     for _ in range(3):
         update()
     watch, own = Watch(), (np.dot, np.matmul, threads.each)

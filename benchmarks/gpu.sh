@@ -1,22 +1,148 @@
 #!/bin/sh
-# What a GPU has to show, in one go: the tests that need one, the speed beside PyTorch's, a run of each script with its
-# pictures. All goes to a folder, and nothing that fails stops the rest. In the root of the repository, where lsgan, CuPy and,
-# for its rows, PyTorch are installed:
+# Do in some minutes what needs a GPU: the GPU tests, the speed beside PyTorch and stock Chainer, a short run of each script
+# with its pictures, and the blog's networks for 96x96 faces for as long as time is left.
 #
-#     sh benchmarks/gpu.sh OUT
-#     sh benchmarks/gpu.sh OUT -1 --iterations 20         the same on the CPU, with short runs, to see that it works
-out=${1:?usage: sh benchmarks/gpu.sh OUT [DEVICE [FLAGS OF EVERY TRAINING SCRIPT]]}
-device=${2:-0}
-[ $# -ge 2 ] && shift 2 || shift 1
-mkdir -p "$out"
+#     sh benchmarks/gpu.sh OUT                        within 8 minutes, in the root of the repository
+#     sh benchmarks/gpu.sh OUT --limit 1200 --images FACES.zip --mnist FOLDER
+#     sh benchmarks/gpu.sh OUT --parts blog           go on with the runs of the blog's networks
+#     sh benchmarks/gpu.sh OUT --tiny                 tiny networks, to see that this script works, also with an emulated GPU
+#
+#   --limit SECONDS   time for everything (default: 480)
+#   --parts LIST      any of tests, speed, scripts and blog, in quotes (default: all)
+#   --images PATH     images for the blog's networks, as for train_anime.py (default: cartoon faces, which it draws)
+#   --mnist PATH      MNIST's files (default: the cache, which train_mnist.py downloads them into)
+#   --device N        the GPU (default: 0)
+#
+# No part stops the next one. Each has its own time limit, and what it prints goes to a file in OUT. A part is one line in
+# OUT/summary.txt: ok, failed (with the exit status) or timeout, and its seconds. The blog's runs end with a timeout, for they
+# use up the time; they have then saved their state. The exit status is 1 if a part has failed.
+#
+# It needs a Python (python, or $PYTHON) with lsgan's dependencies, CuPy, pytest and, for its rows, PyTorch; nothing is
+# downloaded if --mnist is given.
+set -u
 
-python -c 'import lsgan, chainer; chainer.print_runtime_info()' > "$out/versions.txt"
-command -v nvidia-smi > /dev/null && nvidia-smi >> "$out/versions.txt"
-pytest -m gpu -q -rs > "$out/tests.txt" 2>&1
-tail -n 1 "$out/tests.txt"
-python benchmarks/speed.py --device "$device" 2>&1 | tee "$out/speed.txt"
-for script in gaussian mnist anime; do
-    python "train_$script.py" --device "$device" -o "$out/$script" "$@" > "$out/$script.txt" 2>&1 &&
-        python visualize.py all "$out/$script" >> "$out/$script.txt" 2>&1
-    tail -n 1 "$out/$script.txt"
+usage() {
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+    exit 2
+}
+
+case ${1:---} in -*) usage ;; esac
+out=$1 limit=480 parts='tests speed scripts blog' images='' digits='' device=0 tiny=''
+shift
+while [ $# -gt 0 ]; do
+    case $1 in
+        --tiny) tiny=yes; shift; continue ;;
+    esac
+    [ $# -ge 2 ] || usage
+    case $1 in
+        --limit) limit=$2 ;;
+        --parts) parts=$2 ;;
+        --images) images=$2 ;;
+        --mnist) digits=$2 ;;
+        --device) device=$2 ;;
+        *) usage ;;
+    esac
+    shift 2
 done
+
+python=${PYTHON:-python}
+end=$(($(date +%s) + limit))
+reserve=$((limit / 40))     # seconds for what a part still does when its time is over
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+mkdir -p "$out"
+: > "$out/summary.txt"
+
+left() {
+    echo $((end - $(date +%s) - reserve))
+}
+
+# part NAME SECONDS SIGNAL COMMAND...: run a command with a time limit, at the end of which it gets a signal
+part() {
+    name=$1 seconds=$2 signal=$3 start=$(date +%s)
+    shift 3
+    [ "$seconds" -le "$(left)" ] || seconds=$(left)
+    status=124
+    if [ "$seconds" -gt 0 ]; then
+        timeout -s "$signal" -k $((reserve + 1)) "$seconds" "$@" > "$out/$name.txt" 2>&1
+        status=$?
+    fi
+    case $status in
+        0) result=ok ;;
+        124 | 137) result=timeout ;;
+        *) result="failed ($status)" ;;
+    esac
+    printf '%-20s%-14s%4d s\n' "$name" "$result" $(($(date +%s) - start)) | tee -a "$out/summary.txt"
+    [ "$status" = 0 ]
+}
+
+# share PERCENT: that much of the whole time, in seconds
+share() {
+    echo $((limit * $1 / 100))
+}
+
+wanted() {
+    case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+if [ "$tiny" ]; then
+    speed='--narrow 16 --batchsize 4 --rounds 2 --seconds 0.05'
+    networks='--batchsize 6 --hidden-g 6 4 --hidden-d 4 6' faces='--size 32 --metric-samples 6'
+    gaussian="--iterations 6 $networks" mnist="--iterations 6 $networks --metric-samples 20"
+    anime="--iterations 6 $networks $faces" blog="$networks $faces"
+else
+    speed="--rounds 5 --seconds 0.25 --warm-up-limit $(share 15)"
+    gaussian='--iterations 5000' mnist='--iterations 2000' anime='--iterations 500' blog=''
+fi
+
+part versions 30 TERM "$python" -c '
+import importlib.metadata, platform
+print("Python", platform.python_version())
+for name in sorted(found.name + " " + found.version for found in importlib.metadata.distributions()):
+    print(name)'
+command -v nvidia-smi > /dev/null && nvidia-smi >> "$out/versions.txt"
+
+if wanted tests; then
+    # files without such tests may import what is not installed; at SIGINT pytest prints its summary
+    files=$(grep -rl 'mark\.gpu' --include='test_*.py' tests)
+    part tests "$(share 18)" INT "$python" -m pytest -q -rs -p no:cacheprovider -m 'gpu and not script' $files
+    part tests-of-scripts "$(share 10)" INT "$python" -m pytest -q -rs -p no:cacheprovider -m 'gpu and script' $files
+fi
+
+if wanted speed; then
+    part speed "$(share 50)" TERM "$python" benchmarks/speed.py gaussian mnist dcgan64 dcgan96 --device "$device" $speed
+fi
+
+# train SCRIPT FLAGS...: train for a short time, and draw
+train() {
+    script=$1
+    shift
+    part "$script" "$(share 12)" TERM "$python" "train_$script.py" --device "$device" --resume -o "$out/$script" "$@" &&
+        part "$script-pictures" "$(share 12)" TERM "$python" visualize.py all "$out/$script"
+}
+
+if wanted scripts; then     # all at once, because what they do on the CPU takes longest
+    train gaussian $gaussian &
+    train mnist $mnist ${digits:+--data "$digits"} &
+    train anime $anime ${images:+--images "$images"} &
+    wait
+fi
+
+if wanted blog; then
+    seconds=$(($(left) / 2))
+    for loss in lsgan wgan; do
+        part "blog-$loss" "$seconds" TERM "$python" train_anime.py --preset blog --loss "$loss" --device "$device" --resume \
+            -o "$out/blog-$loss" ${images:+--images "$images"} $blog
+        seconds=$(left)
+    done
+fi
+
+for log in tests tests-of-scripts speed; do
+    grep -q "^$log " "$out/summary.txt" && echo && tail -n 40 "$out/$log.txt"
+done
+sed -n 's/  *failed.*//p' "$out/summary.txt" | while read -r name; do
+    printf '\n%s:\n' "$name"
+    tail -n 3 "$out/$name.txt"
+done
+echo
+cat "$out/summary.txt"
+! grep -q failed "$out/summary.txt"

@@ -1,42 +1,83 @@
-"""Times one update of each experiment's networks: lsgan, stock Chainer and PyTorch, in turn.
+"""Time one update of each experiment's networks in lsgan, stock Chainer and PyTorch, in turn.
 
     python benchmarks/speed.py                  all networks on the CPU; PyTorch's rows need `pip install torch`
     python benchmarks/speed.py dcgan96 --rounds 9
     python benchmarks/speed.py dcgan96 --batchsize 256
-    python benchmarks/speed.py --device 0       on a GPU; there PyTorch has TF32 and its fused Adam
+    python benchmarks/speed.py --device 0       on a GPU, with more rows and lsgan's targets
 
-Every side does the same work, on the same number of threads, in a process of its own: it draws latents, steps D on a real and
-a generated batch, and steps G through D, whose weights are frozen meanwhile, both by Adam. The sides take turns, so that what
-disturbs the machine disturbs all; compilation and warm-up come before. Memory is the most that a process ever held, on a GPU
-the most that its memory pool did.
+Every side does the same work, on the same number of threads, in a process of its own: it draws latents, takes a step of D on a
+real and a generated batch, and a step of G through D, whose weights are frozen meanwhile. Both optimizers are Adam. The sides
+take turns, so that a disturbance of the machine reaches all of them. Compilation and warm-up come before the measurement. The
+time of a round ends when the device has finished its work.
+
+On a GPU, lsgan replays the update as a CUDA graph, and a second row has --no-graph. Stock Chainer computes without cuDNN,
+which CuPy 14 does not have. PyTorch's rows are: eager with its defaults; "tuned", which is channels_last, TF32 and the fused
+Adam; and "compiled", which is the same by `torch.compile(mode='reduce-overhead')`, that is, with CUDA graphs.
+
+Memory is the most that a process has held after the warm-up. On a GPU it is what the memory pools have taken from the device.
+A side that fails, or does not finish its warm-up within --warm-up-limit, gets a line that says so, and the others go on.
 """
 import argparse
+import contextlib
+import dataclasses
+import functools
 import importlib.util
+import math
 import multiprocessing
 import os
+import pathlib
 import platform
 import resource
 import statistics
 import sys
 import time
+import traceback
 import types
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import threadpoolctl
 
-# batch, latent, shape of an example, widths of G and of D, updates in a round on a CPU
+WARM_UP = 3         # updates: lsgan and PyTorch capture CUDA graphs in the third at the latest
+TARGETS = {'PyTorch': 1.0, 'stock Chainer': 5.0}    # images/s of lsgan over those of the fastest side of that name, on a GPU
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """The sizes of a pair of networks: batch, latent, shape of an example, widths of G and of D, and the batch on a GPU."""
+
+    batch: int
+    latent: int
+    shape: tuple
+    widths_g: tuple
+    widths_d: tuple
+    batch_on_gpu: int
+
+    @property
+    def is_image(self):
+        """Whether the networks are convolutional."""
+        return len(self.shape) == 3
+
+    def narrowed(self, factor):
+        """Return the case with all widths divided by a factor."""
+        widths_g, widths_d = (tuple(-(-width // factor) for width in widths) for widths in (self.widths_g, self.widths_d))
+        return dataclasses.replace(self, widths_g=widths_g, widths_d=widths_d)
+
+
 CASES = {
-    'gaussian': (100, 256, (2,), (128, 128), (128, 128), 200),
-    'mnist': (100, 50, (784,), (500, 500), (500, 500), 50),
-    'dcgan28': (64, 50, (1, 28, 28), (128, 64), (64, 128), 10),
-    'dcgan64': (64, 50, (3, 64, 64), (512, 256, 128, 64), (32, 64, 128, 256), 2),
-    'dcgan96': (32, 50, (3, 96, 96), (512, 256, 128, 64), (32, 64, 128, 256), 2),
+    'gaussian': Case(100, 256, (2,), (128, 128), (128, 128), 100),
+    'mnist': Case(100, 50, (784,), (500, 500), (500, 500), 100),
+    'dcgan28': Case(64, 50, (1, 28, 28), (128, 64), (64, 128), 64),
+    'dcgan64': Case(64, 50, (3, 64, 64), (512, 256, 128, 64), (32, 64, 128, 256), 128),
+    'dcgan96': Case(32, 50, (3, 96, 96), (512, 256, 128, 64), (32, 64, 128, 256), 128),
 }
-GPU_BATCH, GPU_UPDATES = {'dcgan64': 128, 'dcgan96': 128}, 50
 
 
 class Repeat:
-    """An iterator that yields the same batch for ever."""
+    """An iterator that yields the same batch, which is on the device, for ever."""
+
+    on_device = True
 
     def __init__(self, batch):
         self.batch = batch
@@ -44,18 +85,49 @@ class Repeat:
     def next(self):
         return self.batch
 
+    def count_batches(self, n):
+        pass
+
 
 def peak_of_process():
-    """MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024) / 2 ** 20
+    """Return the most memory that this process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
 def side_of(update, wait=lambda: None, peak=peak_of_process):
-    """What a process has to offer: one update, waiting until the device has done all, and the most memory so far, in MiB."""
+    """Return what a process has to offer.
+
+    Args:
+        update (callable): makes one update.
+        wait (callable): waits until the device has finished.
+        peak (callable): called once, after the warm-up, returns the most memory so far, in bytes.
+    """
     return types.SimpleNamespace(update=update, wait=wait, peak=peak)
 
 
-def chainer_side(case, batch, real, threads, device, fast):
+def peak_of_pools(cupy):
+    """Return a function that returns how many bytes CuPy's pools have taken from the device since this call.
+
+    The pool of a captured CUDA graph counts, too. The function is to be called once, because to count takes time.
+    """
+    class Allocations(cupy.cuda.MemoryHook):
+
+        name, bytes = 'Allocations', 0
+
+        def alloc_postprocess(self, *, device_id, mem_size, mem_ptr):
+            self.bytes += mem_size
+
+    stack = contextlib.ExitStack()
+    allocations = stack.enter_context(Allocations())
+
+    def peak():
+        stack.close()
+        return allocations.bytes
+    return peak
+
+
+def chainer_side(case, real, threads, device, fast=True, graph=True):
+    """lsgan or, where `fast` is false, Chainer's own functions and optimizers in the same networks."""
     from lsgan import functions, losses
     from lsgan.functions import memory
     from lsgan.networks import gaussian, image, mnist
@@ -63,160 +135,217 @@ def chainer_side(case, batch, real, threads, device, fast):
     from lsgan.training.devices import select_device
     from lsgan.training.updater import GANUpdater
     import chainer  # isort: skip (lsgan makes it importable)
-    _, latent, shape, widths_g, widths_d, _ = CASES[case]
-    if len(shape) == 3:
-        networks = {'generator': image.Generator(latent, widths_g, shape[1:], shape[0]),
-                    'discriminator': image.Discriminator(widths_d, shape[1:], shape[0])}
-    else:
-        networks = {'generator': gaussian.Perceptron((latent, *widths_g, *shape), 'relu') if case == 'gaussian'
-                    else mnist.PerceptronGenerator(latent, widths_g, shape),
-                    'discriminator': gaussian.Perceptron((*shape, *widths_d, 1), 'leaky_relu')}
     chainer.global_config.fast, chainer.global_config.cpu_threads = fast, threads
     device, _ = select_device(device)
+    on_cpu = device.xp is np
+    peak = peak_of_process if on_cpu else peak_of_pools(device.xp)
+    shape = case.shape
+    if case.is_image:
+        networks = {'generator': image.Generator(case.latent, case.widths_g, shape[1:], shape[0]),
+                    'discriminator': image.Discriminator(case.widths_d, shape[1:], shape[0])}
+    else:
+        networks = {'generator': gaussian.Perceptron((case.latent, *case.widths_g, *shape), 'relu') if shape == (2,)
+                    else mnist.PerceptronGenerator(case.latent, case.widths_g, shape),
+                    'discriminator': gaussian.Perceptron((*shape, *case.widths_d, 1), 'leaky_relu')}
     for link in networks.values():
         link.to_device(device)
     if fast:        # as the scripts do
         memory.keep_freed_memory()
-    if fast and case != 'mnist':        # as the scripts do; lsgan's own threads convolve
+    if fast and shape != (784,):        # as the scripts do; lsgan's own threads convolve
         threadpoolctl.threadpool_limits(1, 'blas')
     optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}
-    latents = Latent(latent, 'normal', Stream(0, 'latent', device))
-    update = GANUpdater({'main': Repeat(device.send(real))}, optimizers, losses.LeastSquares(), latents).update_core
-    if device.xp is np:
-        return side_of(update)
-    pool = device.xp.get_default_memory_pool()
-    return side_of(update, lambda: device.xp.cuda.get_current_stream().synchronize(), lambda: pool.total_bytes() / 2 ** 20)
+    latents = Latent(case.latent, 'normal', Stream(0, 'latent', device))
+    updater = GANUpdater({'main': Repeat(device.send(real))}, optimizers, losses.LeastSquares(), latents, graph=graph)
+    wait = (lambda: None) if on_cpu else device.xp.cuda.Device().synchronize
+    return side_of(updater.update_core, wait, peak)
 
 
-def torch_side(case, batch, real, threads, device, memory_format):
+def torch_side(case, real, threads, device, **how):
+    """PyTorch; `how` is of `torch_peers.make_update`."""
     import torch
-    from torch import nn
+    import torch_peers
     torch.set_num_threads(threads)
-    on_gpu = device != '-1'
-    device = torch.device(f'cuda:{device}' if on_gpu else 'cpu')
-    if on_gpu:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
-    _, latent, shape, widths_g, widths_d, _ = CASES[case]
-
-    def linear(sizes, *after):
-        return [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), *(make(b) for make in after))]
-
-    def relu(_=None):
-        return nn.ReLU(True)
-
-    def leaky(_=None):
-        return nn.LeakyReLU(0.2, True)
-
-    if len(shape) == 3:
-        scale = 2 ** len(widths_g)
-        start = widths_g[0], shape[1] // scale, shape[2] // scale
-        units = int(np.prod(start))
-        g = [*linear([latent, units], nn.BatchNorm1d, relu), nn.Unflatten(1, start)]
-        for a, b in zip(widths_g, [*widths_g[1:], shape[0]]):
-            g += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU(True)]
-        g[-2:] = [nn.Tanh()]
-        d = []
-        for a, b in zip([shape[0], *widths_d], widths_d):
-            d += [nn.Conv2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), leaky()]
-        d += [nn.Flatten(), nn.Linear(widths_d[-1] * start[1] * start[2], 1)]
-    else:
-        after = [relu] if case == 'gaussian' else [relu, nn.BatchNorm1d]
-        g = linear([latent, *widths_g], *after) + linear([widths_g[-1], *shape]) + ([] if case == 'gaussian' else [nn.Tanh()])
-        d = linear([*shape, *widths_d], leaky) + linear([widths_d[-1], 1])
-    g, d = (nn.Sequential(*layers).to(device, memory_format=memory_format) for layers in (g, d))
-    opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999), fused=on_gpu) for net in (g, d))
-    normalised = any(isinstance(layer, nn.BatchNorm2d) for layer in d)
-    real = torch.from_numpy(real).to(device)
-    if len(shape) == 3:
-        real = real.contiguous(memory_format=memory_format)
-
-    def update():
-        with torch.no_grad():
-            fake = g(torch.randn(batch, latent, device=device))
-        on_real, on_fake = (d(real), d(fake)) if normalised else d(torch.cat([real, fake])).chunk(2)
-        loss = 0.5 * ((on_real - 1) ** 2).mean() + 0.5 * (on_fake ** 2).mean()
-        opt_d.zero_grad()
-        loss.backward()
-        opt_d.step()
-        d.requires_grad_(False)
-        loss = 0.5 * ((d(g(torch.randn(batch, latent, device=device))) - 1) ** 2).mean()
-        opt_g.zero_grad()
-        loss.backward()
-        opt_g.step()
-        d.requires_grad_(True)
-    if not on_gpu:
-        return side_of(update)
-    return side_of(update, torch.cuda.synchronize, lambda: torch.cuda.max_memory_reserved() / 2 ** 20)
+    if device == '-1':
+        return side_of(torch_peers.make_update(case, real, torch.device('cpu'), **how))
+    return side_of(torch_peers.make_update(case, real, torch.device(f'cuda:{device}'), **how), torch.cuda.synchronize,
+                   torch.cuda.max_memory_reserved)
 
 
-def torch_contiguous(*args):
-    import torch
-    return torch_side(*args, torch.contiguous_format)
+stock = functools.partial(chainer_side, fast=False)
+tuned = functools.partial(torch_side, tuned=True)
 
 
-def torch_channels_last(*args):
-    import torch
-    return torch_side(*args, torch.channels_last)
+def sides_on_cpu(case, threads):
+    """Return how to make each side and the number of its threads, by its name in the table."""
+    return {'lsgan': (chainer_side, threads), 'PyTorch': (torch_side, threads),
+            **({'PyTorch channels_last': (tuned, threads)} if case.is_image else {}), 'stock Chainer': (stock, threads),
+            **({'lsgan, 1 thread': (chainer_side, 1)} if threads > 1 else {})}
 
 
-def fast(*args):
-    return chainer_side(*args, True)
+def sides_on_gpu(case, threads):
+    """As `sides_on_cpu`."""
+    makers = {'lsgan': chainer_side, 'lsgan --no-graph': functools.partial(chainer_side, graph=False), 'PyTorch': torch_side,
+              'PyTorch tuned': tuned, 'PyTorch compiled': functools.partial(torch_side, tuned=True, compiled=True),
+              'stock Chainer': stock}
+    return {name: (make, threads) for name, make in makers.items()}
 
 
-def stock(*args):
-    return chainer_side(*args, False)
-
-
-def work(pipe, make, case, batch, threads, device):
-    """A process of one side: answers a number of updates with the seconds that they took, nothing with its peak memory."""
-    real = np.random.default_rng(0).uniform(-1, 1, (batch, *CASES[case][2])).astype(np.float32)
-    side = make(case, batch, real, threads, device)
-    for _ in range(2):
+def seconds_of(side, updates):
+    """Return how long so many updates take, until the device has finished."""
+    side.wait()
+    start = time.perf_counter()
+    for _ in range(updates):
         side.update()
-    pipe.send('ready')
-    while (updates := pipe.recv()) is not None:
-        side.wait()
-        start = time.perf_counter()
-        for _ in range(updates):
+    side.wait()
+    return time.perf_counter() - start
+
+
+def updates_in(side, seconds):
+    """Return how many updates take about so many seconds, at least 1."""
+    updates, spent = 1, seconds_of(side, 1)
+    while spent < seconds / 4:
+        updates *= 2
+        spent = seconds_of(side, updates)
+    return max(1, round(updates * seconds / spent))
+
+
+def work(pipe, make, case, batch, threads, device, seconds):
+    """Be one side, in a process of its own, and answer each message with a pair: whether all went well, and the result.
+
+    The first answer comes when the side is made. Then the first message asks for the warm-up, whose result is the peak memory
+    in bytes, and every other one for a round, whose result is the seconds an update.
+    """
+    try:
+        real = np.random.default_rng(0).uniform(-1, 1, (batch, *case.shape)).astype(np.float32)
+        side = make(case, real, threads, device)
+        pipe.send((True, None))
+        pipe.recv()
+        for _ in range(WARM_UP):
             side.update()
         side.wait()
-        pipe.send(time.perf_counter() - start)
-    pipe.send(side.peak())
+        peak, updates = side.peak(), updates_in(side, seconds)
+        pipe.send((True, peak))
+        while pipe.recv():
+            pipe.send((True, seconds_of(side, updates) / updates))
+    except Exception as error:
+        traceback.print_exc()
+        pipe.send((False, f'{type(error).__name__}: {error}'.splitlines()[0]))
 
 
-def measure(case, batch, sides, rounds, device):
-    """For each side the seconds an update in each round, and its peak memory in MiB."""
-    context = multiprocessing.get_context('spawn')
-    pipes, processes = {}, []
-    for name, (side, threads) in sides.items():
+class Failure(Exception):
+    """A side that failed; its text says why."""
+
+
+class Side:
+    """A process that makes updates, and what was measured of it.
+
+    Attributes:
+        seconds (list): of an update in each round.
+        peak (int): memory in bytes.
+        failure (str): why the side has ended, or None.
+    """
+
+    def __init__(self, make, threads, *arguments):
+        context = multiprocessing.get_context('spawn')
         os.environ['OMP_NUM_THREADS'] = os.environ['OPENBLAS_NUM_THREADS'] = str(threads)
-        pipes[name], end = context.Pipe()
-        processes.append(context.Process(target=work, args=(end, side, case, batch, threads, device)))
-        processes[-1].start()
+        self._pipe, end = context.Pipe()
+        self._process = context.Process(target=work, args=(end, make, *arguments), daemon=True)
+        self._process.start()
         end.close()
-        pipes[name].recv()
-    seconds = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, pipe in pipes.items():
-            usual = CASES[case][-1] * CASES[case][0] // batch if device == '-1' else GPU_UPDATES
-            updates = max(1, usual // 4 if sides[name][0] is stock else usual)
-            pipe.send(updates)
-            seconds[name].append(pipe.recv() / updates)
-    memory = {}
-    for name, pipe in pipes.items():
-        pipe.send(None)
-        memory[name] = pipe.recv()
-    for process in processes:
-        process.join()
-    return seconds, memory
+        self.seconds, self.peak, self.failure = [], None, None
+
+    def answer(self, limit=None):
+        """Return the next answer; note the failure and return None if there is none within so many seconds."""
+        if self.failure:
+            return None
+        try:
+            if not self._pipe.poll(limit):
+                raise Failure(f'not ready within {limit:g} s')
+            well, result = self._pipe.recv()
+            if not well:
+                raise Failure(result)
+            return result
+        except (Failure, EOFError, OSError) as error:
+            self.failure = str(error) or 'the process has ended'
+            self._process.kill()
+
+    def ask(self, limit=None):
+        """Return the answer to the next message, as `answer`."""
+        if not self.failure:
+            with contextlib.suppress(OSError):      # the process has ended, which `answer` notes
+                self._pipe.send(True)
+        return self.answer(limit)
+
+    def close(self):
+        """End the process."""
+        if not self.failure:
+            self._pipe.send(False)
+        self._process.join()
+
+
+def measure(case, batch, makers, device, args):
+    """Return a `Side` that has been measured for each of `makers`, by name."""
+    sides = {name: Side(make, threads, case, batch, threads, device, args.seconds) for name, (make, threads) in makers.items()}
+    for side in sides.values():
+        side.answer(args.warm_up_limit)
+    for side in sides.values():     # one at a time, because cuDNN and compilers time algorithms
+        side.peak = side.ask(args.warm_up_limit)
+    for _ in range(args.rounds):
+        for side in sides.values():
+            side.seconds.append(side.ask())
+    for side in sides.values():
+        side.close()
+    return sides
+
+
+def ratio(sides, name):
+    """Return the median of the rounds' ratios of a side's time to lsgan's, or NaN if one of them has failed."""
+    if sides[name].failure or sides['lsgan'].failure:
+        return math.nan
+    return statistics.median(b / a for a, b in zip(sides['lsgan'].seconds, sides[name].seconds))
+
+
+def rows(title, batch, sides):
+    """Yield the lines of the table for one case."""
+    for name, side in sides.items():
+        head = f'{title if name == "lsgan" else "":<20}{name:<22}'
+        if side.failure:
+            yield f'{head} failed: {side.failure}'
+        else:
+            median = statistics.median(side.seconds)
+            yield f'{head}{1e3 * median:>8.2f}{batch / median:>10.0f}{ratio(sides, name):>20.2f}{side.peak / 2 ** 20:>10.0f}'
+
+
+def verdicts(title, sides):
+    """Yield a line for each target of lsgan: the ratio, the side that it was compared with, and whether it is reached."""
+    for kind, target in TARGETS.items():
+        ratios = {name: ratio(sides, name) for name in sides if name.startswith(kind)}
+        ratios = {name: value for name, value in ratios.items() if not math.isnan(value)}
+        best = min(ratios, key=ratios.get, default=kind)
+        verdict = ('not measured' if not ratios else
+                   f'{ratios[best]:.2f}, {"reached" if ratios[best] >= target else "MISSED"}')
+        yield f'{title:<20}images/s of lsgan over those of {best}, at least {target:g}: {verdict}'
+
+
+def positive(text):
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return value
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('networks', nargs='*', choices=[[], *CASES], metavar='NETWORK',
                         help=f'any of {", ".join(CASES)} (default: all)')
-    parser.add_argument('--rounds', type=int, default=7, help='rounds of each side, in turn (default: 7)')
+    parser.add_argument('--rounds', type=int, default=7, help='number of rounds of each side, in turn (default: 7)')
+    parser.add_argument('--seconds', type=positive, default=1.0,
+                        help='length of a round, which has at least one update (default: 1)')
+    parser.add_argument('--warm-up-limit', type=positive, default=600, metavar='SECONDS',
+                        help='time that a side may take to start, and to compile and warm up (default: 600 each)')
     parser.add_argument('--batchsize', type=int, help='another batch size than the usual one')
+    parser.add_argument('--narrow', type=int, default=1, metavar='FACTOR',
+                        help='divide the widths of all layers by this, to try the script out (default: 1)')
     parser.add_argument('--device', default='-1', help='-1 for the CPU, 0 for the first GPU (default: -1)')
     parser.add_argument('--threads', type=int, default=os.cpu_count(), help='threads of every side (default: all cores)')
     args = parser.parse_args()
@@ -226,28 +355,26 @@ def main():
         select_device(args.device)
     except InputError as error:
         parser.error(error)
-    sides = {'lsgan': (fast, args.threads)}
-    if importlib.util.find_spec('torch'):
-        sides['PyTorch'] = torch_contiguous, args.threads
-        sides['PyTorch channels_last'] = torch_channels_last, args.threads
-    else:
+    on_gpu, has_torch = args.device != '-1', importlib.util.find_spec('torch')
+    if not has_torch:
         print('PyTorch is not installed: pip install torch adds its rows')
-    sides['stock Chainer'] = stock, args.threads
-    if args.threads > 1 and args.device == '-1':
-        sides['lsgan, 1 thread'] = fast, 1
     print(f'NumPy {np.__version__}, Python {platform.python_version()}, {args.threads} threads, {args.rounds} rounds in turn')
-    print(f'{"":<34}{"ms an update":>14}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}')
-    for case in args.networks or CASES:
-        batch = args.batchsize or (args.device != '-1' and GPU_BATCH.get(case)) or CASES[case][0]
-        of_case = {name: side for name, side in sides.items() if len(CASES[case][2]) == 3 or 'last' not in name}
-        seconds, memory = measure(case, batch, of_case, args.rounds, args.device)
-        for name, own in seconds.items():
-            ratio = statistics.median(b / a for a, b in zip(seconds['lsgan'], own))
-            median = statistics.median(own)
-            title = f'{case}, batch {batch}' if name == 'lsgan' else ''
-            print(f'{title:<20}{name:<22}{1e3 * median:>8.1f}{batch / median:>10.0f}{ratio:>20.2f}'
-                  f'{memory[name]:>10.0f}', flush=True)
+    print(f'{"":<34}{"ms an update":>16}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}', flush=True)
+    conclusions, failed = [], False
+    for name in args.networks or CASES:
+        case = CASES[name].narrowed(args.narrow)
+        batch = args.batchsize or (case.batch_on_gpu if on_gpu else case.batch)
+        makers = (sides_on_gpu if on_gpu else sides_on_cpu)(case, args.threads)
+        sides = measure(case, batch, {title: maker for title, maker in makers.items()
+                                      if has_torch or not title.startswith('PyTorch')}, args.device, args)
+        title = f'{name}, batch {batch}'
+        print(*rows(title, batch, sides), sep='\n', flush=True)
+        if on_gpu:
+            conclusions += verdicts(title, sides)
+            print(*conclusions[-len(TARGETS):], sep='\n', flush=True)
+        failed |= any(side.failure for side in sides.values())
+    return int(failed)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""What benchmarks/ runs, without timing anything."""
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import types
+
+import numpy
+import pytest
+from running import ROOT
+
+needs_timeout = pytest.mark.skipif(shutil.which('timeout') is None, reason="gpu.sh needs the command timeout, of GNU's coreutils")
+
+# in place of Python: does as many of gpu.sh's commands fail or last as the test wants
+FAKE = '''#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$*" in
+    *$FAILS*) echo it broke; exit 3 ;;
+    *$LASTS*) exec sleep 60 ;;
+esac
+echo done
+'''
+
+
+@pytest.fixture
+def gpu_sh(tmp_path):
+    """Runs benchmarks/gpu.sh with commands that do nothing.
+
+    Returns:
+        callable: takes flags, and parts of commands that fail and that last; returns the exit status, a dict of the result of
+        each part, and the commands.
+    """
+    python, calls, out = (tmp_path / name for name in ('python', 'calls', 'out'))
+    python.write_text(FAKE)
+    python.chmod(0o755)
+
+    def run(*flags, fails='NO COMMAND', lasts='NO COMMAND'):
+        calls.write_text('')
+        done = subprocess.run(['sh', 'benchmarks/gpu.sh', out, *flags], cwd=ROOT, capture_output=True, text=True, timeout=60,
+                              env={**os.environ, 'PYTHON': str(python), 'CALLS': str(calls), 'FAILS': fails, 'LASTS': lasts})
+        assert done.stderr == ''
+        summary = (out / 'summary.txt').read_text()
+        assert done.stdout.endswith(summary)
+        return done.returncode, dict(re.findall(r'(\S+) +(ok|failed|timeout)', summary)), calls.read_text().splitlines()
+    return run
+
+
+SHORT_RUNS = {f'{script}{what}' for script in ('gaussian', 'mnist', 'anime') for what in ('', '-pictures')}
+BLOG = {'blog-lsgan', 'blog-wgan'}
+PARTS = {'versions', 'tests', 'tests-of-scripts', 'speed', *SHORT_RUNS, *BLOG}
+
+
+@needs_timeout
+def test_gpu_sh_does_every_part_in_order(gpu_sh):
+    status, results, calls = gpu_sh('--images', 'a b.zip', '--mnist', 'digits')
+    assert status == 0 and results == dict.fromkeys(PARTS, 'ok')
+    order = [next(i for i, call in enumerate(calls) if name in call)
+             for name in ('gpu and not script', 'gpu and script', 'speed.py', 'train_gaussian.py', '--preset blog --loss lsgan',
+                          '--preset blog --loss wgan')]
+    assert order == sorted(order)
+    assert sum('--images a b.zip' in call for call in calls) == 3
+    assert [call.split()[0] for call in calls if '--data digits' in call] == ['train_mnist.py']
+
+
+@needs_timeout
+@pytest.mark.parametrize('command, failed', [
+    ('gpu and not script', {'tests'}), ('speed.py', {'speed'}), ('train_mnist.py', {'mnist'}),
+    ('train_', {'gaussian', 'mnist', 'anime', *BLOG}), ('visualize.py', {name for name in SHORT_RUNS if '-' in name})])
+def test_what_fails_stops_nothing_but_its_own_pictures(gpu_sh, command, failed):
+    status, results, _ = gpu_sh(fails=command)
+    assert status == 1
+    assert {name for name, result in results.items() if result == 'failed'} == failed
+    assert results.keys() == PARTS - {f'{name}-pictures' for name in failed & SHORT_RUNS}
+    assert {results[name] for name in results.keys() - failed} == {'ok'}
+
+
+@needs_timeout
+def test_what_lasts_is_ended_and_the_rest_has_its_time(gpu_sh):
+    status, results, _ = gpu_sh('--limit', '20', lasts='gpu and not script')
+    assert status == 0 and results == {**dict.fromkeys(PARTS, 'ok'), 'tests': 'timeout'}
+
+
+@needs_timeout
+def test_the_runs_of_the_blog_share_the_time_that_is_left(gpu_sh):
+    status, results, calls = gpu_sh('--limit', '6', '--parts', 'blog', lasts='--preset blog')
+    assert status == 0 and results == {'versions': 'ok', **dict.fromkeys(BLOG, 'timeout')}
+    assert ['--resume' in call for call in calls if 'train_anime.py' in call] == [True, True]
+
+
+def test_wrong_flags_get_the_usage(tmp_path):
+    for flags in [], ['--help'], [tmp_path / 'out', '--limit'], [tmp_path / 'out', '--no-such-flag', '1']:
+        done = subprocess.run(['sh', ROOT / 'benchmarks' / 'gpu.sh', *flags], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and '--limit SECONDS' in done.stdout and done.stderr == ''
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.fixture(scope='module')
+def speed():
+    """benchmarks/speed.py as a module, which its own processes can import, too."""
+    sys.path.insert(0, str(ROOT / 'benchmarks'))
+    try:
+        import speed
+        yield speed
+    finally:
+        sys.path.remove(str(ROOT / 'benchmarks'))
+
+
+def measured(*seconds, failure=None):
+    return types.SimpleNamespace(seconds=seconds, peak=2 ** 20, failure=failure)
+
+
+def test_the_table_and_the_verdicts_take_medians_and_leave_out_what_failed(speed):
+    sides = {'lsgan': measured(1, 2, 1), 'PyTorch': measured(3, 3, 9), 'PyTorch tuned': measured(1, 1, 1),
+             'PyTorch compiled': measured(failure='no compiler'), 'stock Chainer': measured(5, 20, 4)}
+    lines = [' '.join(line.split()) for line in speed.rows('title', 10, sides)]
+    assert lines == ['title lsgan 1000.00 10 1.00 1', 'PyTorch 3000.00 3 3.00 1', 'PyTorch tuned 1000.00 10 1.00 1',
+                     'PyTorch compiled failed: no compiler', 'stock Chainer 5000.00 2 5.00 1']
+    by_torch, by_chainer = speed.verdicts('title', sides)
+    assert by_torch.endswith('PyTorch tuned, at least 1: 1.00, reached')
+    assert by_chainer.endswith('stock Chainer, at least 5: 5.00, reached')
+    del sides['PyTorch'], sides['PyTorch tuned']
+    assert next(speed.verdicts('title', sides)).endswith('PyTorch, at least 1: not measured')
+    sides['lsgan'].failure = 'no graph'
+    assert math.isnan(speed.ratio(sides, 'stock Chainer'))
+
+
+def test_a_side_that_fails_or_is_late_says_so_and_the_others_go_on(speed):
+    case, arguments = speed.CASES['gaussian'].narrowed(32), (4, 1, '-1', 0.001)
+    failing, late, good = (speed.Side(make, 1, case, *arguments) for make in (time.sleep, speed.stock, speed.stock))
+    late.answer(0.001)
+    for side in failing, good:
+        assert side.answer() is None
+    assert failing.failure.startswith('TypeError') and late.failure == 'not ready within 0.001 s' and good.failure is None
+    assert good.ask() > 2 ** 20 and good.ask() > 0 and failing.ask() is late.ask() is None
+    for side in failing, late, good:
+        side.close()
+
+
+@pytest.mark.parametrize('name', ['gaussian', 'mnist', 'dcgan28', 'dcgan96'])
+def test_the_networks_of_pytorch_have_as_many_parameters_and_update(speed, name):
+    torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+    import torch_peers
+    case = speed.CASES[name].narrowed(16)
+    real = numpy.zeros((4, *case.shape), 'f')
+    update = speed.chainer_side(case, real, 1, '-1').update
+    links = [optimizer.target for optimizer in update.__self__.get_all_optimizers().values()]
+    peers = [torch.nn.Sequential(*layers) for layers in torch_peers.networks(case)]
+    assert [link.count_params() for link in links] == [sum(p.numel() for p in peer.parameters()) for peer in peers]
+    update(), torch_peers.make_update(case, real, torch.device('cpu'))()
