@@ -97,8 +97,7 @@ fi
 part versions 30 TERM "$python" -c '
 import importlib.metadata, platform
 print("Python", platform.python_version())
-for name in sorted(found.name + " " + found.version for found in importlib.metadata.distributions()):
-    print(name)'
+print(*sorted(f"{found.name} {found.version}" for found in importlib.metadata.distributions()), sep="\n")'
 command -v nvidia-smi > /dev/null && nvidia-smi >> "$out/versions.txt"
 
 if wanted tests; then
@@ -116,8 +115,8 @@ fi
 train() {
     script=$1
     shift
-    part "$script" "$(share 12)" TERM "$python" "train_$script.py" --device "$device" --resume -o "$out/$script" "$@" &&
-        part "$script-pictures" "$(share 12)" TERM "$python" visualize.py all "$out/$script"
+    part "$script" "$(share 12)" TERM "$python" "train_$script.py" --device "$device" --resume -o "$out/$script" "$@"
+    part "$script-pictures" "$(share 12)" TERM "$python" visualize.py all "$out/$script"
 }
 
 if wanted scripts; then     # all at once, because what they do on the CPU takes longest

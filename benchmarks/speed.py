@@ -167,7 +167,8 @@ def torch_side(case, real, threads, device, **how):
     torch.set_num_threads(threads)
     if device == '-1':
         return side_of(torch_peers.make_update(case, real, torch.device('cpu'), **how))
-    return side_of(torch_peers.make_update(case, real, torch.device(f'cuda:{device}'), **how), torch.cuda.synchronize,
+    torch.cuda.set_device(int(device))
+    return side_of(torch_peers.make_update(case, real, torch.device('cuda'), **how), torch.cuda.synchronize,
                    torch.cuda.max_memory_reserved)
 
 
