@@ -3,6 +3,8 @@ import contextlib
 
 from chainer.backends import cuda
 
+from lsgan.errors import InputError
+
 WARM_UP = 2         # runs before the capture: they compile kernels, build plans and allocate what lives on
 
 
@@ -30,6 +32,9 @@ class Graph:
 
         Returns:
             tuple: the result, and whether the work was replayed, so that its Python code did not run.
+
+        Raises:
+            InputError: if the work cannot be captured, because it waits for the device or copies from or to main memory.
         """
         if key != self._key:
             self._key, self._runs, self._graph, self._result = key, 0, None, None
@@ -55,8 +60,16 @@ class Graph:
             self._stream.begin_capture()
             try:
                 self._result = self._work()
+            except RuntimeError as error:       # what CuPy and CUDA refuse
+                self._end_failed_capture()
+                reason = str(error).partition('\n')[0]
+                raise InputError(f'this update cannot be captured as a CUDA graph ({reason}); add --no-graph, or '
+                                 'graph=False in Python') from error
             except BaseException:
-                with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):       # the capture may be invalid
-                    self._stream.end_capture()
+                self._end_failed_capture()
                 raise
             self._graph = self._stream.end_capture()
+
+    def _end_failed_capture(self):
+        with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # an invalid capture is reported once more
+            self._stream.end_capture()
