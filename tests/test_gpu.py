@@ -68,9 +68,14 @@ ACTIVATIONS = 'relu', 'leaky_relu', 'tanh', 'sigmoid'
 # of each a callable and the shapes of its inputs; the sizes are odd, or more than a block of threads has
 FUNCTIONS = {
     **{f'perceptron {name}': (perceptron(name), [(7, 3), (5, 3), (5,), (6, 5), (6,), (2, 6), (2,)]) for name in ACTIVATIONS},
+    **{f'perceptron that ends in {last}': (lambda x, *parameters, last=last: functions.perceptron(x, parameters, 'relu', last),
+                                           [(7, 3), (5, 3), (5,), (2, 5), (2,)]) for last in ACTIVATIONS},
+    'linear': (functions.linear, [(70, 19), (33, 19), (33,)]),
     'perceptron of one layer and point': (perceptron('relu'), [(1, 3), (1, 3), (1,)]),
     'large perceptron': (perceptron('leaky_relu'), [(300, 17), (130, 17), (130,), (1, 130), (1,)]),
     **{f'activation {name}': (lambda x, name=name: functions.activation(x, name), [(3, 5, 4, 6)]) for name in ACTIVATIONS},
+    'activation of images to units': (lambda x: functions.activation(x, 'leaky_relu', (60,)), [(3, 3, 4, 5)]),
+    'activation of units to images': (lambda x: functions.activation(x, 'relu', (3, 4, 5)), [(3, 60)]),
     'convolution': (lambda x, W, b: functions.convolution_2d(x, W, b, 2, 1), [(3, 4, 8, 6), (5, 4, 4, 4), (5,)]),
     'convolution of odd images': (lambda x, W, b: functions.convolution_2d(x, W, b, 2, 1), [(1, 3, 7, 9), (2, 3, 4, 4), (2,)]),
     'convolution 3x3 without bias': (lambda x, W: functions.convolution_2d(x, W, None, 1, 1), [(2, 17, 5, 4), (19, 17, 3, 3)]),
@@ -84,10 +89,17 @@ FUNCTIONS = {
     **{f'normalisation {name}': (normalization(name), [(5, 3, 4, 2), (3,), (3,)]) for name in ('relu', 'leaky_relu', None)},
     'normalisation of vectors': (normalization('relu'), [(7, 5), (5,), (5,)]),
     'normalisation of joined batches': (normalization('leaky_relu', 2), [(6, 3, 4, 5), (3,), (3,)]),
+    'normalisation of images to units': (lambda *xs: functions.batch_normalization(*xs, 'relu', batches=2, shape=(60,)),
+                                         [(6, 3, 4, 5), (3,), (3,)]),
+    'normalisation of units to images': (lambda *xs: functions.batch_normalization(*xs, 'relu', shape=(3, 4, 5)),
+                                         [(6, 60), (60,), (60,)]),
     'large normalisation': (normalization('relu', 2), [(70, 33, 9, 8), (33,), (33,)]),
     'fixed normalisation': (fixed_normalization, [(5, 3, 4, 2), (3,), (3,)]),
     'half squared error': (lambda *ys: functions.half_squared_error(ys, (0.5, -1)), [(11, 1), (7, 1)]),
     'large half squared error': (lambda y: functions.half_squared_error((y,), (1,)), [(1500, 1)]),
+    'signed mean': (lambda *ys: functions.signed_mean(ys, (-1, 1)), [(11, 1), (7, 1)]),
+    'parts': (lambda y: functions.split(y, 2)[0] * functions.split(y, 2)[1], [(12, 3)]),
+    'loss of parts': (lambda y: functions.half_squared_error(functions.split(y, 2), (1, 0)), [(14, 1)]),
     'mean of softplus': (lambda *ys: functions.mean_softplus(ys, (-1, 1)), [(11, 1), (7, 1)]),
 }
 each_function = pytest.mark.parametrize('name', FUNCTIONS)
@@ -116,6 +128,21 @@ def test_functions_and_gradients_twice_are_those_of_float64_on_the_cpu(gpu, name
         assert a.dtype == dtype
         assert_near(a, theirs)
         numpy.testing.assert_array_equal(CPU.send(a), CPU.send(b))
+
+
+@each_function
+def test_numbers_are_as_near_to_float64_as_those_of_the_cpu(gpu, name):
+    exact = differentiated(name, CPU, 'd')
+    for x, ours, theirs in zip(exact, differentiated(name, gpu, 'f'), differentiated(name, CPU, 'f')):
+        scale = max(1, abs(x).max())
+        assert abs(CPU.send(ours) - x).max() <= 2 * abs(theirs - x).max() + 2e-6 * scale
+
+
+@pytest.mark.parametrize('sizes', [(5,), (7, 300)])
+def test_means_of_outputs_are_those_of_the_cpu(gpu, sizes):
+    arrays = [normal(n, 1) for n in sizes]
+    means = functions.each_mean([gpu.send(x) for x in arrays])
+    numpy.testing.assert_allclose([float(mean) for mean in means], [x.mean() for x in arrays], rtol=1e-5)
 
 
 def channels_last(x):

@@ -177,7 +177,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
         self.split, self.graph = split, graph
-        self._graph, self._history = None, History()
+        self._graph = self._one = None
+        self._history = History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
 
@@ -272,7 +273,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             loss = self.loss.discriminator(**outputs)
             self.discriminator.cleargrads()
             with chainer.using_config('batches', together):      # what was forgotten is computed again
-                loss.backward()
+                self._backward(loss)
             self.get_optimizer('discriminator').update()
             reported['dis/loss'] = reported['dis/loss'] + loss.array if reported else loss.array
             means = functions.each_mean([y.array for y in outputs.values()])
@@ -285,8 +286,15 @@ class GANUpdater(training.updaters.StandardUpdater):
             fake = self.generator(self.latent(n))
             loss = self.loss.generator(self.discriminator(self.noise(fake) if self.noise else fake))
             self.generator.cleargrads()
-            loss.backward()
+            self._backward(loss)
         return loss.array
+
+    def _backward(self, loss):
+        if self.generator.xp is not numpy:      # Chainer would fill an array with 1 each time
+            if self._one is None or self._one.dtype != loss.dtype:
+                self._one = self.generator.xp.ones((), loss.dtype)
+            loss.grad = self._one
+        loss.backward()
 
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
