@@ -3,8 +3,8 @@ from lsgan.functions.activation import activation
 from lsgan.functions.convolution import convolution_2d, deconvolution_2d
 from lsgan.functions.means import each_mean, half_squared_error, mean_softplus, signed_mean, split
 from lsgan.functions.normalization import batch_normalization, fixed_batch_normalization
-from lsgan.functions.optimizers import Adam, RMSprop
+from lsgan.functions.optimizers import SGD, Adam, RMSprop
 from lsgan.functions.perceptron import linear, perceptron
 
-__all__ = ['Adam', 'RMSprop', 'activation', 'batch_normalization', 'convolution_2d', 'deconvolution_2d', 'each_mean',
+__all__ = ['SGD', 'Adam', 'RMSprop', 'activation', 'batch_normalization', 'convolution_2d', 'deconvolution_2d', 'each_mean',
            'fixed_batch_normalization', 'half_squared_error', 'linear', 'mean_softplus', 'perceptron', 'signed_mean', 'split']

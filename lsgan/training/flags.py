@@ -3,7 +3,7 @@ import argparse
 import os
 import textwrap
 
-from chainer import initializers, optimizers
+from chainer import initializers
 
 from lsgan import functions
 from lsgan.errors import InputError
@@ -15,7 +15,7 @@ from lsgan.training import snapshot
 OPTIMIZERS = {
     'adam': (functions.Adam, 'alpha'),
     'rmsprop': (lambda rate, *_: functions.RMSprop(rate), 'lr'),
-    'sgd': (lambda rate, *_: optimizers.SGD(rate), 'lr'),
+    'sgd': (lambda rate, *_: functions.SGD(rate), 'lr'),
 }
 
 # name: from a scale, of normal weights their standard deviation, to the distribution of initial weights

@@ -63,6 +63,15 @@ extern "C" __global__ void rmsprop(Tensors tensors, long long count, const doubl
     });
 }''')
 
+_sgd = Kernel(_SOURCE + r'''
+extern "C" __global__ void sgd(Tensors tensors, long long count, const double *lr, const T *norm, T threshold, T bound) {
+    T rate = T(*lr) * clipping(norm, threshold);
+    for_each(tensors, count, [&](long long k, long long i) {
+        T *p = tensors.arrays[0][k] + i;
+        *p = within(*p - rate * tensors.arrays[1][k][i], bound);
+    });
+}''')
+
 _norm = Kernel(_SOURCE + r'''
 extern "C" __global__ void norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
     __shared__ double shared[256];
@@ -154,6 +163,17 @@ def rmsprop(lists, lr, hp, limits):
         limits (Limits): clipping.
     """
     _launch(_rmsprop, lists, lr.array, numpy.float64(hp.alpha), float(hp.eps), *limits.arguments)
+
+
+def sgd(lists, lr, limits):
+    """Take one step of stochastic gradient descent.
+
+    Args:
+        lists: the parameters and their gradients, each a list of arrays.
+        lr (lsgan.functions.gpu.scalar.Scalar): the learning rate.
+        limits (Limits): clipping.
+    """
+    _launch(_sgd, lists, lr.array, *limits.arguments)
 
 
 def norm(grads):
