@@ -10,7 +10,7 @@ import numpy
 from chainer.backends import cuda
 from chainer.utils import conv, type_check
 
-from lsgan.functions import columns, threads, winograd
+from lsgan.functions.cpu import columns, threads, winograd
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import convolution as gpu
 from lsgan.functions.gpu import cudnn
@@ -127,7 +127,7 @@ class Columns(_Way):
 
 
 class Winograd(_Way):
-    """Tiles of nine matrix products, `lsgan.functions.winograd`, for kernels twice as large as their stride."""
+    """Tiles of nine matrix products, `lsgan.functions.cpu.winograd`, for kernels twice as large as their stride."""
 
     @staticmethod
     def serves(geometry, W):

@@ -7,11 +7,11 @@ import chainer.functions as F
 import numpy as np
 from chainer.utils import type_check
 
-from lsgan.functions import threads
 from lsgan.functions.convolution import LEAST, channels_last
+from lsgan.functions.cpu import threads
+from lsgan.functions.cpu.jit import exact_kernel
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import upsampling as gpu
-from lsgan.functions.jit import exact_kernel
 
 
 @exact_kernel
