@@ -57,7 +57,7 @@ def side_of(update, wait=lambda: None, peak=peak_of_process):
 
 def chainer_side(case, batch, real, threads, device, fast):
     from lsgan import functions, losses
-    from lsgan.functions import memory
+    from lsgan.functions.cpu import memory
     from lsgan.networks import gaussian, image, mnist
     from lsgan.random import Latent, Stream
     from lsgan.training.devices import select_device

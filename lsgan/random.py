@@ -6,7 +6,7 @@ import zlib
 import chainer
 import numpy
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
 from lsgan.functions.gpu import batches
 from lsgan.functions.gpu.random import Philox
 

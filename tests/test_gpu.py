@@ -86,6 +86,10 @@ FUNCTIONS = {
     'deconvolution to a size': (lambda x, W: functions.deconvolution_2d(x, W, None, 2, 1, (8, 6)),
                                 [(1, 3, 4, 3), (3, 2, 3, 3)]),
     'large deconvolution': (lambda x, W, b: functions.deconvolution_2d(x, W, b, 2, 1), [(9, 33, 8, 8), (33, 32, 4, 4), (32,)]),
+    **{f'{name}, cropped by {crop}': (lambda x, function=function, crop=crop: function(x, crop), [(3, 8, 5, 4)])
+       for name, function in (('depth to space', functions.depth_to_space), ('repetition', functions.repeat))
+       for crop in ((0, 0), (1, 0), (1, 2))},
+    'large repetition': (functions.repeat, [(9, 33, 6, 7)]),
     **{f'normalisation {name}': (normalization(name), [(5, 3, 4, 2), (3,), (3,)]) for name in ('relu', 'leaky_relu', None)},
     'normalisation of vectors': (normalization('relu'), [(7, 5), (5,), (5,)]),
     'normalisation of joined batches': (normalization('leaky_relu', 2), [(6, 3, 4, 5), (3,), (3,)]),

@@ -9,12 +9,12 @@ import numpy as np
 from chainer import config, optimizers
 from chainer.optimizer_hooks import GradientClipping
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
+from lsgan.functions.cpu.jit import exact_kernel
 from lsgan.functions.fused import on_cpu, on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
-from lsgan.functions.jit import exact_kernel
 
 
 @exact_kernel

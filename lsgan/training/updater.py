@@ -7,7 +7,7 @@ import numpy
 from chainer import backend, training
 
 from lsgan import functions, links, random
-from lsgan.functions import jit
+from lsgan.functions.cpu import jit
 from lsgan.functions.fused import on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.batches import joined as joined_on_gpu
