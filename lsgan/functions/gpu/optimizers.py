@@ -64,7 +64,7 @@ extern "C" __global__ void rmsprop(Tensors tensors, long long count, const doubl
 }''')
 
 _norm = Kernel(_SOURCE + r'''
-extern "C" __global__ void norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
+extern "C" __global__ void gradient_norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
     __shared__ double shared[256];
     double sum = 0;
     for_each(tensors, count, [&](long long k, long long i) { double g = tensors.arrays[0][k][i]; sum += g * g; });
