@@ -29,7 +29,8 @@ __device__ double step_number(double *steps, unsigned *ticket) {
 }
 // What gradients are multiplied by so that their norm is at most the threshold, 0 for no limit.
 __device__ T clipping(const T *norm, T threshold) { return threshold > T(0) ? min(T(1), threshold / *norm) : T(1); }
-__device__ T within(T x, T bound) { return bound > T(0) ? min(max(x, -bound), bound) : x; }
+// x, at most `bound` in size, where that is not 0; NaN stays NaN, so that a run that diverges is noticed.
+__device__ T within(T x, T bound) { return bound > T(0) && fabs(x) > bound ? copysign(bound, x) : x; }
 ''')
 
 _adam = Kernel(_SOURCE + r'''
