@@ -370,6 +370,17 @@ def test_a_saved_optimizer_goes_on_bit_for_bit_and_on_the_cpu_as_well(gpu, name,
         assert_near(b, c)
 
 
+@pytest.mark.parametrize('name', flags.OPTIMIZERS)
+def test_a_weight_that_is_not_a_number_stays_so_when_weights_are_clipped(gpu, name):
+    each = Optimized(gpu, OPTIMIZERS[name][0], HOOKS['clipped weights'])
+    for p in each.net.params():
+        p.grad = gpu.xp.zeros_like(p.array)
+    each.net[0].W.grad[1, 2] = numpy.nan
+    each.optimizer.update()
+    for key, array in weights_of(each.net).items():
+        assert numpy.isnan(array).sum() == (key == '/0/W') and abs(array[~numpy.isnan(array)]).max() <= 0.2 + 1e-7
+
+
 def test_a_rule_that_is_disabled_changes_nothing(gpu):
     each = Optimized(gpu, OPTIMIZERS['adam'][0])
     before = weights_of(each.net)
@@ -400,6 +411,16 @@ def test_an_average_follows_the_weights_as_on_the_cpu(gpu, name, decay, transfer
         theirs = theirs.averaged()(x)
         assert_near(ours.averaged()(gpu.send(x)), theirs)
         assert_near(again.averaged()(gpu.send(x)), theirs)
+
+
+def test_statistics_of_what_is_not_a_number_are_not_either(gpu):
+    mean, var = gpu.xp.zeros((2, 3), 'f')
+    x = normal(20, 3)
+    x[5, 1] = numpy.nan
+    gamma, beta = gpu.xp.ones((2, 3), 'f')
+    functions.batch_normalization(gpu.send(x), gamma, beta, running_mean=mean, running_var=var)
+    for array in mean, var:
+        assert numpy.isnan(CPU.send(array)).tolist() == [False, True, False]
 
 
 def test_noise_has_the_standard_deviation_asked_for_and_ends(gpu):

@@ -47,7 +47,8 @@ extern "C" __global__ void normalization_moments(
         s = over_rows(s, shared) / rows;
         q = over_rows(q, shared) / rows;
         if (threadIdx.y == 0 && used) {
-            double m = x[moved(b * rows * columns + column, u, v)] + s, var = fmax(q - s * s, 0.0);
+            double m = x[moved(b * rows * columns + column, u, v)] + s, var = q - s * s;
+            var = var < 0 ? 0 : var;        // unlike fmax, this keeps NaN
             mean[b * columns + column] = m;
             inv_std[b * columns + column] = 1 / sqrt(var + eps);
             if (running_mean) {
