@@ -8,5 +8,5 @@ from lsgan.functions.perceptron import linear, perceptron
 from lsgan.functions.upsampling import depth_to_space, repeat
 
 __all__ = ['SGD', 'Adam', 'RMSprop', 'activation', 'batch_normalization', 'convolution_2d', 'deconvolution_2d',
-           'depth_to_space', 'each_mean', 'fixed_batch_normalization', 'half_squared_error', 'linear', 'mean_softplus', 'perceptron', 'repeat',
-           'signed_mean', 'split']
+           'depth_to_space', 'each_mean', 'fixed_batch_normalization', 'half_squared_error', 'linear', 'mean_softplus',
+           'perceptron', 'repeat', 'signed_mean', 'split']
