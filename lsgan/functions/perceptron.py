@@ -107,7 +107,7 @@ def _before_bias(gy, y, name, bias, out):
 
 def _before_bias_on_gpu(gy, y, name, bias, out):
     if bias:
-        return gpu.bias_gradient(gy, y, name, out)
+        return gpu.bias_gradient(gy, y, name)
     return gy if name is None else gpu.gradient(y, gy, name, out), None
 
 
