@@ -298,7 +298,8 @@ def make_parser():
     comparison.add_argument('--epochs', type=flags.epoch, nargs='+', metavar='N',
                             help='show the pictures that training made after these epochs, instead of new samples; end is the '
                                  'newest of each run')
-    command('all', draw_all, [one, counting, seeding, finding, judging], 'every picture of a run, and says what is left out',
+    command('all', draw_all, [one, counting, seeding, finding, judging],
+            'every picture of a run but sums, whose groups are yours to choose, and says what is left out',
             'folder to write to (default: RUN/figures)')
     command('score', score, [several, seeding, finding, judging],
             'the metrics of the newest generator, as training does at its end', None, 'Prints')
