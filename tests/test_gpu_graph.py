@@ -8,6 +8,8 @@ from running import assert_same_run
 
 from lsgan import losses
 from lsgan.errors import InputError
+from lsgan.functions.gpu.graph import Graph
+from lsgan.functions.optimizers import ClipWeights
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
 UPDATES = 12
@@ -51,6 +53,11 @@ def make_trainer(data, tmp_path, *flags):
     return assemble('gaussian', *TINY['gaussian'], *WATCHED, *flags, '-o', tmp_path / 'run')
 
 
+def assert_same_states(first, second):
+    for key, value in first.items():
+        assert value.dtype == object or numpy.array_equal(value, second[key]), key
+
+
 def test_evaluation_between_replays_changes_nothing(data, tmp_path):
     states = []
     for watched in False, True:
@@ -63,8 +70,7 @@ def test_evaluation_between_replays_changes_nothing(data, tmp_path):
                     z = updater.generator.xp.ones((50 + number, updater.latent.size), 'f')
                     updater.discriminator(updater.sampler()(z))
         states.append(state_of(trainer))
-    for key, value in states[0].items():
-        assert value.dtype == object or numpy.array_equal(value, states[1][key]), key
+    assert_same_states(*states)
 
 
 def test_what_each_update_reports_stays(data, tmp_path):
@@ -74,6 +80,55 @@ def test_what_each_update_reports_stays(data, tmp_path):
     assert len(set(numbers)) == 6
     eager = make_trainer(data, tmp_path / 'eager', '--no-graph')
     assert numbers == [float(update(eager)['dis/loss']) for _ in range(6)]
+
+
+def move_parameters(updater):
+    for net in updater.generator, updater.discriminator:
+        for p in net.params():
+            p.array = p.array.copy()
+
+
+def disable_one(updater):
+    updater.generator[0].W.update_rule.enabled = False
+
+
+def change_a_constant(updater):
+    updater.get_optimizer('discriminator').beta1 = 0.1
+
+
+def add_a_hook(updater):
+    updater.get_optimizer('generator').add_hook(ClipWeights(0.01))
+
+
+@pytest.mark.parametrize('change', [move_parameters, disable_one, change_a_constant, add_a_hook])
+def test_what_a_graph_depends_on_may_change(data, tmp_path, change):
+    states = []
+    for flags in [], ['--no-graph']:
+        trainer = make_trainer(data, tmp_path / str(flags), *flags)
+        update(trainer, 4)
+        change(trainer.updater)
+        update(trainer, 4)
+        states.append(state_of(trainer))
+    assert_same_states(*states)
+
+
+def test_a_state_can_be_restored_between_replays(data, tmp_path):
+    trainer = make_trainer(data, tmp_path)
+    update(trainer, 5)
+    saved = state_of(trainer)
+    update(trainer, 4)
+    expected = state_of(trainer)
+    chainer.serializers.NpzDeserializer(saved).load(trainer.updater)
+    update(trainer, 4)
+    assert_same_states(expected, state_of(trainer))
+
+
+def test_a_graph_uses_the_memory_of_the_runs_before_it(gpu):
+    graph = Graph(lambda: gpu.xp.full(1 << 20, 7, 'uint8').sum())
+    for run in range(4):
+        result, replayed = graph(None)
+        assert int(result) == 7 << 20 and replayed == (run == 3)
+    assert 1 << 20 <= graph._pool.total_bytes() < 2 << 20
 
 
 def test_an_update_that_waits_is_refused_with_what_to_do(data, tmp_path, monkeypatch):

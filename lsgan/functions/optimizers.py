@@ -175,6 +175,11 @@ class _OneLaunch:
         if 't' in self._scalars:
             self._scalars['t'].count(n)
 
+    def arrangement(self):
+        """Return what a launch depends on, besides numbers in device memory, for comparison with what it was before."""
+        constants = vars(self.hyperparam).items() - self.numbers().items()
+        return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], self._hooks(), constants
+
     def fits_one_launch(self):
         """Whether all that a step does is in the kernel of its launch."""
         params = list(self.target.params())

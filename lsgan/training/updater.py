@@ -216,15 +216,15 @@ class GANUpdater(training.updaters.StandardUpdater):
             self._update_on_gpu()
 
     def _update_on_gpu(self):
-        if self.graph and self._can_be_captured():
-            if self._graph is None:
-                self._graph = Graph(self._gather_reports)
+        key = self._graph_key() if self._graph else None
+        if self.graph and (self._graph and self._graph.replays(key) or self._can_be_captured()):
+            self._graph = self._graph or Graph(self._gather_reports)
             noise = self.noise if self.noise and self.noise.active else None
             optimizers = self.get_all_optimizers()
             for part in (*optimizers.values(), noise, self.average):
                 if part:
                     part.prepare()
-            (names, values), replayed = self._graph((noise is None, chainer.config.tf32))
+            (names, values), replayed = self._graph(key or self._graph_key())
             if replayed:
                 self.get_iterator('main').count_batches(self.n_critic)
                 optimizers['generator'].count_steps(1)
@@ -234,6 +234,11 @@ class GANUpdater(training.updaters.StandardUpdater):
         else:
             names, values = self._gather_reports()
         chainer.report(dict(zip(names, self._history.add(values))))
+
+    def _graph_key(self):
+        """Return what a captured update depends on and may change: where the parameters lie, hooks, settings."""
+        return (bool(self.noise and self.noise.active), chainer.config.fast, chainer.config.tf32,
+                [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
         """Whether all that changes from update to update is in device memory."""
