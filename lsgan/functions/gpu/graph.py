@@ -1,5 +1,6 @@
 """Work that is the same every time, captured as a CUDA graph and replayed in one launch."""
 import contextlib
+import functools
 import gc
 
 from chainer.backends import cuda
@@ -7,6 +8,16 @@ from chainer.backends import cuda
 from lsgan.errors import InputError
 
 WARM_UP = 2         # runs before the capture: they compile kernels, build plans and allocate what lives on
+
+
+@functools.cache
+def _stream(device):
+    """Return the stream for captures, always the same one, since cuBLAS and cuDNN have a handle and memory for each stream.
+
+    A capture is not possible on the default stream. On a stream that waits for that one, it would fail if a library used the
+    default stream meanwhile, for example while it loads.
+    """
+    return cuda.cupy.cuda.Stream(non_blocking=True)
 
 
 class Graph:
@@ -22,9 +33,7 @@ class Graph:
 
     def __init__(self, work):
         self._work, self._runs, self._graph, self._result, self._key = work, 0, None, None, None
-        # A capture is not possible on the default stream. On a stream that waits for that one, it would fail if a library
-        # used the default stream meanwhile, for example while it loads
-        self._stream = cuda.cupy.cuda.Stream(non_blocking=True)
+        self._stream = _stream(cuda.cupy.cuda.device.get_device_id())
         self._pool = cuda.cupy.cuda.MemoryPool()
 
     def __call__(self, key):
