@@ -22,8 +22,12 @@ runs on images (train_mnist.py, train_anime.py):
     visualize.py real result/anime                      real images in such a grid
     visualize.py nearest result/anime                   samples, and below each the nearest real image
     visualize.py classes result/mnist                   how many samples each class has, as the judge sees them
-    visualize.py interpolate result/mnist --cells 3 17  the way from sample 3 of the grid to sample 17
-    visualize.py arithmetic result/mnist --cells 3 17 8 sample 3 less 17 plus 8, in latents
+    visualize.py analogy result/mnist --numbers         samples with their numbers, to choose from
+    visualize.py analogy result/mnist --corners 3 17 8 42
+                                                        what lies between four samples
+    visualize.py analogy result/mnist --arithmetic 3,17,8 4,25,6 1,52,9
+                                                        mean of a group of samples less that of another plus a third
+    visualize.py analogy result/mnist --loop 3 17 8 42  from one sample to the next and back to the first, moving
 
 A run folder is what a training script leaves, or still writes to. Of it, whatever needs samples needs config.json and one
 generator_iter_N.npz, and takes the newest. What shows or measures against real images needs these, where they were or, moved,
@@ -47,7 +51,7 @@ from lsgan.figures.curves import curves
 from lsgan.figures.sheet import sheet
 from lsgan.training import flags, report, run, snapshot
 from lsgan.training.experiment import tell
-from lsgan.training.folder import ROWS, RunFolder
+from lsgan.training.folder import MOST_SIDE, NOISE, SECONDS, SIDE, STEPS, STOPS, RunFolder
 
 PICTURES = {'scatter': 'real and generated points side by side, the modes marked',
             'density': 'how dense real and generated points lie',
@@ -55,6 +59,19 @@ PICTURES = {'scatter': 'real and generated points side by side, the modes marked
             'classes': 'the share of samples of each class, as the judge sees them',
             'real': 'real images in a grid',
             'nearest': 'samples in a grid, and below each the nearest real image'}
+# what `analogy` draws, and the flags that only some of its pictures read
+ANALOGIES = {'corners': ('steps',), 'arithmetic': ('labels',), 'loop': ('steps', 'seconds'), 'numbers': ()}
+ANALOGY_HELP = """
+Choose samples by their numbers in this order:
+    visualize.py analogy RUN --numbers                              draw the samples, the number of each below it
+    visualize.py analogy RUN --corners 3 17 8 42                    a grid between samples: 3 top left, 17 top right, ...
+    visualize.py analogy RUN --arithmetic 3,17,8 4,25,6 1,52,9      mean(A) - mean(B) + mean(C), A being 3, 17 and 8
+    visualize.py analogy RUN --loop 3 17 8 42 -o loop.webp          an animation from 3 to 17, 8, 42 and back to 3
+
+A sum carries what A has and B lacks over to C: smiling women less other women plus men gives smiling men. Sums of single
+latents are noisy, so give each group three samples or more that have nothing else in common; their mean averages the rest out.
+Normal latents turn into each other, so that their length stays usual; the way between uniform latents is straight.
+"""
 EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png'}
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 
@@ -65,24 +82,34 @@ def open_runs(args):
     return [RunFolder(path, SCRIPTS, **given) for path in args.runs]
 
 
-def draw_one(args, name, **options):
-    folder, = open_runs(args)
-    pictures = folder.pictures()
-    if f'{name}.png' not in pictures:
-        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {name}')
-    yield report.draw(out_path(args, f'figures/{name}.png'), functools.partial(pictures[f'{name}.png'], **options))
-
-
 def draw_picture(args):
-    return draw_one(args, args.command)
+    folder, = open_runs(args)
+    name, pictures = f'{args.command}.png', folder.pictures()
+    if name not in pictures:
+        raise InputError(f'{folder.path}: this run of train_{folder.settings["experiment"]}.py has no {args.command}')
+    yield report.draw(out_path(args, f'figures/{name}'), pictures[name])
 
 
-def draw_interpolation(args):
-    return draw_one(args, 'interpolation', cells=args.cells, rows=args.rows, steps=args.steps)
-
-
-def draw_arithmetic(args):
-    return draw_one(args, 'arithmetic', cells=args.cells)
+def draw_analogy(args):
+    form = next((form for form in ANALOGIES if getattr(args, form) is not None), 'corners')
+    options = {flag: getattr(args, flag) for flag in ('steps', 'seconds', 'labels') if getattr(args, flag) is not None}
+    for flag in options:
+        if flag not in ANALOGIES[form]:
+            readers = ' and '.join(f'--{other}' for other, flags_read in ANALOGIES.items() if flag in flags_read)
+            raise InputError(f'--{flag}: only {readers} can use it; leave it out with --{form}')
+    chosen = getattr(args, form)
+    if form == 'arithmetic':
+        names = [f'{letter}: {label}' for letter, label in zip('ABC', options.pop('labels', ()))]
+        options |= {'groups': chosen, 'names': names or 'ABC'}
+    elif form != 'numbers' and chosen:
+        options['numbers'] = chosen
+    path = out_path(args, f'figures/{form}.{"gif" if form == "loop" else "png"}', FORMATS if form == 'loop' else ('.png',))
+    if form == 'loop':
+        options['form'] = FORMATS[path.suffix]
+    folder, = open_runs(args)
+    if not folder.has_images:
+        raise InputError(f'{folder.path}: a run of train_{folder.settings["experiment"]}.py makes points, not images')
+    yield report.draw(path, functools.partial(getattr(folder, f'draw_{form}'), **options))
 
 
 def draw_curves(args):
@@ -236,19 +263,28 @@ def make_parser():
     for name, what in PICTURES.items():
         command(name, draw_picture, [one, *takes.get(name, [counting, seeding])], what,
                 f'PNG to write (default: RUN/figures/{name}.png)')
-    interpolation = command('interpolate', draw_interpolation, [one, seeding],
-                            'rows of samples on the way from one latent to another',
-                            'PNG to write (default: RUN/figures/interpolation.png)')
-    arithmetic = command('arithmetic', draw_arithmetic, [one, seeding],
-                         'rows of samples of the latents a, b, c and a - b + c',
-                         'PNG to write (default: RUN/figures/arithmetic.png)')
-    for added, what in (interpolation, 'both ends'), (arithmetic, 'a, b and c'):
-        added.add_argument('--cells', type=int, nargs='+', action='extend', metavar='N',
-                           help=f'{what} of each row, as numbers of samples in the grid that `samples` draws, from 0 and in '
-                                'reading order (default: the first samples, in their order)')
-    interpolation.add_argument('--rows', type=flags.positive, metavar='N', help=f'how many, without --cells (default: {ROWS})')
-    interpolation.add_argument('--steps', type=flags.positive, default=10, metavar='N',
-                               help='samples in a row, with both ends (default: 10)')
+    analogy = command('analogy', draw_analogy, [one, seeding], 'what lies between samples, in latents, and sums of latents',
+                      'picture to write (default: RUN/figures/ with corners.png, arithmetic.png, loop.gif or numbers.png); of '
+                      f'--loop it ends in {", ".join(FORMATS)}')
+    analogy.formatter_class, analogy.epilog = argparse.RawDescriptionHelpFormatter, ANALOGY_HELP
+    form = analogy.add_mutually_exclusive_group()
+    form.add_argument('--corners', type=int, nargs=4, metavar='N',
+                      help='draw a grid between four samples: top left, top right, bottom left, bottom right '
+                           '(default: 0 1 2 3)')
+    form.add_argument('--arithmetic', type=flags.numbers, nargs=3, metavar=('A', 'B', 'C'),
+                      help='draw mean(A) - mean(B) + mean(C) of three groups, each of numbers such as 3,17,8, and around the '
+                           f'result samples with noise of {NOISE:g} times the size of latents')
+    form.add_argument('--loop', type=int, nargs='*', metavar='N',
+                      help=f'draw an animation through these samples and back to the first (default: the first {STOPS})')
+    form.add_argument('--numbers', action='store_true', default=None,
+                      help='draw the samples with the number of each, which the flags above take')
+    analogy.add_argument('--labels', nargs=3, metavar=('A', 'B', 'C'),
+                         help='what to call the groups in the picture of --arithmetic (default: only A, B and C)')
+    analogy.add_argument('--steps', type=flags.positive, metavar='N',
+                         help=f'samples along a side with --corners, corners included (default: {SIDE}, at most {MOST_SIDE}); '
+                              f'frames from one sample to the next with --loop (default: {STEPS}, at most {MOST} in all)')
+    analogy.add_argument('--seconds', type=flags.above_zero, metavar='S',
+                         help=f'how long a frame of --loop is seen (default: {SECONDS:g})')
     command('curves', draw_curves, [several, naming], 'losses and metrics over the updates; of several runs in one picture',
             'PNG to write (default: RUN/figures/curves.png, of several the first with curves_compared.png)')
     command('animation', draw_animation, [one], f'the samples through training, moving, in up to {MOST} pictures of them',
@@ -262,7 +298,8 @@ def make_parser():
     comparison.add_argument('--epochs', type=flags.epoch, nargs='+', metavar='N',
                             help='show the pictures that training made after these epochs, instead of new samples; end is the '
                                  'newest of each run')
-    command('all', draw_all, [one, counting, seeding, finding, judging], 'every picture of a run, and says what is left out',
+    command('all', draw_all, [one, counting, seeding, finding, judging],
+            'every picture of a run but sums, whose groups are yours to choose, and says what is left out',
             'folder to write to (default: RUN/figures)')
     command('score', score, [several, seeding, finding, judging],
             'the metrics of the newest generator, as training does at its end', None, 'Prints')

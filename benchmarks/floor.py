@@ -16,7 +16,7 @@ import time
 import numpy as np
 import speed
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
 
 UPDATES, LARGE = 20, 1536
 

@@ -129,7 +129,7 @@ def peak_of_pools(cupy):
 def chainer_side(case, real, threads, device, fast=True, graph=True):
     """lsgan or, where `fast` is false, Chainer's own functions and optimizers in the same networks."""
     from lsgan import functions, losses
-    from lsgan.functions import memory
+    from lsgan.functions.cpu import memory
     from lsgan.networks import gaussian, image, mnist
     from lsgan.random import Latent, Stream
     from lsgan.training.devices import select_device

@@ -6,7 +6,7 @@ import zlib
 import chainer
 import numpy
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
 from lsgan.functions.gpu import batches
 from lsgan.functions.gpu.random import Philox
 
@@ -163,18 +163,79 @@ def way(a, b, steps, distribution):
     return latents
 
 
-def analogy(a, b, c, distribution):
-    """The latent that is to c as a is to b, a - b + c (Radford et al. 2016, arXiv:1511.06434): of shape (size,).
+def between(corners, steps, distribution):
+    """Return latents on a square between four corners: each row is a `way` between ways down the left and the right side.
 
     Args:
-        a, b, c: NumPy arrays of shape (size,).
+        corners: NumPy array of shape (4, size): top left, top right, bottom left, bottom right.
+        steps (int): latents along a side, at least 2.
+        distribution (str): of the latents, see `Latent`.
+
+    Returns:
+        NumPy array of shape (steps, steps, size), whose corners are those given, to the bit.
+    """
+    left, right = (way(top, bottom, steps, distribution) for top, bottom in zip(corners[:2], corners[2:]))
+    return numpy.stack([way(*ends, steps, distribution) for ends in zip(left, right)])
+
+
+def loop(latents, steps, distribution):
+    """Return latents on a closed path: a `way` from each given latent to the next, and from the last to the first.
+
+    Args:
+        latents: NumPy array of shape (n, size), n at least 2.
+        steps (int): steps from one to the next, at least 1.
+        distribution (str): of the latents, see `Latent`.
+
+    Returns:
+        NumPy array of shape (n * steps, size). Every `steps`-th latent is one of those given, to the bit; the first one is not
+        repeated at the end.
+    """
+    ends = zip(latents, numpy.roll(latents, -1, axis=0))
+    return numpy.concatenate([way(a, b, steps + 1, distribution)[:-1] for a, b in ends])
+
+
+def mean(latents, distribution):
+    """Return the mean of latents (n, size), of shape (size,): of normal ones, with their mean length."""
+    return _placed(latents.mean(axis=0), latents, distribution)
+
+
+def analogy(a, b, c, distribution):
+    """Return the latent that is to c as a is to b: mean(a) - mean(b) + mean(c), of shape (size,).
+
+    Radford et al. 2016 (arXiv:1511.06434, section 6.3.2) found sums of single latents unstable but sums of means of three
+    consistent. The means are not brought to a common length first: that would give larger groups a larger weight.
+
+    Args:
+        a, b, c: NumPy arrays, each one latent (size,) or a group of any number of latents (n, size).
         distribution (str): of the latents, see `Latent`.
     """
-    result = a - b + c
+    a, b, c = groups = [numpy.atleast_2d(group) for group in (a, b, c)]
+    return _placed(a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0), numpy.concatenate(groups), distribution)
+
+
+def near(latent, noise, distribution):
+    """Return latents near another: noise is added to it, and the sum brought back to where latents lie.
+
+    Args:
+        latent: NumPy array of shape (size,).
+        noise: NumPy array of shape (n, size).
+        distribution (str): of the latents, see `Latent`.
+
+    Returns:
+        NumPy array of shape (n, size).
+    """
+    return numpy.stack([_placed(latent + some, latent[None], distribution) for some in noise])
+
+
+def _placed(x, latents, distribution):
+    """Return x (size,) moved to where the generator has seen latents: clipped, or with the mean length of `latents` (n, size).
+
+    No uniform latent lies outside [-1, 1]. A sum of three normal latents is longer than each by a factor of the root of 3, and
+    the mean of three is shorter by the same factor; the generator has seen neither length.
+    """
     if distribution == 'uniform':
-        return numpy.clip(result, -1, 1)        # no latent in training was outside
-    # of three normal latents the sum is longer than each, by the root of 3: as long as no latent in training was
-    return _direction(result)[0] * numpy.mean([numpy.linalg.norm(x) for x in (a, b, c)], dtype=result.dtype)
+        return numpy.clip(x, -1, 1)
+    return _direction(x)[0] * numpy.linalg.norm(latents, axis=1).mean(dtype=x.dtype)
 
 
 def _direction(x):

@@ -68,9 +68,14 @@ ACTIVATIONS = 'relu', 'leaky_relu', 'tanh', 'sigmoid'
 # of each a callable and the shapes of its inputs; the sizes are odd, or more than a block of threads has
 FUNCTIONS = {
     **{f'perceptron {name}': (perceptron(name), [(7, 3), (5, 3), (5,), (6, 5), (6,), (2, 6), (2,)]) for name in ACTIVATIONS},
+    **{f'perceptron that ends in {last}': (lambda x, *parameters, last=last: functions.perceptron(x, parameters, 'relu', last),
+                                           [(7, 3), (5, 3), (5,), (2, 5), (2,)]) for last in ACTIVATIONS},
+    'linear': (functions.linear, [(70, 19), (33, 19), (33,)]),
     'perceptron of one layer and point': (perceptron('relu'), [(1, 3), (1, 3), (1,)]),
     'large perceptron': (perceptron('leaky_relu'), [(300, 17), (130, 17), (130,), (1, 130), (1,)]),
     **{f'activation {name}': (lambda x, name=name: functions.activation(x, name), [(3, 5, 4, 6)]) for name in ACTIVATIONS},
+    'activation of images to units': (lambda x: functions.activation(x, 'leaky_relu', (60,)), [(3, 3, 4, 5)]),
+    'activation of units to images': (lambda x: functions.activation(x, 'relu', (3, 4, 5)), [(3, 60)]),
     'convolution': (lambda x, W, b: functions.convolution_2d(x, W, b, 2, 1), [(3, 4, 8, 6), (5, 4, 4, 4), (5,)]),
     'convolution of odd images': (lambda x, W, b: functions.convolution_2d(x, W, b, 2, 1), [(1, 3, 7, 9), (2, 3, 4, 4), (2,)]),
     'convolution 3x3 without bias': (lambda x, W: functions.convolution_2d(x, W, None, 1, 1), [(2, 17, 5, 4), (19, 17, 3, 3)]),
@@ -81,13 +86,24 @@ FUNCTIONS = {
     'deconvolution to a size': (lambda x, W: functions.deconvolution_2d(x, W, None, 2, 1, (8, 6)),
                                 [(1, 3, 4, 3), (3, 2, 3, 3)]),
     'large deconvolution': (lambda x, W, b: functions.deconvolution_2d(x, W, b, 2, 1), [(9, 33, 8, 8), (33, 32, 4, 4), (32,)]),
+    **{f'{name}, cropped by {crop}': (lambda x, function=function, crop=crop: function(x, crop), [(3, 8, 5, 4)])
+       for name, function in (('depth to space', functions.depth_to_space), ('repetition', functions.repeat))
+       for crop in ((0, 0), (1, 0), (1, 2))},
+    'large repetition': (functions.repeat, [(9, 33, 6, 7)]),
     **{f'normalisation {name}': (normalization(name), [(5, 3, 4, 2), (3,), (3,)]) for name in ('relu', 'leaky_relu', None)},
     'normalisation of vectors': (normalization('relu'), [(7, 5), (5,), (5,)]),
     'normalisation of joined batches': (normalization('leaky_relu', 2), [(6, 3, 4, 5), (3,), (3,)]),
+    'normalisation of images to units': (lambda *xs: functions.batch_normalization(*xs, 'relu', batches=2, shape=(60,)),
+                                         [(6, 3, 4, 5), (3,), (3,)]),
+    'normalisation of units to images': (lambda *xs: functions.batch_normalization(*xs, 'relu', shape=(3, 4, 5)),
+                                         [(6, 60), (60,), (60,)]),
     'large normalisation': (normalization('relu', 2), [(70, 33, 9, 8), (33,), (33,)]),
     'fixed normalisation': (fixed_normalization, [(5, 3, 4, 2), (3,), (3,)]),
     'half squared error': (lambda *ys: functions.half_squared_error(ys, (0.5, -1)), [(11, 1), (7, 1)]),
     'large half squared error': (lambda y: functions.half_squared_error((y,), (1,)), [(1500, 1)]),
+    'signed mean': (lambda *ys: functions.signed_mean(ys, (-1, 1)), [(11, 1), (7, 1)]),
+    'parts': (lambda y: functions.split(y, 2)[0] * functions.split(y, 2)[1], [(12, 3)]),
+    'loss of parts': (lambda y: functions.half_squared_error(functions.split(y, 2), (1, 0)), [(14, 1)]),
     'mean of softplus': (lambda *ys: functions.mean_softplus(ys, (-1, 1)), [(11, 1), (7, 1)]),
 }
 each_function = pytest.mark.parametrize('name', FUNCTIONS)
@@ -116,6 +132,21 @@ def test_functions_and_gradients_twice_are_those_of_float64_on_the_cpu(gpu, name
         assert a.dtype == dtype
         assert_near(a, theirs)
         numpy.testing.assert_array_equal(CPU.send(a), CPU.send(b))
+
+
+@each_function
+def test_numbers_are_as_near_to_float64_as_those_of_the_cpu(gpu, name):
+    exact = differentiated(name, CPU, 'd')
+    for x, ours, theirs in zip(exact, differentiated(name, gpu, 'f'), differentiated(name, CPU, 'f')):
+        scale = max(1, abs(x).max())
+        assert abs(CPU.send(ours) - x).max() <= 2 * abs(theirs - x).max() + 2e-6 * scale
+
+
+@pytest.mark.parametrize('sizes', [(5,), (7, 300)])
+def test_means_of_outputs_are_those_of_the_cpu(gpu, sizes):
+    arrays = [normal(n, 1) for n in sizes]
+    means = functions.each_mean([gpu.send(x) for x in arrays])
+    numpy.testing.assert_allclose([float(mean) for mean in means], [x.mean() for x in arrays], rtol=1e-5)
 
 
 def channels_last(x):
@@ -339,6 +370,17 @@ def test_a_saved_optimizer_goes_on_bit_for_bit_and_on_the_cpu_as_well(gpu, name,
         assert_near(b, c)
 
 
+@pytest.mark.parametrize('name', flags.OPTIMIZERS)
+def test_a_weight_that_is_not_a_number_stays_so_when_weights_are_clipped(gpu, name):
+    each = Optimized(gpu, OPTIMIZERS[name][0], HOOKS['clipped weights'])
+    for p in each.net.params():
+        p.grad = gpu.xp.zeros_like(p.array)
+    each.net[0].W.grad[1, 2] = numpy.nan
+    each.optimizer.update()
+    for key, array in weights_of(each.net).items():
+        assert numpy.isnan(array).sum() == (key == '/0/W') and abs(array[~numpy.isnan(array)]).max() <= 0.2 + 1e-7
+
+
 def test_a_rule_that_is_disabled_changes_nothing(gpu):
     each = Optimized(gpu, OPTIMIZERS['adam'][0])
     before = weights_of(each.net)
@@ -369,6 +411,16 @@ def test_an_average_follows_the_weights_as_on_the_cpu(gpu, name, decay, transfer
         theirs = theirs.averaged()(x)
         assert_near(ours.averaged()(gpu.send(x)), theirs)
         assert_near(again.averaged()(gpu.send(x)), theirs)
+
+
+def test_statistics_of_what_is_not_a_number_are_not_either(gpu):
+    mean, var = gpu.xp.zeros((2, 3), 'f')
+    x = normal(20, 3)
+    x[5, 1] = numpy.nan
+    gamma, beta = gpu.xp.ones((2, 3), 'f')
+    functions.batch_normalization(gpu.send(x), gamma, beta, running_mean=mean, running_var=var)
+    for array in mean, var:
+        assert numpy.isnan(CPU.send(array)).tolist() == [False, True, False]
 
 
 def test_noise_has_the_standard_deviation_asked_for_and_ends(gpu):

@@ -1,4 +1,4 @@
-"""What an update asks of the GPU: no wait, no copy between host and device, and few launches."""
+"""What an update asks of the GPU: few launches, no wait, and no copy between host and device or into another layout."""
 import gpu_checks
 import pytest
 from gpu_checks import CONFIGURATIONS, RARELY, TINY, assemble, load_script, watch
@@ -16,8 +16,10 @@ OPTIONS = {
     'gaussian sgd': ('gaussian', ['--optimizer', 'sgd', '--activation-g', 'sigmoid']),
     'mnist everything': ('mnist', ['--clip-gradient', 0.1, '--gradient-norms', '--n-critic', 2]),
     'mnist perceptron': ('mnist', ['--network', 'mlp', '--norm', 'both', '--split-discriminator-update']),
+    'mnist of odd halves': ('mnist', ['--hidden-g', 6, 5, 4, '--norm', 'g']),
     'anime everything': ('anime', ['--mirror', '--clip-gradient', 0.1, '--gradient-norms', '--n-critic', 2]),
     'anime pixelshuffle in grey': ('anime', ['--upsample', 'pixelshuffle', '--channels', 1, '--split-discriminator-update']),
+    'anime sgd': ('anime', ['--optimizer', 'sgd', '--activation-d', 'sigmoid', '--norm-d', 'none']),
     'anime resize': ('anime', ['--upsample', 'resize', '--norm-g', 'channel', '--norm-d', 'all', '--activation-g', 'tanh']),
 }
 CASES = {**{f'{script} {preset} {loss}': (script, ['--preset', preset, '--loss', loss])
@@ -42,6 +44,14 @@ def test_nothing_waits_or_copies_between_host_and_device_in_an_update_or_until_t
     update, extensions = (work.synchronous() for work in watch(trainer, WARM_UP, 2))
     assert not update, f'2 updates: {update}'
     assert not extensions, f'the extensions after 2 updates: {extensions}'
+
+
+@pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
+def test_nothing_is_copied_within_the_device_in_an_update_but_what_it_reports(data, tmp_path, script, given):
+    trainer = assemble(script, *TINY[script], *data[script], *given, *RARELY, '--no-graph', '-o', tmp_path / 'run')
+    work, _ = watch(trainer, WARM_UP, 1)
+    assert not [name for name in work.names if 'copy' in name]
+    assert work.within == 1     # a row of what it reports, see `lsgan.functions.gpu.history`
 
 
 @pytest.mark.parametrize('configuration', CONFIGURATIONS)

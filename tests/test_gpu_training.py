@@ -250,7 +250,7 @@ def test_a_run_on_the_gpu_is_measured_and_drawn_on_the_cpu(whole, data, tmp_path
     drawn, said = {path.name for path in (tmp_path / 'figures').iterdir()}, capsys.readouterr().out
     assert {'curves.png', 'animation.gif'} <= drawn and 'left out' not in said, said
     assert drawn >= ({'scatter.png', 'density.png'} if script == 'gaussian' else
-                     {'samples.png', 'real.png', 'nearest.png', 'interpolation.png', 'arithmetic.png'})
+                     {'samples.png', 'real.png', 'nearest.png', 'numbers.png', 'corners.png', 'loop.gif'})
     assert ('classes.png' in drawn) == (script == 'mnist')
     for command, out in ('export', 'samples.npz'), ('compare', 'compare.png'):
         assert visualize.main([command, str(folder), '-o', str(tmp_path / out)]) == 0

@@ -128,7 +128,8 @@ def commands(run, other, label, out):
     yield ['compare', run, other, '--epochs', '1', 'end', '--labels', f'{label}1', f'{label}2']
     yield ['export', run, '-n', '4', '-o', f'{out}.npz']
     yield ['animation', run, '-o', f'{out}.gif']
-    for command in 'score', 'scatter', 'density', 'samples', 'real', 'nearest', 'classes', 'interpolate', 'arithmetic', 'all':
+    yield ['analogy', run, '--arithmetic', '1', '2', '3', '--labels', label, label, label, '-o', f'{out}3.png']
+    for command in 'score', 'scatter', 'density', 'samples', 'real', 'nearest', 'classes', 'analogy', 'all':
         yield [command, run]
     yield ['export', run, '--format', 'png', '-n', '4', '-o', out]
 
@@ -154,8 +155,8 @@ def test_every_command_takes_any_name(kind, name, label, out, runs, tmp_path, mo
         says.flush(), complains.flush()
         lines = [line for line in complains.buffer.getvalue().decode().splitlines() if not line.startswith('note: ')]
         assert (status, len(lines)) in ((0, 0), (2, 1)), (arguments, status, lines)
-        assert status == 0 or arguments[0] in ('scatter', 'density', 'samples', 'real', 'nearest', 'classes', 'interpolate',
-                                               'arithmetic') or '--format' in arguments or 'label' in lines[0], lines
+        assert status == 0 or arguments[0] in ('scatter', 'density', 'samples', 'real', 'nearest', 'classes',
+                                               'analogy') or '--format' in arguments or 'label' in lines[0], lines
     assert {*os.listdir(folder)} == {name, f'{name}2', 'out'} and {*os.listdir(tmp_path)} <= {'here'}
 
 

@@ -6,7 +6,7 @@ import numpy
 import pytest
 from chainer import serializers
 
-from lsgan.random import Latent, analogy, serialize_global, way
+from lsgan.random import Latent, analogy, between, loop, mean, near, serialize_global, way
 
 
 def draws(stream):
@@ -225,6 +225,47 @@ def test_an_analogy_is_brought_back_to_where_latents_lie(make_stream):
     for distribution in 'normal', 'uniform':
         assert numpy.allclose(analogy(*[a / 9] * 3, distribution), a / 9)
         assert not analogy(*[0 * a] * 3, distribution).any()
+
+
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+def test_means_and_sums_of_groups_lie_where_latents_do(make_stream, distribution):
+    z = Latent(50, distribution, make_stream())(9)
+    a, b, c = z[:4], z[4:5], z[5:]
+    raw = a.mean(axis=0) - b[0] + c.mean(axis=0)
+    result = analogy(a, b, c, distribution)
+    assert numpy.allclose(mean(b, distribution), b[0])
+    assert numpy.allclose(analogy(a[0], b[0], c[0], distribution), analogy(a[:1], b, c[:1], distribution))
+    if distribution == 'uniform':
+        assert numpy.allclose(result, numpy.clip(raw, -1, 1)) and numpy.allclose(mean(a, distribution), a.mean(axis=0))
+    else:
+        for latent, direction, group in (result, raw, z), (mean(a, distribution), a.mean(axis=0), a):
+            assert numpy.isclose(lengths(latent), lengths(group).mean())
+            assert numpy.allclose(latent / lengths(latent), direction / lengths(direction), atol=1e-6)
+    neighbours = near(result, 0.25 * Latent(50, distribution, make_stream())(8), distribution)
+    assert neighbours.shape == (8, 50) and neighbours.dtype == result.dtype == mean(a, distribution).dtype == numpy.float32
+    if distribution == 'uniform':
+        assert abs(neighbours).max() <= 1 and abs(neighbours - result).max() <= 0.25
+    else:
+        assert numpy.allclose(lengths(neighbours), lengths(result))
+    assert lengths(neighbours - result).max() < lengths(z).min() / 2
+
+
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+def test_squares_and_loops_go_through_what_they_are_made_of(make_stream, distribution):
+    z = Latent(20, distribution, make_stream())(4)
+    square = between(z, 5, distribution)
+    assert square.shape == (5, 5, 20) and square.dtype == z.dtype
+    assert numpy.array_equal(square[[0, 0, -1, -1], [0, -1, 0, -1]], z)
+    sides = [(square[0], 0, 1), (square[-1], 2, 3), (square[:, 0], 0, 2), (square[:, -1], 1, 3)]
+    assert all(numpy.array_equal(side, way(z[i], z[j], 5, distribution)) for side, i, j in sides)
+    path = loop(z, 6, distribution)
+    assert path.shape == (24, 20) and numpy.array_equal(path[::6], z)
+    assert numpy.array_equal(numpy.concatenate([path[18:], path[:1]]), way(z[3], z[0], 7, distribution))
+    assert numpy.array_equal(loop(z, 1, distribution), z)
+    steps = lengths(path - numpy.roll(path, 1, axis=0))
+    assert steps.max() < 3 * steps.min()
+    if distribution == 'normal':        # as long as the corners, also in the middle
+        assert lengths(square).min() > 0.99 * lengths(z).min() and lengths(square).max() < 1.01 * lengths(z).max()
 
 
 def test_numpys_global_state_is_saved_and_restored():

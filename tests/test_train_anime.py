@@ -180,7 +180,7 @@ def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache,
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
     result = draw_it('all', folder)
     assert result.returncode == 0 and 'left out' not in result.stdout, result.stdout
-    for name in 'real', 'nearest', 'samples', 'interpolation', 'arithmetic':
+    for name in 'real', 'nearest', 'samples', 'numbers', 'corners':
         with Image.open(folder / 'figures' / f'{name}.png') as picture:
             grid = np.asarray(picture.convert('RGB'))
         assert (grid == grid[..., :1]).all() and len(np.unique(grid)) > 20
@@ -188,7 +188,7 @@ def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache,
     config = json.loads((folder / 'config.json').read_text())
     config['settings']['images'] = [str(tmp_path / 'away')]
     (folder / 'config.json').write_text(json.dumps(config))
-    for command in 'samples', 'interpolate', 'arithmetic', 'animation', 'curves':
+    for command in 'samples', 'analogy', 'animation', 'curves':
         assert draw_it(command, folder).returncode == 0
     assert draw_it('export', folder, '-n', 5, '-o', tmp_path / 'samples.npz').returncode == 0
     exported = arrays(tmp_path / 'samples.npz')['arr_0']
@@ -446,7 +446,7 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     config['settings']['images'] = str(tmp_path / 'away')
     (folder / 'config.json').write_text(json.dumps(config))
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
-    for command in 'samples', 'interpolate', 'arithmetic', 'animation', 'curves':
+    for command in 'samples', 'analogy', 'animation', 'curves':
         assert draw_it(command, folder).returncode == 0
     shutil.copytree(photographs, moved)
     for command in 'real', 'nearest', 'score':

@@ -16,7 +16,7 @@ from lsgan.datasets.images import to_bytes
 from lsgan.datasets.mnist import load
 from lsgan.networks.judge import Judge
 from lsgan.npz import save_weights
-from lsgan.random import analogy, way
+from lsgan.random import analogy, between, mean
 from lsgan.training.folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -292,8 +292,8 @@ def read_samples(path):
 
 
 def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
-    drawn = [f'{name}.png' for name in ('samples', 'classes', 'curves', 'interpolation', 'arithmetic', 'real', 'nearest')]
-    drawn.append('animation.gif')
+    drawn = ['samples.png', 'classes.png', 'curves.png', 'numbers.png', 'corners.png', 'loop.gif', 'real.png', 'nearest.png',
+             'animation.gif']
     result = visualize('all', digits)
     assert result.returncode == 0 and not result.stderr
     assert result.stdout.splitlines() == [f'drawn: {digits / "figures" / name}' for name in drawn]
@@ -305,8 +305,8 @@ def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
 
 @pytest.mark.parametrize('command, name, size', [
     ('samples', 'samples', (40 + 10 * 86, 870)), ('classes', 'classes', (360, 700)),
-    ('interpolate', 'interpolation', (40 + 8 * 86, 870)), ('arithmetic', 'arithmetic', (66 + 8 * 86, 354)),
-    ('real', 'real', (40 + 6 * 86, 870)), ('nearest', 'nearest', (40 + 6 * 86, 870))])
+    ('analogy', 'corners', (66 + 8 * 86 + 26, 698)), ('real', 'real', (40 + 6 * 86, 870)),
+    ('nearest', 'nearest', (40 + 6 * 86, 870))])
 def test_one_picture_of_a_run_on_images(digits, visualize, command, name, size):
     result = visualize(command, digits)
     assert result.stdout == f'drawn: {digits / "figures" / name}.png\n' and not result.stderr
@@ -323,39 +323,99 @@ def test_a_grid_has_as_many_samples_as_asked_for(digits, tmp_path, visualize):
     assert np.abs(all_shown[1:].astype(int) - all_shown[:-1]).max(axis=(1, 2)).min() > 50
 
 
-@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
-def test_an_interpolation_begins_and_ends_with_samples_of_the_grid(digits, tmp_path, visualize, distribution):
+@pytest.mark.parametrize('distribution, other', [('normal', 'uniform'), ('uniform', 'normal')])
+def test_a_square_has_four_samples_as_corners_and_lies_where_latents_do(digits, tmp_path, visualize, distribution, other):
     edit_config(digits, latent_distribution=distribution)
     figures = digits / 'figures'
-    for command in 'samples', 'interpolate':
-        visualize(command, digits)
-    grid, ways = cells(figures / 'samples.png'), cells(figures / 'interpolation.png').reshape(8, 10, 28, 28)
-    assert_alike(ways[:, 0], grid[:16:2])
-    assert_alike(ways[:, -1], grid[1:16:2])
-    leaps = [np.abs(a.astype(int) - b).mean(axis=(1, 2)) for a, b in zip(ways.swapaxes(0, 1), ways.swapaxes(0, 1)[1:])]
-    assert (np.max(leaps, axis=0) < 0.5 * np.sum(leaps, axis=0)).all()
+    visualize('samples', digits)
+    grid = cells(figures / 'samples.png')
+    visualize('analogy', digits)
+    square = cells(figures / 'corners.png', 66, 8)[:64].reshape(8, 8, 28, 28)
+    assert_alike(square[[0, 0, -1, -1], [0, -1, 0, -1]], grid[:4])
+    for line in square, square.swapaxes(0, 1):
+        leaps = np.abs(np.diff(line.astype(int), axis=1)).mean(axis=(2, 3))
+        assert (leaps.max(axis=1) < 0.5 * leaps.sum(axis=1)).all()
     chosen = tmp_path / 'chosen.png'
-    visualize('interpolate', digits, '--cells', 3, 17, 8, 3, '--cells', 99, 0, '--steps', 4, '-o', chosen)
-    assert_alike(cells(chosen, columns=4).reshape(3, 4, 28, 28)[:, [0, -1]], grid[[[3, 17], [8, 3], [99, 0]]])
-    visualize('interpolate', digits, '--rows', 50, '--steps', 2, '-o', chosen)
-    assert_alike(cells(chosen, columns=2), grid)
-    visualize('interpolate', digits, '--rows', 50, '--steps', 2, '--seed', 1, '-o', chosen)
-    assert np.abs(cells(chosen, columns=2).astype(int) - grid).max() > 100
+    visualize('analogy', digits, '--corners', 3, 17, 99, 0, '--steps', 3, '-o', chosen)
+    square = cells(chosen, 66, 3)[:9]
+    assert_alike(square[[0, 2, 6, 8]], grid[[3, 17, 99, 0]])
+    folder = RunFolder(digits, ROOT)
+    corners = folder.latents(100)[[3, 17, 99, 0]]
+    drawn = {name: to_bytes(folder.generate(between(corners, 3, name).reshape(9, -1)))[:, 0] for name in (distribution, other)}
+    assert_alike(square, drawn[distribution])
+    assert np.abs(drawn[other][4].astype(int) - square[4]).max() > 10
+    visualize('analogy', digits, '--corners', 3, 17, 99, 0, '--steps', 3, '--seed', 1, '-o', chosen)
+    assert np.abs(cells(chosen, 66, 3)[:9].astype(int) - square).max() > 100
+
+
+def test_every_sample_stands_above_its_number(digits, tmp_path, visualize):
+    for flags in [], ['--seed', 1]:
+        visualize('samples', digits, *flags)
+        path = tmp_path / 'numbers.png'
+        assert_drawn(visualize('analogy', digits, '--numbers', '-o', path, *flags), path)
+        sheet = pixels(path)[40:, 6:-6].reshape(10, 112, -1, 3)
+        assert_alike(np.concatenate([row[:84:3, x:x + 84:3, 0][None] for row in sheet for x in range(0, 860, 86)]),
+                     cells(digits / 'figures' / 'samples.png'))
+        strips = [row[86:, x:x + 84] for row in sheet for x in range(0, 860, 86)]
+        assert len({strip.tobytes() for strip in strips}) == 100 and all((strip < 128).any() for strip in strips)
 
 
 @pytest.mark.parametrize('distribution, other', [('normal', 'uniform'), ('uniform', 'normal')])
-def test_ways_and_sums_are_those_of_the_latents_distribution(digits, visualize, distribution, other):
+def test_a_sum_shows_the_groups_their_means_and_the_result(digits, visualize, distribution, other):
     edit_config(digits, latent_distribution=distribution)
-    visualize('interpolate', digits, '--cells', 3, 17, '--steps', 3)
-    visualize('arithmetic', digits, '--cells', 3, 17, 8)
+    groups = [3, 17, 8, 4], [25], [1, 52]
+    path = digits / 'figures' / 'arithmetic.png'
+    assert_drawn(visualize('analogy', digits, '--arithmetic', *(','.join(map(str, group)) for group in groups)), path)
+    visualize('samples', digits)
+    grid, sheet = cells(digits / 'figures' / 'samples.png'), pixels(path)[..., 0]
+
+    def image(y, x, zoom):
+        return sheet[y:y + 28 * zoom:zoom, x:x + 28 * zoom:zoom]
+
+    members = [image(66, 6, 3), image(66, 92, 3), image(66, 178, 3), image(66 + 110, 6, 3), image(66, 306 + 86, 3),
+               image(66, 606 + 43, 3), image(66, 606 + 129, 3)]
+    assert_alike(np.stack(members), grid[[3, 17, 8, 4, 25, 1, 52]])
+    below = 66 + 2 * 110 + 2
+    large = np.stack([image(below, 8 + 300 * i, 9) for i in range(4)])
+    near = np.stack([image(below + y, 1206 + x, 3) for y in (0, 86, 172) for x in (0, 86, 172)])
     folder = RunFolder(digits, ROOT)
-    a, b, c = folder.latents(100)[[3, 17, 8]]
-    middle, result = cells(digits / 'figures' / 'interpolation.png', columns=3)[1], cells(
-        digits / 'figures' / 'arithmetic.png', 66, 4)[3]
-    drawn = {name: to_bytes(folder.generate(np.stack([way(a, b, 3, name)[1], analogy(a, b, c, name)])))[:, 0]
-             for name in (distribution, other)}
-    assert_alike(np.stack([middle, result]), drawn[distribution])
-    assert (np.abs(drawn[other].astype(int) - [middle, result]).max(axis=(1, 2)) > 10).all()
+    z = [folder.latents(100)[group] for group in groups]
+    expected, wrong = (to_bytes(folder.generate(np.stack([*(mean(group, name) for group in z), analogy(*z, name)])))[:, 0]
+                       for name in (distribution, other))
+    assert_alike(large, expected)
+    assert np.abs(large[3].astype(int) - wrong[3]).max() > 10
+    assert_alike(near[4], large[3])
+    differences = np.abs(near.astype(int) - large[3]).mean(axis=(1, 2))
+    assert all(0 < difference < np.abs(grid[1:].astype(int) - grid[:-1]).mean() for difference in np.delete(differences, 4))
+
+
+def test_groups_are_called_what_the_user_calls_them(digits, tmp_path, visualize):
+    plain, named = tmp_path / 'plain.png', tmp_path / 'named.png'
+    visualize('analogy', digits, '--arithmetic', 3, 17, 8, '-o', plain)
+    labels = 'a $ sign', 'two\nlines', 30 * 'long '
+    assert_drawn(visualize('analogy', digits, '--arithmetic', 3, 17, 8, '-o', named, '--labels', *labels), named)
+    plain, named = pixels(plain), pixels(named)
+    assert (plain[66:] == named[66:]).all() and all((plain[40:66, x:x + 256] != named[40:66, x:x + 256]).any()
+                                                     for x in (6, 306, 606))
+    assert (named[40:66, 262:306] == 255).all() and (named[40:66, 862:] == 255).all()
+
+
+@pytest.mark.parametrize('suffix, form', [('.gif', 'GIF'), ('.webp', 'WEBP'), ('.png', 'PNG')])
+def test_a_loop_passes_through_its_samples_and_has_no_leap(digits, tmp_path, visualize, suffix, form):
+    visualize('samples', digits)
+    grid, path = cells(digits / 'figures' / 'samples.png').astype(int), tmp_path / f'loop{suffix}'
+    result = visualize('analogy', digits, '--loop', 3, 17, 8, '--steps', 8, '--seconds', 0.1, '-o', path)
+    assert result.stdout == f'drawn: {path}\n' and not result.stderr
+    with Image.open(path) as image:
+        assert (image.format, image.n_frames, image.info['loop']) == (form, 24, 0)
+        frames = []
+        for i in range(24):
+            image.seek(i)
+            frames.append(np.asarray(image.convert('RGB'))[40:-28, 6:-6, 0][::10, ::10].astype(int))
+            assert image.info['duration'] == 100
+    assert np.abs(np.stack(frames[::8]) - grid[[3, 17, 8]]).max() <= (8 if form == 'GIF' else 1)
+    leaps = [np.abs(frames[i] - frames[i - 1]).mean() for i in range(24)]       # the first one closes the loop
+    assert max(leaps) < 5 * np.mean(leaps)
 
 
 def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(digits, visualize):
@@ -375,21 +435,7 @@ def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(
             assert pairs[i + 10].tobytes() in known and distances[found] == pytest.approx(distances.min(), rel=1e-3)
 
 
-def test_arithmetic_shows_what_goes_in_and_what_comes_out(digits, tmp_path, visualize):
-    for command in 'samples', 'arithmetic':
-        visualize(command, digits)
-    grid = cells(digits / 'figures' / 'samples.png')
-    rows = cells(digits / 'figures' / 'arithmetic.png', 66, 4).reshape(8, 4, 28, 28)
-    assert_alike(rows[:, :3].reshape(24, 28, 28), grid[:24])
-    assert all(np.abs(row[3].astype(int) - row[:3]).max(axis=(1, 2)).min() > 10 for row in rows)
-    chosen = tmp_path / 'chosen.png'
-    visualize('arithmetic', digits, '--cells', 7, 7, 7, '--cells', 1, 2, 3, '-o', chosen)
-    same, other = cells(chosen, 66, 4).reshape(2, 4, 28, 28)
-    assert_alike(same, grid[[7] * 4])
-    assert_alike(other[:3], grid[1:4])
-
-
-@pytest.mark.parametrize('command', ['samples', 'interpolate', 'arithmetic', 'export', 'compare'])
+@pytest.mark.parametrize('command', ['samples', 'analogy', 'export', 'compare'])
 def test_samples_are_made_also_where_the_images_are_gone(command, digits, tmp_path, visualize):
     edit_config(digits, data=str(tmp_path / 'gone'), judge=str(tmp_path / 'gone, too'))
     result = visualize(command, digits)
@@ -521,7 +567,7 @@ def test_images_that_are_gone_are_named(digits, tmp_path, visualize):
     lines = visualize('all', digits).stdout.splitlines()
     for name in 'classes', 'real', 'nearest':
         assert any(line.startswith(f'left out: {name}.png (') and 'gone' in line for line in lines)
-    for name in 'samples.png', 'interpolation.png', 'arithmetic.png', 'curves.png', 'animation.gif':
+    for name in 'samples.png', 'corners.png', 'loop.gif', 'curves.png', 'animation.gif':
         assert f'drawn: {digits / "figures" / name}' in lines
 
 
@@ -529,17 +575,27 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
     for args, words in [
         (['scatter', digits], [str(digits), 'train_mnist.py', 'scatter']),
         (['samples', bare], [str(bare), 'train_gaussian.py', 'samples']),
-        (['interpolate', bare], [str(bare), 'interpolation']),
-        (['arithmetic', bare], [str(bare), 'arithmetic']),
-        (['interpolate', digits, '--cells', 3], ['--cells', '2']),
-        (['arithmetic', digits, '--cells', 3, 4, 5, 6], ['--cells', '3']),
-        (['interpolate', digits, '--cells', 3, 100], ['100', '0 to 99']),
-        (['interpolate', digits, '--cells', -1, 3], ['-1', '0 to 99']),
-        (['interpolate', digits, '--cells', 'x'], ['--cells', "'x'"]),
-        (['interpolate', digits, '--rows', 51], ['--rows', '50']),
-        (['interpolate', digits, '--rows', 1, '--cells', 0, 1], ['--rows', '--cells']),
-        (['interpolate', digits, '--steps', 1], ['--steps', '2']),
-        (['interpolate', digits, '--steps', 1000], ['--steps', '100']),
+        (['analogy', bare], [str(bare), 'train_gaussian.py', 'points']),
+        (['analogy', digits, '--corners', 3], ['--corners', '4']),
+        (['analogy', digits, '--corners', 3, 4, 5, 100], ['--corners', '100', '0 to 99']),
+        (['analogy', digits, '--corners', -1, 3, 4, 5], ['--corners', '-1', '0 to 99']),
+        (['analogy', digits, '--corners', 'x', 3, 4, 5], ['--corners', "'x'"]),
+        (['analogy', digits, '--steps', 1], ['--steps', '2']),
+        (['analogy', digits, '--steps', 21], ['--steps', '20']),
+        (['analogy', digits, '--corners', 0, 1, 2, 3, '--loop'], ['--loop', '--corners']),
+        (['analogy', digits, '--arithmetic', 3, 17], ['--arithmetic', '3']),
+        (['analogy', digits, '--arithmetic', 3, '', 17], ['--arithmetic', "''", '3,17,8']),
+        (['analogy', digits, '--arithmetic', '3,', 4, 17], ['--arithmetic', "'3,'", '3,17,8']),
+        (['analogy', digits, '--arithmetic', '3,100', 4, 17], ['--arithmetic', '100', '0 to 99']),
+        (['analogy', digits, '--arithmetic', 3, 4, 5, '--labels', 'a', 'b'], ['--labels', '3']),
+        (['analogy', digits, '--arithmetic', 3, 4, 5, '--steps', 3], ['--steps', '--corners and --loop', '--arithmetic']),
+        (['analogy', digits, '--labels', 'a', 'b', 'c'], ['--labels', '--arithmetic', '--corners']),
+        (['analogy', digits, '--numbers', '--seconds', 1], ['--seconds', '--loop', '--numbers']),
+        (['analogy', digits, '--loop', 3], ['--loop', 'two']),
+        (['analogy', digits, '--loop', 3, 100], ['--loop', '100', '0 to 99']),
+        (['analogy', digits, '--loop', 3, 4, '--steps', 101], ['--steps', '202', '200']),
+        (['analogy', digits, '--loop', '-o', 'a.jpg'], ['a.jpg', '.webp']),
+        (['analogy', digits, '-o', 'a.gif'], ['a.gif', '.png']),
         (['export', digits, '--format', 'jpg'], ['jpg', 'npz', 'png']),
         (['export', digits, '-n', 10 ** 13], ['memory', '-n']),
         (['score', digits, '-n', 10], ['-n']),
@@ -575,7 +631,10 @@ def test_wrong_calls_are_one_line(bare, tmp_path, visualize):
 
 def test_help_teaches(tmp_path):
     text = call('visualize.py', '--help', cwd=tmp_path).stdout
-    for word in ('scatter', 'density', 'samples', 'classes', 'interpolate', 'arithmetic', 'curves', 'animation', 'compare',
+    for word in ('scatter', 'density', 'samples', 'classes', 'analogy', 'curves', 'animation', 'compare',
                  'all', 'score', 'export', 'config.json'):
         assert word in text
     assert '-n' in call('visualize.py', 'scatter', '--help', cwd=tmp_path).stdout
+    text = call('visualize.py', 'analogy', '--help', cwd=tmp_path).stdout
+    for word in 'analogy RUN --arithmetic 3,17,8 4,25,6 1,52,9 ', 'loop.webp', 'default: 0 1 2 3', 'latents':
+        assert word in text

@@ -10,10 +10,11 @@ import numpy
 from chainer.backends import cuda
 from chainer.utils import conv, type_check
 
-from lsgan.functions import columns, threads, winograd
+from lsgan.functions.cpu import columns, threads, winograd
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import convolution as gpu
 from lsgan.functions.gpu import cudnn
+from lsgan.functions.gpu.activation import bias_gradient
 
 CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
 LEAST = 1 << 16         # bytes that are worth a thread
@@ -126,7 +127,7 @@ class Columns(_Way):
 
 
 class Winograd(_Way):
-    """Tiles of nine matrix products, `lsgan.functions.winograd`, for kernels twice as large as their stride."""
+    """Tiles of nine matrix products, `lsgan.functions.cpu.winograd`, for kernels twice as large as their stride."""
 
     @staticmethod
     def serves(geometry, W):
@@ -205,7 +206,7 @@ def channels_last(x):
 def _sums(x):
     """The sum over all but the last axis."""
     if isinstance(x, cuda.ndarray):
-        return gpu.column_sums(x)
+        return bias_gradient(x.reshape(-1, x.shape[-1]))[1]
     rows = x.reshape(-1, x.shape[-1])
     parts = threads.parts(len(rows), least=LEAST // rows[0].nbytes + 1)
     sums = numpy.empty((len(parts), rows.shape[1]))

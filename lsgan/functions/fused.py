@@ -4,7 +4,7 @@ import chainer.functions as F
 import numpy
 from chainer.backends import cuda
 
-from lsgan.functions import jit
+from lsgan.functions.cpu import jit
 from lsgan.functions.gpu.layout import dense
 
 # The one switch: with `chainer.using_config('fast', False)` every function, link and optimizer here is Chainer's own

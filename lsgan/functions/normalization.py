@@ -7,11 +7,11 @@ import chainer.functions as F
 import numpy as np
 from chainer.utils import type_check
 
-from lsgan.functions import threads
 from lsgan.functions.convolution import channels_last
+from lsgan.functions.cpu import threads
+from lsgan.functions.cpu.jit import kernel
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import normalization as gpu
-from lsgan.functions.jit import kernel
 from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
 # What a negative input is multiplied by: of no activation, ReLU and leaky ReLU

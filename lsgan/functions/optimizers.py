@@ -1,4 +1,4 @@
-"""Chainer's Adam and RMSprop with the same states and snapshots, and the hooks that training adds to them.
+"""Chainer's Adam, RMSprop and SGD with the same states and snapshots, and the hooks that training adds to them.
 
 CPU: Numba, each parameter's update in one pass over its memory, with the same bits as Chainer's. GPU: CUDA, the update of all
 parameters in one launch, with the clipping of gradients and weights. The variants of Adam, and optimizers with other hooks,
@@ -9,12 +9,12 @@ import numpy as np
 from chainer import config, optimizers
 from chainer.optimizer_hooks import GradientClipping
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
+from lsgan.functions.cpu.jit import exact_kernel
 from lsgan.functions.fused import on_cpu, on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
-from lsgan.functions.jit import exact_kernel
 
 
 @exact_kernel
@@ -32,6 +32,12 @@ def _rmsprop(p, g, ms, alpha, one_minus_alpha, lr, eps):
         p[i] -= lr * g[i] / (np.sqrt(ms[i]) + eps)
 
 
+@exact_kernel
+def _sgd(p, g, lr):
+    for i in range(p.size):
+        p[i] -= lr * g[i]
+
+
 class _OnePass:
     """One of Chainer's update rules, by a kernel where nothing else is to be done with a parameter.
 
@@ -45,7 +51,7 @@ class _OnePass:
                 and vars(self.hyperparam).keys() <= {'_parent'})
 
     def update(self, param):
-        if not config.fast or not self.state or param._loss_scale is not None or not self.is_alone():
+        if not config.fast or self.state is None or param._loss_scale is not None or not self.is_alone():
             return super().update(param)
         arrays = [param.raw_array, param._grad, *(self.state[name] for name in self.states)]
         if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
@@ -80,6 +86,17 @@ class _RMSpropRule(_OnePass, optimizers.rmsprop.RMSpropRule):
     def numbers(self):
         hp = self.hyperparam
         return hp.alpha, 1 - hp.alpha, hp.lr, hp.eps
+
+
+class _SGDRule(_OnePass, optimizers.sgd.SGDRule):
+
+    kernel, states = staticmethod(_sgd), ()
+
+    def is_plain(self):
+        return True
+
+    def numbers(self):
+        return self.hyperparam.lr,
 
 
 def gradient_norm(link):
@@ -158,6 +175,11 @@ class _OneLaunch:
         if 't' in self._scalars:
             self._scalars['t'].count(n)
 
+    def arrangement(self):
+        """Return what a launch depends on, besides numbers in device memory, for comparison with what it was before."""
+        constants = vars(self.hyperparam).items() - self.numbers().items()
+        return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], self._hooks(), constants
+
     def fits_one_launch(self):
         """Whether all that a step does is in the kernel of its launch."""
         params = list(self.target.params())
@@ -223,3 +245,18 @@ class RMSprop(_OneLaunch, optimizers.RMSprop):
 
     def launch(self, lists, limits):
         gpu.rmsprop(lists, self._scalars['lr'], self.hyperparam, limits)
+
+
+class SGD(_OneLaunch, optimizers.SGD):
+    """`chainer.optimizers.SGD`, stochastic gradient descent."""
+
+    states = ()
+
+    def create_update_rule(self):
+        return _SGDRule(self.hyperparam)
+
+    def numbers(self):
+        return {'lr': self.hyperparam.lr}
+
+    def launch(self, lists, limits):
+        gpu.sgd(lists, self._scalars['lr'], limits)

@@ -64,15 +64,15 @@ class _Perceptron(Fused):
 
     def backward_arrays(self, indexes, inputs, gy):
         before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
-        gradients = {}
+        gradients, out = {}, None
         for i in range(len(inputs) - 2, 0, -2):
             x, y = self.values[i // 2:i // 2 + 2]
-            gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes)
+            gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes, out)
             if i in indexes:
                 gradients[i] = dot(gy.T, x)
             if i <= min(indexes):
                 break
-            gy = dot(gy, inputs[i])
+            gy = out = dot(gy, inputs[i])
         gradients[0] = gy
         return [gradients[i] for i in indexes]
 
@@ -98,17 +98,17 @@ def _affine_on_gpu(x, W, b, name):
     return h
 
 
-def _before_bias(gy, y, name, bias):
-    """Return the gradients before the activation `name` whose output is y, and, if wanted, of the bias."""
+def _before_bias(gy, y, name, bias, out):
+    """Return the gradients before the activation `name` with output y, in `out` if it is given, and of the bias, or None."""
     if name is not None:
-        gy = gy * ACTIVATIONS[name][1](y)
+        gy = numpy.multiply(gy, ACTIVATIONS[name][1](y), out=out)
     return gy, gy.sum(axis=0) if bias else None
 
 
-def _before_bias_on_gpu(gy, y, name, bias):
+def _before_bias_on_gpu(gy, y, name, bias, out):
     if bias:
         return gpu.bias_gradient(gy, y, name)
-    return gy if name is None else gpu.gradient(y, gy, name), None
+    return gy if name is None else gpu.gradient(y, gy, name, out), None
 
 
 def perceptron(x, parameters, activation='relu', last=None):

@@ -1,6 +1,5 @@
 """Convolutional networks for images, by the rule of DCGAN (Radford et al. 2016): 4x4 kernels, each doubling or halving."""
 import chainer
-import chainer.functions as F
 
 from lsgan import functions, links
 
@@ -40,10 +39,10 @@ class _PixelShuffle(links.Convolution2D):
 
     def __init__(self, a, b, pads, initialW):
         super().__init__(a, 4 * b, 3, 1, 1, initialW=initialW)
-        self._pads = pads
+        self._crop = _crop(pads)
 
     def forward(self, x):
-        return _crop(F.depth2space(super().forward(x), 2), self._pads)
+        return functions.depth_to_space(super().forward(x), self._crop)
 
 
 class _Resize(links.Convolution2D):
@@ -51,16 +50,15 @@ class _Resize(links.Convolution2D):
 
     def __init__(self, a, b, pads, initialW):
         super().__init__(a, b, 3, 1, 1, initialW=initialW)
-        self._pads = pads
+        self._crop = _crop(pads)
 
     def forward(self, x):
-        return super().forward(_crop(F.repeat(F.repeat(x, 2, axis=2), 2, axis=3), self._pads))
+        return super().forward(functions.repeat(x, self._crop))
 
 
-def _crop(x, pads):
-    """Takes off, at each border, what a deconvolution's padding above 1 would."""
-    y, x0 = (pad - 1 for pad in pads)
-    return x[:, :, y:x.shape[2] - y, x0:x.shape[3] - x0] if y or x0 else x
+def _crop(pads):
+    """Return the rows and columns that a deconvolution's paddings above 1 take off at each border."""
+    return tuple(pad - 1 for pad in pads)
 
 
 UPSAMPLINGS = {'deconv': _Deconvolution, 'pixelshuffle': _PixelShuffle, 'resize': _Resize}

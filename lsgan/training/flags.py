@@ -3,7 +3,7 @@ import argparse
 import os
 import textwrap
 
-from chainer import initializers, optimizers
+from chainer import initializers
 
 from lsgan import functions
 from lsgan.errors import InputError
@@ -15,7 +15,7 @@ from lsgan.training import snapshot
 OPTIMIZERS = {
     'adam': (functions.Adam, 'alpha'),
     'rmsprop': (lambda rate, *_: functions.RMSprop(rate), 'lr'),
-    'sgd': (lambda rate, *_: optimizers.SGD(rate), 'lr'),
+    'sgd': (lambda rate, *_: functions.SGD(rate), 'lr'),
 }
 
 # name: from a scale, of normal weights their standard deviation, to the distribution of initial weights
@@ -314,6 +314,7 @@ def _kind(convert, accept, wanted):
 seed = _kind(int, lambda v: 0 <= v < 2 ** 32, 'a whole number from 0 to 4294967295')
 positive = _kind(int, lambda v: v > 0, 'a whole number from 1')
 epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0, 'a whole number from 1, or end')
+numbers = _kind(lambda v: [*map(int, v.split(','))], bool, 'whole numbers with commas between them, such as 3,17,8')
 at_least_two = _kind(int, lambda v: v > 1, 'a whole number from 2')
 number = _kind(float, lambda v: abs(v) < float('inf'), 'a number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number from 0')

@@ -2,6 +2,7 @@
 import contextlib
 import functools
 import importlib.util
+import io
 import pathlib
 import sys
 
@@ -13,15 +14,19 @@ from lsgan import console
 from lsgan.datasets.images import to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
-from lsgan.figures.animation import animation
+from lsgan.figures.animation import MOST, animation
 from lsgan.metrics.nearest import nearest_images
 from lsgan.npz import load_weights
-from lsgan.random import analogy, way
+from lsgan.random import analogy, between, loop, mean, near
 from lsgan.training import report, snapshot
 from lsgan.training.experiment import generate
 
-BATCH, STEPS, ROWS = 500, 100, 8       # samples written at a time, most in a row of an interpolation, rows unless asked for
+BATCH, FEW = 500, 50        # samples made at a time, for files and for pictures
 FOUND, ACROSS = 30, 10      # samples whose nearest images are shown, and how many of them in a row
+SIDE, MOST_SIDE = 8, 20     # samples along a side of the square between four corners: unless asked for, and at most
+STOPS, STEPS = 6, 24        # samples that the closed path passes through, and frames from one to the next, unless asked for
+FRAME, SECONDS = 256, 0.05  # least side of its frames in pixels, and how long each is seen
+NOISE = 0.25                # of the noise near a sum, in units of the latents: the scale in Radford et al. 2016, section 6.3.2
 
 
 class RunFolder:
@@ -102,11 +107,11 @@ class RunFolder:
         """What a picture of its samples says above them."""
         return report.title(self.settings, self.newest[1])
 
-    def latents(self, n):
-        """The first n latents, (n, size)."""
+    def latents(self, n, *purpose):
+        """The first n latents, (n, size), or those of another purpose, see `lsgan.training.experiment.Experiment.latents`."""
         seed = self.settings['seed'] if self._seed is None else self._seed
         with self._settings_to_blame():
-            return self.experiment.latents(seed, chainer.get_device('@numpy'), n)
+            return self.experiment.latents(seed, chainer.get_device('@numpy'), n, *purpose)
 
     def generate(self, z):
         """Samples of the newest generator: a NumPy array (N, ...)."""
@@ -128,12 +133,16 @@ class RunFolder:
 
     def written(self):
         """Yields the same, a batch at a time, as they are exported: images as bytes (N, H, W, C), all else as it is."""
-        z = self.latents(self._n or self.experiment.samples)
+        for samples in self._batches(self.latents(self._n or self.experiment.samples), BATCH):
+            yield to_bytes(samples).transpose(0, 2, 3, 1) if self.has_images else samples
+
+    def _batches(self, z, size):
+        """Yield the samples of latents, `size` at a time, with a progress bar if that takes longer than two seconds."""
         with tqdm.tqdm(total=len(z), delay=2, file=sys.stdout, disable=not console.shows_bars(sys.stdout), unit='') as bar:
-            for i in range(0, len(z), BATCH):
-                samples = self.generate(z[i:i + BATCH])
+            for i in range(0, len(z), size):
+                samples = self.generate(z[i:i + size])
                 self.require_finite(samples)
-                yield to_bytes(samples).transpose(0, 2, 3, 1) if self.has_images else samples
+                yield samples
                 bar.update(len(samples))
 
     def require_finite(self, samples):
@@ -155,8 +164,8 @@ class RunFolder:
         figures = {name: self._settings_to_blame()(figure) for name, figure in self.experiment.figures.items()}
         pictures = report.main_pictures(self.path, self.settings, figures, lambda: (self.samples, self.newest[1]))
         if self.has_images:     # a grid shows the first samples only, so that no more are made for it
-            pictures.update({'samples.png': self.draw_shown, 'interpolation.png': self.draw_interpolation,
-                             'arithmetic.png': self.draw_arithmetic, 'real.png': self.draw_real,
+            pictures.update({'samples.png': self.draw_shown, 'numbers.png': self.draw_numbers,
+                             'corners.png': self.draw_corners, 'loop.gif': self.draw_loop, 'real.png': self.draw_real,
                              'nearest.png': self.draw_nearest})
         return pictures
 
@@ -199,54 +208,77 @@ class RunFolder:
             raise InputError(f'{path}: no picture of epoch {epoch}; --sample-interval says when they are made')
         return path
 
-    def draw_interpolation(self, file, cells=None, rows=None, steps=10):
-        """Writes a picture of the ways between latents, both ends among what is shown (see `lsgan.random.way`).
+    def draw_numbers(self, file):
+        """Write a picture of the samples in the run's own grid, with the number of each below it."""
+        drawn = self._drawn(self.latents(self.experiment.shown))
+        images.grid(file, drawn, f'{self.title}: numbers of samples', labels=[*map(str, range(len(drawn)))])
+
+    def draw_corners(self, file, numbers=range(4), steps=SIDE):
+        """Write a picture of the samples between four others, which are its corners (see `lsgan.random.between`).
 
         Args:
-            cells (sequence of int): numbers of samples in the run's own grid, two for each row; the first ones by default.
-            rows (int): how many of the first ones.
-            steps (int): samples in a row, 2 to 100.
+            numbers (sequence of int): samples in the run's own grid: top left, top right, bottom left, bottom right.
+            steps (int): samples along a side, 2 to 20.
         """
-        if not 2 <= steps <= STEPS:
-            raise InputError(f'--steps {steps}: from 2, which are both ends, to {STEPS}')
-        ways = [way(*ends, steps, self.experiment.latent_distribution) for ends in self._latents_of(2, cells, rows)]
-        self._draw_rows(file, ways, f'{self.title}: from latent to latent')
+        if not 2 <= steps <= MOST_SIDE:
+            raise InputError(f'--steps {steps}: a side of the grid has from 2 samples, which are corners, to {MOST_SIDE}')
+        z = between(self._numbered('--corners', numbers), steps, self.experiment.latent_distribution)
+        inner = [''] * (steps - 2)
+        top, bottom = ([f'sample {left}', *inner, f'sample {right}'] for left, right in (numbers[:2], numbers[2:]))
+        images.grid(file, self._drawn(z.reshape(steps * steps, -1)), f'{self.title}: between four samples', steps, top,
+                    [''] * (steps * (steps - 1)) + bottom)
 
-    def draw_arithmetic(self, file, cells=None):
-        """Writes a picture of latents a, b, c and a - b + c (see `lsgan.random.analogy`), a row for each three.
+    def draw_arithmetic(self, file, groups, names):
+        """Write a picture of mean(A) - mean(B) + mean(C) in latents (see `lsgan.random.analogy`), and of samples near it.
 
         Args:
-            cells (sequence of int): numbers of samples in the run's own grid, three for each row; the first ones by default.
+            groups (sequence): three sequences of int, A, B and C: samples in the run's own grid.
+            names (sequence of str): what to call the groups.
         """
-        rows = [[*abc, analogy(*abc, self.experiment.latent_distribution)] for abc in self._latents_of(3, cells)]
-        self._draw_rows(file, rows, self.title, ('a', 'b', 'c', 'a − b + c'))
+        distribution = self.experiment.latent_distribution
+        members = [self._numbered('--arithmetic', group) for group in groups]
+        result = analogy(*members, distribution)
+        around = near(result, NOISE * self.latents(8, 'near'), distribution)
+        z = [*members, [mean(group, distribution) for group in members], [*around[:4], result, *around[4:]]]
+        drawn = self._drawn(numpy.concatenate(z))
+        *groups_drawn, means, nine = numpy.split(drawn, numpy.cumsum([len(part) for part in z[:-1]]))
+        images.arithmetic(file, groups_drawn, means, nine, f'{self.title}: a sum of mean latents', names,
+                          [[*map(str, group)] for group in groups])
 
-    def _latents_of(self, n, cells=None, rows=None):
-        """The latents of some samples of the grid, n in a row: (rows, n, size); of the first ones, where none are given.
+    def draw_loop(self, file, numbers=range(STOPS), steps=STEPS, form='GIF', seconds=SECONDS):
+        """Write an endless animation of a closed path through samples (see `lsgan.random.loop`).
 
         Args:
-            cells (sequence of int): their numbers in the grid.
-            rows (int): how many of the first ones.
+            numbers (sequence of int): at least two samples in the run's own grid.
+            steps (int): frames from one to the next.
+            form (str): see `lsgan.figures.animation.animation`.
+            seconds (float): how long each frame is seen.
         """
+        if len(numbers) < 2:
+            raise InputError('--loop: at least two samples are needed')
+        if (frames := len(numbers) * steps) > MOST:
+            raise InputError(f'--steps {steps}: with {len(numbers)} samples these are {frames} frames, more than {MOST}; '
+                             'choose fewer steps or samples')
+        z = loop(self._numbered('--loop', numbers), steps, self.experiment.latent_distribution)
+        captions = (f'sample {a} → {b}' for a, b in zip(numbers, [*numbers[1:], numbers[0]]) for _ in range(steps))
+        frames = []
+        for samples in self._batches(z, FEW):
+            for image, caption in zip(to_bytes(samples), captions):
+                frames.append(io.BytesIO())
+                images.grid(frames[-1], image[None], self.title, labels=[caption], side=FRAME)
+        animation(file, frames, form, seconds, hold=0)
+
+    def _numbered(self, flag, numbers):
+        """Return the latents of samples in the run's own grid, (n, size); `flag` says where the numbers are from."""
         shown = self.experiment.shown
-        most = shown // n
-        if cells is None:
-            cells = range(n * (rows or min(ROWS, most)))
-            if len(cells) > shown:
-                raise InputError(f'--rows {rows}: the grid has {shown} samples, enough for {most} rows')
-        elif rows:
-            raise InputError('--rows is of the first samples of the grid; leave it out where --cells says which')
-        elif len(cells) % n:
-            raise InputError(f'--cells: {len(cells)} given; it takes {n} for each row')
-        for cell in cells:
-            if not 0 <= cell < shown:
-                raise InputError(f'--cells {cell}: the grid has the samples 0 to {shown - 1}')
-        return self.latents(shown)[cells].reshape(-1, n, self.experiment.latent_size)
+        for number in numbers:
+            if not 0 <= number < shown:
+                raise InputError(f'{flag} {number}: no such sample; they have the numbers 0 to {shown - 1}, see --numbers')
+        return self.latents(shown)[[*numbers]]
 
-    def _draw_rows(self, file, z, title, headings=()):
-        """Draws the samples of latents (rows, columns, size) in such rows."""
-        samples = self.generate(numpy.concatenate(z))
-        images.grid(file, to_bytes(samples), title, len(z[0]), headings)
+    def _drawn(self, z):
+        """Return the images of latents (n, size) as bytes, (n, C, H, W)."""
+        return numpy.concatenate([to_bytes(samples) for samples in self._batches(z, FEW)])
 
     def draw_animation(self, file, form='GIF', seconds=0.15):
         """Writes the pictures that the run made of its samples as an animation, see `lsgan.figures.animation.animation`."""

@@ -44,6 +44,11 @@ class Gallery:
     def _set(self):
         return ImageSet(lambda: self.images, self.mirror)
 
+    @property
+    def on_device(self):
+        """See `lsgan.datasets.images.ImageSet.on_device`."""
+        return self._set.on_device
+
     def sample(self, n, stream):
         """See `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)

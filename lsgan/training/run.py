@@ -15,7 +15,7 @@ from chainer.backends import cuda
 from lsgan import console, losses
 from lsgan.datasets.iterator import SampleIterator
 from lsgan.errors import InputError
-from lsgan.functions.memory import keep_freed_memory
+from lsgan.functions.cpu.memory import keep_freed_memory
 from lsgan.functions.optimizers import ClipWeights, GradientNorm
 from lsgan.random import Latent, Stream
 from lsgan.training import extensions, flags, lock, report, resume, schedules, snapshot

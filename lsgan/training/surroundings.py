@@ -8,7 +8,7 @@ import chainer
 import numpy
 
 import lsgan.functions  # has the setting of the threads
-from lsgan.functions import jit
+from lsgan.functions.cpu import jit
 
 
 def surroundings():

@@ -7,7 +7,7 @@ import numpy
 from chainer import backend, training
 
 from lsgan import functions, links, random
-from lsgan.functions import jit
+from lsgan.functions.cpu import jit
 from lsgan.functions.fused import on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.batches import joined as joined_on_gpu
@@ -177,7 +177,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
         self.split, self.graph = split, graph
-        self._graph, self._history = None, History()
+        self._graph = self._one = None
+        self._history = History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
 
@@ -215,15 +216,15 @@ class GANUpdater(training.updaters.StandardUpdater):
             self._update_on_gpu()
 
     def _update_on_gpu(self):
-        if self.graph and self._can_be_captured():
-            if self._graph is None:
-                self._graph = Graph(self._gather_reports)
+        key = self._graph_key() if self._graph else None
+        if self.graph and (self._graph and self._graph.replays(key) or self._can_be_captured()):
+            self._graph = self._graph or Graph(self._gather_reports)
             noise = self.noise if self.noise and self.noise.active else None
             optimizers = self.get_all_optimizers()
             for part in (*optimizers.values(), noise, self.average):
                 if part:
                     part.prepare()
-            (names, values), replayed = self._graph((noise is None, chainer.config.tf32))
+            (names, values), replayed = self._graph(key or self._graph_key())
             if replayed:
                 self.get_iterator('main').count_batches(self.n_critic)
                 optimizers['generator'].count_steps(1)
@@ -233,6 +234,11 @@ class GANUpdater(training.updaters.StandardUpdater):
         else:
             names, values = self._gather_reports()
         chainer.report(dict(zip(names, self._history.add(values))))
+
+    def _graph_key(self):
+        """Return what a captured update depends on and may change: where the parameters lie, hooks, settings."""
+        return (bool(self.noise and self.noise.active), chainer.config.fast, chainer.config.tf32,
+                [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
         """Whether all that changes from update to update is in device memory."""
@@ -272,7 +278,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             loss = self.loss.discriminator(**outputs)
             self.discriminator.cleargrads()
             with chainer.using_config('batches', together):      # what was forgotten is computed again
-                loss.backward()
+                self._backward(loss)
             self.get_optimizer('discriminator').update()
             reported['dis/loss'] = reported['dis/loss'] + loss.array if reported else loss.array
             means = functions.each_mean([y.array for y in outputs.values()])
@@ -285,8 +291,15 @@ class GANUpdater(training.updaters.StandardUpdater):
             fake = self.generator(self.latent(n))
             loss = self.loss.generator(self.discriminator(self.noise(fake) if self.noise else fake))
             self.generator.cleargrads()
-            loss.backward()
+            self._backward(loss)
         return loss.array
+
+    def _backward(self, loss):
+        if self.generator.xp is not numpy:      # Chainer would fill an array with 1 each time
+            if self._one is None or self._one.dtype != loss.dtype:
+                self._one = self.generator.xp.ones((), loss.dtype)
+            loss.grad = self._one
+        loss.backward()
 
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""

@@ -14,9 +14,10 @@ each = pytest.mark.parametrize('name, options', [
     ('Adam', {'beta1': 0.5, 'amsgrad': True, 'adabound': True, 'weight_decay_rate': 0.1}),
     ('RMSprop', {}),
     ('RMSprop', {'eps_inside_sqrt': True}),
-], ids=['adam', 'adam variants', 'rmsprop', 'rmsprop eps inside'])
-both = pytest.mark.parametrize('name', ['Adam', 'RMSprop'])
-RATE = {'Adam': 'alpha', 'RMSprop': 'lr'}
+    ('SGD', {}),
+], ids=['adam', 'adam variants', 'rmsprop', 'rmsprop eps inside', 'sgd'])
+both = pytest.mark.parametrize('name', ['Adam', 'RMSprop', 'SGD'])
+RATE = {'Adam': 'alpha', 'RMSprop': 'lr', 'SGD': 'lr'}
 
 
 def make_net(seed=0):

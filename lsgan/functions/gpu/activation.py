@@ -56,20 +56,21 @@ extern "C" __global__ void bias_activation(T *y, const T *bias, long long n, lon
 }''')
 
 _bias_gradient = Kernel(SOURCE + reduction.SOURCE + r'''
-// g = gy times the derivative of the activation whose output is y, and the sums of its columns.
-extern "C" __global__ void bias_activation_gradient(const T *gy, const T *y, long long rows, long long columns, long long kind,
-                                                    double *parts, unsigned *tickets, T *g, T *sums) {
+// g = gy times the derivative of the activation whose output is y, if there is one, and the sums of its columns.
+extern "C" __global__ void bias_gradient(const T *__restrict__ gy, const T *__restrict__ y, long long rows, long long columns,
+                                         long long kind, double *parts, unsigned *tickets, T *__restrict__ g, T *sums) {
     __shared__ double shared[256];
     long long column = blockIdx.x * blockDim.x + threadIdx.x;
     long long step = (long long)gridDim.y * blockDim.y, chunks = gridDim.y;
     double sum = 0;
-    if (column < columns)
-        for (long long r = blockIdx.y * (long long)blockDim.y + threadIdx.y; r < rows; r += step) {
-            long long i = r * columns + column;
-            T value = gy[i];
-            if (kind) g[i] = value *= slope(y[i], kind);
-            sum += value;
-        }
+    long long r = column < columns ? blockIdx.y * (long long)blockDim.y + threadIdx.y : rows;
+    #pragma unroll 4
+    for (; r < rows; r += step) {
+        long long i = r * columns + column;
+        T value = gy[i];
+        if (kind) g[i] = value *= slope(y[i], kind);
+        sum += value;
+    }
     sum = over_rows(sum, shared);
     if (chunks > 1) {
         if (threadIdx.y == 0 && column < columns) parts[blockIdx.y * columns + column] = sum;
@@ -120,26 +121,22 @@ def add_bias(y, bias, name):
     _with_bias(y.dtype, blocks_for(y.size), (y, bias, y.size, y.shape[1], KINDS[name]))
 
 
-def bias_gradient(gy, y=None, name=None, out=None):
-    """Return the gradients before and after a bias, of `add_bias`.
+def bias_gradient(gy, y=None, name=None):
+    """Return the gradients before and after a bias, of `add_bias`. The sums are float64, always in the same order.
 
     Args:
         gy: C-contiguous array (R, C), the gradient with respect to the activation's output.
-        y: array (R, C), the activation's output, or None where there is no activation.
+        y: C-contiguous array (R, C), the activation's output, or None where there is no activation.
         name (str): the activation, a key of `KINDS`.
-        out: C-contiguous array (R, C) for the first result, which may be gy, or None for a new one.
 
     Returns:
-        tuple: the gradient with respect to the matrix, (R, C), and with respect to the bias, (C,).
+        tuple: the gradient with respect to the matrix, (R, C), which is gy where there is no activation, and with respect to
+            the bias, (C,).
     """
     rows, columns = gy.shape
-    if name is None:
-        y = out = gy
-    elif out is None:
-        out = cuda.cupy.empty_like(gy)
+    g = gy if name is None else cuda.cupy.empty_like(gy)
     threads, (groups, chunks, _) = reduction.shape_of(rows, columns)
-    parts = cuda.cupy.empty((chunks, columns))
-    sums = cuda.cupy.empty(columns, gy.dtype)
-    _bias_gradient(gy.dtype, (groups, chunks), (gy, y, rows, columns, KINDS[name], parts, reduction.tickets(), out, sums),
-                   threads)
-    return out, sums
+    parts, sums = cuda.cupy.empty((chunks, columns)), cuda.cupy.empty(columns, gy.dtype)
+    _bias_gradient(gy.dtype, (groups, chunks), (gy, gy if y is None else y, rows, columns, KINDS[name], parts,
+                                                reduction.tickets(), g, sums), threads)
+    return g, sums

@@ -24,11 +24,10 @@ _SCALARS = {char: (kind(1), kind(0)) for char, kind in (('f', ctypes.c_float), (
 def _library():
     from cuda.pathfinder import load_nvidia_dynamic_lib
     library = ctypes.CDLL(load_nvidia_dynamic_lib('cublas').abs_path)
-    i, p, n = ctypes.c_int, ctypes.c_void_p, ctypes.c_longlong
+    i, p = ctypes.c_int, ctypes.c_void_p
     library.cublasSetStream_v2.argtypes = p, p
     library.cublasSetWorkspace_v2.argtypes = p, p, ctypes.c_size_t
     library.cublasGemmEx.argtypes = p, i, i, i, i, i, p, p, i, i, p, i, i, p, p, i, i, i, i
-    library.cublasGemmStridedBatchedEx.argtypes = p, i, i, i, i, i, p, p, i, i, n, p, i, i, n, p, p, i, i, n, i, i, i
     return library
 
 

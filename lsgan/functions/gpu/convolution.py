@@ -3,7 +3,6 @@
 Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C), and weights as (O, kh, kw, C) behind
 their shape (O, C, kh, kw). A window's row of kw pixels is one piece of kw * C numbers in a row of the image.
 """
-import functools
 import math
 
 from chainer.backends import cuda
@@ -12,7 +11,7 @@ from lsgan.functions.gpu.blas import product
 from lsgan.functions.gpu.kernel import THREADS, Kernel, blocks_for
 
 _WIDTHS = 4, 1      # numbers that a thread moves at once: four where the channels and the memory allow it
-_BLOCKS = 512       # in a sum over all pixels: some for each multiprocessor of a large GPU
+_BLOCKS = 4096      # that add a bias, at most: some for each multiprocessor of a large GPU
 
 _GEOMETRY = '''
 struct __align__(WIDTH * sizeof(T)) V { T v[WIDTH]; };
@@ -77,42 +76,6 @@ extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
 }
 ''')
 
-_COLUMN_SUMS = Kernel('''
-// sums = the sums of the columns of rows (R, C). The block is channels x rows, and so is the grid. The last block of its
-// channels to finish adds the others' sums, always in the same order, and leaves its `finished` 0 for the next launch.
-// `parts` is volatile, because a multiprocessor's cache does not see what other blocks write.
-extern "C" __global__ void column_sums(const T *rows, volatile double *parts, unsigned *finished, T *sums, long long R,
-                                       long long C) {
-    extern __shared__ double shared[];
-    __shared__ bool last;
-    const int t = threadIdx.y * blockDim.x + threadIdx.x;
-    const long long c = blockIdx.x * blockDim.x + threadIdx.x;
-    double sum = 0;
-    if (c < C)
-        for (long long r = blockIdx.y * blockDim.y + threadIdx.y; r < R; r += gridDim.y * blockDim.y) sum += rows[r * C + c];
-    for (int pass = 0; pass < 2; ++pass) {
-        shared[t] = sum;
-        __syncthreads();
-        if (threadIdx.y == 0) {
-            for (int i = 1; i < blockDim.y; ++i) sum += shared[t + i * blockDim.x];
-            if (c < C && pass) sums[c] = sum;
-            if (c < C && !pass) parts[blockIdx.y * C + c] = sum;
-        }
-        if (pass) break;
-        __threadfence();
-        __syncthreads();
-        if (t == 0) last = atomicAdd(finished + blockIdx.x, 1u) == gridDim.y - 1;
-        __syncthreads();
-        if (!last) return;
-        __threadfence();
-        sum = 0;
-        if (c < C)
-            for (int i = threadIdx.y; i < gridDim.y; i += blockDim.y) sum += parts[i * C + c];
-    }
-    if (t == 0) finished[blockIdx.x] = 0;
-}
-''')
-
 
 def _width(C, *arrays):
     """Return how many of C channels can be moved at once."""
@@ -132,27 +95,7 @@ def add_bias(rows, bias):
     width = _width(C, rows, bias)
     block = _block(C // width)
     R = rows.size // C
-    _ADD_BIAS[width](rows.dtype, blocks_for(R, block[1], _BLOCKS * 8), (rows, bias, R, C // width), block)
-
-
-@functools.cache
-def _finished(device, stream, n):
-    """Return counters that are 0 between the launches of a stream."""
-    return cuda.cupy.zeros(n, 'I')
-
-
-def column_sums(rows):
-    """Return the sum of rows (..., C) over all but the last axis: (C,). It adds in float64, always in the same order."""
-    C = rows.shape[-1]
-    R = rows.size // C
-    across, down = _block(C)
-    groups = -(-C // across)
-    parts = max(1, min(_BLOCKS // groups, -(-R // (4 * down))))
-    sums = cuda.cupy.empty(C, rows.dtype)
-    finished = _finished(rows.device.id, cuda.cupy.cuda.get_current_stream().ptr, groups)
-    _COLUMN_SUMS(rows.dtype, (groups, parts), (rows, cuda.cupy.empty((parts, C)), finished, sums, R, C), (across, down),
-                 8 * across * down)
-    return sums
+    _ADD_BIAS[width](rows.dtype, blocks_for(R, block[1], _BLOCKS), (rows, bias, R, C // width), block)
 
 
 class Columns:

@@ -1,17 +1,31 @@
 """Work that is the same every time, captured as a CUDA graph and replayed in one launch."""
 import contextlib
+import functools
+import gc
 
 from chainer.backends import cuda
 
+from lsgan.errors import InputError
+
 WARM_UP = 2         # runs before the capture: they compile kernels, build plans and allocate what lives on
+
+
+@functools.cache
+def _stream(device):
+    """Return the stream for captures, always the same one, since cuBLAS and cuDNN have a handle and memory for each stream.
+
+    A capture is not possible on the default stream. On a stream that waits for that one, it would fail if a library used the
+    default stream meanwhile, for example while it loads.
+    """
+    return cuda.cupy.cuda.Stream(non_blocking=True)
 
 
 class Graph:
     """Runs work on the device, from the third time on as one CUDA graph.
 
     The work must enqueue the same operations every time, read what changes from device memory, and neither wait for the
-    device nor copy from or to main memory. The arrays of the capture come from a pool of their own, in which nothing else
-    allocates between replays.
+    device nor copy from or to main memory. Its arrays come from a pool of their own, in which nothing else allocates between
+    replays.
 
     Args:
         work (callable): takes nothing; what it returns at the capture is the result of every replay.
@@ -19,7 +33,7 @@ class Graph:
 
     def __init__(self, work):
         self._work, self._runs, self._graph, self._result, self._key = work, 0, None, None, None
-        self._stream = cuda.cupy.cuda.Stream()      # a capture is not possible on the default stream
+        self._stream = _stream(cuda.cupy.cuda.device.get_device_id())
         self._pool = cuda.cupy.cuda.MemoryPool()
 
     def __call__(self, key):
@@ -30,16 +44,19 @@ class Graph:
 
         Returns:
             tuple: the result, and whether the work was replayed, so that its Python code did not run.
+
+        Raises:
+            InputError: if the work cannot be captured, because it waits for the device or copies from or to main memory.
         """
         if key != self._key:
             self._key, self._runs, self._graph, self._result = key, 0, None, None
-        if self._graph is not None:
+        if self.replays(key):
             self._graph.launch()
             return self._result, True
         self._runs += 1
         current = cuda.cupy.cuda.get_current_stream()
         self._stream.wait_event(current.record())
-        with self._stream:
+        with self._stream, cuda.cupy.cuda.using_allocator(self._pool.malloc):
             if self._runs > WARM_UP:
                 self._capture()
             else:
@@ -50,13 +67,26 @@ class Graph:
         self._graph.launch()
         return self._result, False
 
+    def replays(self, key):
+        """Return whether the next run with this key is a replay."""
+        return self._graph is not None and key == self._key
+
     def _capture(self):
-        with cuda.cupy.cuda.using_allocator(self._pool.malloc):
-            self._stream.begin_capture()
-            try:
-                self._result = self._work()
-            except BaseException:
-                with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):       # the capture may be invalid
-                    self._stream.end_capture()
-                raise
+        gc.collect()        # now, for during a capture CUDA may refuse to free memory
+        cuda.memory_pool.free_all_blocks()      # what updates before the first run have left
+        self._stream.begin_capture()
+        try:
+            self._result = self._work()
             self._graph = self._stream.end_capture()
+        except RuntimeError as error:       # what CuPy and CUDA refuse
+            self._end_failed_capture()
+            reason = str(error).partition('\n')[0]
+            raise InputError(f'this update cannot be captured as a CUDA graph ({reason}); add --no-graph, or '
+                             'graph=False in Python') from error
+        except BaseException:
+            self._end_failed_capture()
+            raise
+
+    def _end_failed_capture(self):
+        with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # an invalid capture is reported once more
+            self._stream.end_capture()

@@ -47,7 +47,8 @@ extern "C" __global__ void normalization_moments(
         s = over_rows(s, shared) / rows;
         q = over_rows(q, shared) / rows;
         if (threadIdx.y == 0 && used) {
-            double m = x[moved(b * rows * columns + column, u, v)] + s, var = fmax(q - s * s, 0.0);
+            double m = x[moved(b * rows * columns + column, u, v)] + s, var = q - s * s;
+            var = var < 0 ? 0 : var;        // unlike fmax, this keeps NaN
             mean[b * columns + column] = m;
             inv_std[b * columns + column] = 1 / sqrt(var + eps);
             if (running_mean) {
@@ -71,12 +72,12 @@ extern "C" __global__ void normalization(
 }''')
 
 _sums = Kernel(activation.SOURCE + reduction.SOURCE + r'''
-// Of each batch the sums of g and of g (x - mean) over the rows, and from them the gradients of gamma and beta; g is the
-// gradient before the activation.
+// From the sums of g and of g (x - mean) over the rows of each batch, g being the gradient before the activation, follow the
+// gradients of gamma and beta and, for each batch, what `normalization_gradient` subtracts from g.
 extern "C" __global__ void normalization_sums(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long rows,
         long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind,
-        double *parts, unsigned *tickets, double *sums, T *ggamma, T *gbeta) {
+        double *parts, unsigned *tickets, T *subtracted, T *ggamma, T *gbeta) {
     __shared__ double shared[256];
     long long column = blockIdx.x * blockDim.x + threadIdx.x, batch = blockIdx.z, chunks = gridDim.y;
     bool used = column < columns;
@@ -112,10 +113,11 @@ extern "C" __global__ void normalization_sums(
         s = over_rows(s, shared);
         q = over_rows(q, shared);
         if (threadIdx.y == 0 && used) {
-            sums[2 * k * columns + column] = s;
-            sums[(2 * k + 1) * columns + column] = q;
+            double scale = inv_std[k * columns + column];
+            subtracted[2 * k * columns + column] = s / rows;
+            subtracted[(2 * k + 1) * columns + column] = q * scale * scale / rows;
             all_s += s;
-            all_q += q * inv_std[k * columns + column];
+            all_q += q * scale;
         }
     }
     if (threadIdx.y == 0 && used) {
@@ -125,9 +127,10 @@ extern "C" __global__ void normalization_sums(
 }''')
 
 _gradient = Kernel(activation.SOURCE + r'''
-// gx = scale (g - (sum of g + (x - mean) inv_std^2 sum of g (x - mean)) / rows), without the sums if statistics are given.
+// gx = scale (g - constant - linear (x - mean)), where those two are 0 if statistics are given. They come divided already,
+// since a division of doubles for each element takes many times as long as reading it.
 extern "C" __global__ void normalization_gradient(
-        const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, const double *sums,
+        const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, const T *subtracted,
         long long n, long long columns, long long rows, long long u, long long v, long long a, long long b, long long kind,
         T *gx) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
@@ -135,10 +138,9 @@ extern "C" __global__ void normalization_gradient(
         long long at = moved(i, u, v);
         T d = x[at] - T(mean[k]), scale = gamma[c] * T(inv_std[k]);
         T g = gy[moved(i, a, b)] * slope(d * scale + beta[c], kind);
-        if (sums) {
-            const double *of = sums + 2 * batch * columns + c;
-            double linear = of[columns] * inv_std[k] * inv_std[k] / rows;
-            g -= T(of[0] / rows) + T(linear) * d;
+        if (subtracted) {
+            const T *of = subtracted + 2 * batch * columns + c;
+            g -= of[0] + of[columns] * d;
         }
         gx[at] = scale * g;
     }
@@ -193,12 +195,12 @@ class Normalization:
         known = self.mean, self.inv_std, self.gamma, self.beta
         threads, blocks = reduction.shape_of(self.rows, self.columns, batches)
         parts = cuda.cupy.empty((batches, blocks[1], 2, self.columns))
-        sums = cuda.cupy.empty((batches, 2, self.columns))
+        subtracted = cuda.cupy.empty((batches, 2, self.columns), x.dtype)
         gx, ggamma, gbeta = (cuda.cupy.empty_like(a) for a in (x, self.gamma, self.beta))
         _sums(x.dtype, blocks, (x, gy, *known, self.rows, self.columns, batches, *self.layouts, self.kind, parts,
-                                reduction.tickets(), sums, ggamma, gbeta), threads)
-        _gradient(x.dtype, blocks_for(x.size), (x, gy, *known, NULL if self.given else sums, x.size, self.columns, self.rows,
-                                                *self.layouts, self.kind, gx))
+                                reduction.tickets(), subtracted, ggamma, gbeta), threads)
+        _gradient(x.dtype, blocks_for(x.size), (x, gy, *known, NULL if self.given else subtracted, x.size, self.columns,
+                                                self.rows, *self.layouts, self.kind, gx))
         return gx, ggamma, gbeta
 
 

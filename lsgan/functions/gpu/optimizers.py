@@ -29,7 +29,8 @@ __device__ double step_number(double *steps, unsigned *ticket) {
 }
 // What gradients are multiplied by so that their norm is at most the threshold, 0 for no limit.
 __device__ T clipping(const T *norm, T threshold) { return threshold > T(0) ? min(T(1), threshold / *norm) : T(1); }
-__device__ T within(T x, T bound) { return bound > T(0) ? min(max(x, -bound), bound) : x; }
+// x, at most `bound` in size, where that is not 0; NaN stays NaN, so that a run that diverges is noticed.
+__device__ T within(T x, T bound) { return bound > T(0) && fabs(x) > bound ? copysign(bound, x) : x; }
 ''')
 
 _adam = Kernel(_SOURCE + r'''
@@ -63,8 +64,17 @@ extern "C" __global__ void rmsprop(Tensors tensors, long long count, const doubl
     });
 }''')
 
+_sgd = Kernel(_SOURCE + r'''
+extern "C" __global__ void sgd(Tensors tensors, long long count, const double *lr, const T *norm, T threshold, T bound) {
+    T rate = T(*lr) * clipping(norm, threshold);
+    for_each(tensors, count, [&](long long k, long long i) {
+        T *p = tensors.arrays[0][k] + i;
+        *p = within(*p - rate * tensors.arrays[1][k][i], bound);
+    });
+}''')
+
 _norm = Kernel(_SOURCE + r'''
-extern "C" __global__ void norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
+extern "C" __global__ void gradient_norm(Tensors tensors, long long count, double *parts, unsigned *ticket, T *result) {
     __shared__ double shared[256];
     double sum = 0;
     for_each(tensors, count, [&](long long k, long long i) { double g = tensors.arrays[0][k][i]; sum += g * g; });
@@ -154,6 +164,17 @@ def rmsprop(lists, lr, hp, limits):
         limits (Limits): clipping.
     """
     _launch(_rmsprop, lists, lr.array, numpy.float64(hp.alpha), float(hp.eps), *limits.arguments)
+
+
+def sgd(lists, lr, limits):
+    """Take one step of stochastic gradient descent.
+
+    Args:
+        lists: the parameters and their gradients, each a list of arrays.
+        lr (lsgan.functions.gpu.scalar.Scalar): the learning rate.
+        limits (Limits): clipping.
+    """
+    _launch(_sgd, lists, lr.array, *limits.arguments)
 
 
 def norm(grads):

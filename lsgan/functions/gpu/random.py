@@ -11,24 +11,22 @@ import numpy
 from chainer.backends import cuda
 
 from lsgan.functions.gpu.kernel import Kernel, blocks_for
+from lsgan.functions.gpu.reduction import TICKET
 
 FLOAT = numpy.dtype(numpy.float32)
 BLOCKS = 1024       # the most blocks that a drawing kernel has, since each of them takes a ticket in `next_draw`
 
 # Device functions for every kernel that draws. Such a kernel has the parameters `unsigned long long key` and
 # `unsigned long long *counter`, see `Philox`, and a one-dimensional grid
-SOURCE = r'''
+SOURCE = TICKET + r'''
 // Return the number of this launch's draw, and count it. All threads call this once, together. Each block reads the count
-// before it takes a ticket. So the block with the last ticket can advance the count, and it resets the tickets.
+// before it takes a ticket. So the block with the last ticket can advance the count.
 __device__ unsigned long long next_draw(unsigned long long *counter) {
     unsigned long long draw = counter[0];
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();
-        if (atomicAdd(&counter[1], 1ull) == gridDim.x - 1) {
-            counter[1] = 0;
-            counter[0] = draw + 1;
-        }
+        if (arrives_last(counter + 1, gridDim.x)) counter[0] = draw + 1;
     }
     return draw;
 }

@@ -4,21 +4,27 @@ import functools
 from chainer.backends import cuda
 
 # A launch of this shape reduces the rows of a matrix: threads (across, down) of a block take `across` columns
-DOWN = 256
-CHUNKS = 64             # blocks for one group of columns, at most
+THREADS = 256           # in a block
+BLOCKS = 512            # in a launch, about, if there are enough rows: some for each multiprocessor of a large GPU
 ROWS = 8                # rows that are worth a thread
 _TICKETS = 1 << 16
 
-SOURCE = r'''
+TICKET = r'''
+// For one thread of each block: count the block, and return whether it is the last of `blocks`, which resets the ticket.
+template <class Count> __device__ bool arrives_last(Count *ticket, unsigned blocks) {
+    bool last = atomicAdd(ticket, Count(1)) == blocks - 1;
+    if (last) *ticket = 0;
+    return last;
+}
+'''
+
+SOURCE = TICKET + r'''
 // Whether the calling block is the last of `blocks` to arrive; it sees what the others wrote before, and resets the ticket.
 __device__ bool is_last(unsigned *ticket, unsigned blocks) {
     __shared__ bool last;
     __threadfence();
     __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0) {
-        last = atomicAdd(ticket, 1u) == blocks - 1;
-        if (last) *ticket = 0;
-    }
+    if (threadIdx.x == 0 && threadIdx.y == 0) last = arrives_last(ticket, blocks);
     __syncthreads();
     __threadfence();
     return last;
@@ -62,7 +68,7 @@ def shape_of(rows, columns, batches=1):
     across = 1
     while across < min(columns, 32):
         across *= 2
-    down = DOWN // across
+    down = THREADS // across
     groups = -(-columns // across)
-    chunks = min(CHUNKS, -(-rows // (down * ROWS)))
+    chunks = max(1, min(BLOCKS // (groups * batches), -(-rows // (down * ROWS))))
     return (across, down), (groups, chunks, batches)

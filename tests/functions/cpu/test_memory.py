@@ -6,7 +6,7 @@ import pytest
 CODE = """
 import resource
 import numpy
-from lsgan.functions.memory import keep_freed_memory
+from lsgan.functions.cpu.memory import keep_freed_memory
 print(keep_freed_memory())
 def fill():
     arrays = [numpy.ones(n, numpy.uint8) for n in (1 << 20, 3 << 20, 3 << 20)]

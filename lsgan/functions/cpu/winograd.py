@@ -18,7 +18,7 @@ treats the images [first, last).
 """
 import numpy as np
 
-from lsgan.functions.jit import kernel
+from lsgan.functions.cpu.jit import kernel
 
 
 @kernel

@@ -5,7 +5,7 @@ Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, k
 """
 import numpy as np
 
-from lsgan.functions.jit import kernel
+from lsgan.functions.cpu.jit import kernel
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import threadpoolctl
 
-from lsgan.functions import threads
+from lsgan.functions.cpu import threads
 
 
 def blas_threads():

@@ -1,0 +1,1 @@
+"""The machinery of the CPU versions: Numba kernels of convolutions, threads and memory."""

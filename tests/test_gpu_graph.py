@@ -1,0 +1,147 @@
+"""Whole updates as CUDA graphs: the same numbers as without, whatever changes from update to update."""
+import chainer
+import gpu_checks
+import numpy
+import pytest
+from gpu_checks import TINY, assemble, emulation, loop, run_script, state_of, update
+from running import assert_same_run
+
+from lsgan import losses
+from lsgan.errors import InputError
+from lsgan.functions.gpu.graph import Graph
+from lsgan.functions.optimizers import ClipWeights
+
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
+UPDATES = 12
+# metrics and pictures between the replays, learning rates that fall, and noise that ends halfway
+WATCHED = ['--epoch', 2, '--epoch-size', UPDATES // 2, '--log-interval', 4, '--metric-interval', 4, '--sample-interval', 5,
+           '--snapshot-interval', 5, '--keep', 9, '--lr-decay', 0.9, '--noise', 0.5, '--noise-end', 0.1, '--noise-share', 0.5,
+           '--average', 0.9, '-d', 0]
+CASES = {
+    'gaussian lsgan': ('gaussian', ['--n-critic', 2, '--clip-gradient', 0.5, '--gradient-norms']),
+    'gaussian wgan': ('gaussian', ['--loss', 'wgan', '--split-discriminator-update']),
+    'gaussian gan': ('gaussian', ['--loss', 'gan', '--split-discriminator-update', '--clip-gradient', 0.1]),
+    'mnist lsgan': ('mnist', ['--gradient-norms']),
+    'mnist wgan': ('mnist', ['--loss', 'wgan', '--network', 'mlp', '--norm', 'both', '--optimizer', 'rmsprop']),
+    'anime lsgan': ('anime', ['--mirror', '--norm-d', 'all', '--upsample', 'resize']),
+    'anime cifar': ('anime', ['--preset', 'cifar', '--n-critic', 2]),
+}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return gpu_checks.write_data(tmp_path_factory.mktemp('data') / 'data')
+
+
+@pytest.mark.script
+@pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
+def test_a_run_is_the_same_with_graphs_without_and_resumed(data, tmp_path, script, given):
+    given = [*TINY[script], *WATCHED, *data[script], *given]
+    launched = []
+    for name, more in ('graph', []), ('eager', ['--no-graph']), ('resumed', ['--iterations', 7]):
+        before = emulation() and emulation().counts()['graphs']
+        assert run_script(script, *given, *more, '-o', tmp_path / name) == 0
+        launched.append(emulation() and emulation().counts()['graphs'] - before)
+    assert run_script(script, '-o', tmp_path / 'resumed', '--resume') == 0
+    for name in 'eager', 'resumed':
+        assert_same_run(tmp_path / 'graph', tmp_path / name, UPDATES)
+    if emulation():     # two updates warm up, and again when the noise has ended; images are first put onto the device
+        assert launched[0] == UPDATES - 4 - (script != 'gaussian') and launched[1] == 0
+
+
+def make_trainer(data, tmp_path, *flags):
+    return assemble('gaussian', *TINY['gaussian'], *WATCHED, *flags, '-o', tmp_path / 'run')
+
+
+def assert_same_states(first, second):
+    for key, value in first.items():
+        assert value.dtype == object or numpy.array_equal(value, second[key]), key
+
+
+def test_evaluation_between_replays_changes_nothing(data, tmp_path):
+    states = []
+    for watched in False, True:
+        trainer = make_trainer(data, tmp_path / str(watched))
+        for number in range(UPDATES):
+            update(trainer)
+            if watched:
+                updater = trainer.updater
+                with chainer.using_config('train', number % 2 == 0), chainer.no_backprop_mode():
+                    z = updater.generator.xp.ones((50 + number, updater.latent.size), 'f')
+                    updater.discriminator(updater.sampler()(z))
+        states.append(state_of(trainer))
+    assert_same_states(*states)
+
+
+def test_what_each_update_reports_stays(data, tmp_path):
+    trainer = make_trainer(data, tmp_path)
+    observed = [update(trainer) for _ in range(6)]
+    numbers = [float(observation['dis/loss']) for observation in observed]
+    assert len(set(numbers)) == 6
+    eager = make_trainer(data, tmp_path / 'eager', '--no-graph')
+    assert numbers == [float(update(eager)['dis/loss']) for _ in range(6)]
+
+
+def move_parameters(updater):
+    for net in updater.generator, updater.discriminator:
+        for p in net.params():
+            p.array = p.array.copy()
+
+
+def disable_one(updater):
+    updater.generator[0].W.update_rule.enabled = False
+
+
+def change_a_constant(updater):
+    updater.get_optimizer('discriminator').beta1 = 0.1
+
+
+def add_a_hook(updater):
+    updater.get_optimizer('generator').add_hook(ClipWeights(0.01))
+
+
+@pytest.mark.parametrize('change', [move_parameters, disable_one, change_a_constant, add_a_hook])
+def test_what_a_graph_depends_on_may_change(data, tmp_path, change):
+    states = []
+    for flags in [], ['--no-graph']:
+        trainer = make_trainer(data, tmp_path / str(flags), *flags)
+        update(trainer, 4)
+        change(trainer.updater)
+        update(trainer, 4)
+        states.append(state_of(trainer))
+    assert_same_states(*states)
+
+
+def test_a_state_can_be_restored_between_replays(data, tmp_path):
+    trainer = make_trainer(data, tmp_path)
+    update(trainer, 5)
+    saved = state_of(trainer)
+    update(trainer, 4)
+    expected = state_of(trainer)
+    chainer.serializers.NpzDeserializer(saved).load(trainer.updater)
+    update(trainer, 4)
+    assert_same_states(expected, state_of(trainer))
+
+
+def test_a_graph_uses_the_memory_of_the_runs_before_it(gpu):
+    graph = Graph(lambda: gpu.xp.full(1 << 20, 7, 'uint8')[:1] + 1)
+    for run in range(4):
+        result, replayed = graph(None)
+        assert int(result[0]) == 8 and replayed == (run == 3)
+    assert 1 << 20 <= graph._pool.total_bytes() < 2 << 20
+
+
+def test_an_update_that_waits_is_refused_with_what_to_do(data, tmp_path, monkeypatch):
+    class Waiting(losses.LeastSquares):
+
+        def generator(self, fake):
+            assert numpy.isfinite(float(fake.array.sum()))
+            return super().generator(fake)
+
+    trainer = make_trainer(data, tmp_path)
+    trainer.updater.loss = Waiting()
+    update(trainer, 2)
+    with pytest.raises(InputError, match='--no-graph'):
+        update(trainer)
+    trainer.updater.graph = False
+    loop(trainer, UPDATES)
