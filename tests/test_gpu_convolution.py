@@ -53,7 +53,7 @@ def gpu():
 @pytest.fixture
 def columns(monkeypatch):
     """Convolve by columns, as where cuDNN is not installed."""
-    monkeypatch.setattr(cudnn, '_front_end', lambda: None)
+    monkeypatch.setattr(cudnn, '_works', lambda device: False)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def front_end(monkeypatch):
         return
     monkeypatch.syspath_prepend(STAND_INS)
     monkeypatch.delitem(sys.modules, 'cudnn', raising=False)
-    caches = cudnn._front_end, cudnn._handle, cudnn._plan
+    caches = cudnn._front_end, cudnn._works, cudnn._handle, cudnn._plan
     for cache in caches:
         cache.cache_clear()
     yield importlib.import_module('cudnn')
@@ -388,9 +388,10 @@ class TestPlans:
         assert x[1:].data.ptr % 16 and not front_end.EXECUTED
         assert error(y.array, exact('convolution_2d', inputs, options)[0]) < 1e-3
 
-    def test_a_library_that_does_not_load_is_told(self, gpu, front_end, monkeypatch):
+    @pytest.mark.parametrize('function', ['backend_version', 'create_handle'])
+    def test_a_library_that_does_not_load_or_work_is_told(self, gpu, front_end, monkeypatch, function):
         def fail():
             raise RuntimeError('libcudnn.so.9: no such file')
-        monkeypatch.setattr(front_end, 'backend_version', fail)
+        monkeypatch.setattr(front_end, function, fail)
         with pytest.warns(UserWarning, match='libcudnn.so.9'):
             assert not cudnn.Convolution.serves(gpu.xp.ones((1, 1, 1, 1), 'f'))

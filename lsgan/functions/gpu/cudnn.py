@@ -33,6 +33,19 @@ def _front_end():
 
 
 @functools.cache
+def _works(device):
+    """Return whether cuDNN computes on a device; if it is installed and does not, warn once with the reason."""
+    if _front_end() is None:
+        return False
+    try:
+        _current_handle()
+    except Exception as error:      # for example where the library is made for another driver
+        warnings.warn(f'Convolutions do not use cuDNN, because it does not work on this GPU: {error}', stacklevel=2)
+        return False
+    return True
+
+
+@functools.cache
 def _handle(device, stream):
     cudnn = _front_end()
     handle = cudnn.create_handle()
@@ -124,7 +137,7 @@ class Convolution(Columns):
     @staticmethod
     def serves(W):
         """Return whether cuDNN is there and convolves with weights of this type."""
-        return W.dtype.char == 'f' and _front_end() is not None
+        return W.dtype.char == 'f' and _works(W.device.id)
 
     def run(self, big, small, bias, image, weights):
         N = len(small if big is None else big)
