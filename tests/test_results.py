@@ -263,7 +263,7 @@ def test_what_spoils_images_is_told_by_the_measures(tmp_path):
     result = call('anime/sanity.py', tmp_path / 'set', '-n', 20)
     assert result.returncode == 0, result.stderr
     made = {line.split(' | ')[0].strip('| '): line.strip('| ').split(' | ')[1:] for line in result.stdout.splitlines()[2:]}
-    assert len(made) == 6 and {len(row) for row in made.values()} == {8}
+    assert len(made) == 8 and {len(row) for row in made.values()} == {8}
     assert made['real faces'][5] == made['blocks shuffled'][5] and made['real faces'][1] != made['blocks shuffled'][1]
     assert_one_line(call('anime/sanity.py', tmp_path / 'set', '-n', 21), '40 images', '-n')
 

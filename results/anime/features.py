@@ -2,7 +2,7 @@
 
     python results/anime/features.py
 
-Every face is drawn by lsgan/datasets/faces.py from known factors, in colours of chance, and changed at random each time it is
+Every face is drawn by lsgan/datasets/faces.py from known factors, in random colours, and changed at random each time it is
 seen: hue, saturation, contrast, brightness, position, noise. The network learns to tell the style of the hair, the mouth and
 the pose, the colours of background, skin, hair and eyes as they are after the change, and where the face lies and how large it
 is. The seed determines the weights, up to how a processor's own kernels round. The log goes to result/features.

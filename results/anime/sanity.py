@@ -53,13 +53,20 @@ def shuffled(images):
     return mixed.reshape(n, BLOCKS, BLOCKS, c, *size).transpose(0, 3, 1, 4, 2, 5).reshape(images.shape)
 
 
+def halved(images):
+    """Return images whose right half is that of the next image."""
+    half = images.shape[3] // 2
+    return np.concatenate([images[..., :half], np.roll(images, -1, axis=0)[..., half:]], axis=3)
+
+
 def few(images):
     """Return as many images, but only the first twentieth of them, each 20 times."""
     return images[np.arange(len(images)) % max(1, len(images) // 20)]
 
 
 SPOILT = {'real faces': lambda images: images, 'with noise of 0.05': noisy, 'with colours exaggerated': exaggerated,
-          'blurred': blurred, 'blocks shuffled': shuffled, 'a twentieth of them, repeated': few}
+          'halves of two faces': halved, 'upside down': lambda images: images[:, :, ::-1], 'blurred': blurred,
+          'blocks shuffled': shuffled, 'a twentieth of them, repeated': few}
 
 
 def table(path, runs, n):
