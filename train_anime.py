@@ -103,8 +103,8 @@ def make_parser():
     parser.setting('--background', type=colour, group=data, metavar='COLOUR',
                    help='colour that is put behind transparent parts')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
-                   help='samples that the metrics are made of, of which the distance takes at most half as many as there are '
-                        'images; distances of different numbers are not to be compared')
+                   help='samples that the metrics are made of, of which distances, precision and recall take at most half as '
+                        'many as there are images; those of different numbers are not to be compared')
     nets = flags.add_networks(parser, 'numbers in a latent',
                               'channels before each step of G that doubles the side, after the first layer',
                               'channels after each convolution of D, which halves it')

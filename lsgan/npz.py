@@ -21,11 +21,20 @@ def read_arrays(path):
         raise InputError(f'{path}: {reason}') from None
 
 
-def save_weights(file, link):
-    """Writes a link as Chainer's `save_npz` does, but in the order of the names: equal weights make equal files."""
+def save_weights(file, link, half=False):
+    """Writes a link as Chainer's `save_npz` does, but in the order of the names: equal weights make equal files.
+
+    Args:
+        file (path or binary file): where it is written.
+        link (chainer.Link): what is written.
+        half (bool): whether floating-point arrays are rounded to half precision, which `load_weights` takes, too.
+    """
     serializer = serializers.DictionarySerializer()
     serializer.save(link)
-    numpy.savez_compressed(file, **dict(sorted(serializer.target.items())))
+    arrays = dict(sorted(serializer.target.items()))
+    if half:
+        arrays = {name: a.astype(numpy.float16) if a.dtype.kind == 'f' else a for name, a in arrays.items()}
+    numpy.savez_compressed(file, **arrays)
 
 
 def load_weights(path, link, expected):
@@ -33,13 +42,15 @@ def load_weights(path, link, expected):
 
     Args:
         path: the file.
-        link (chainer.Link): with parameters of the saved shapes; after an error it is as it was.
+        link (chainer.Link): with parameters of the saved shapes, of which single precision takes half precision, too; after an
+            error it is as it was.
         expected (str): what the link is, for the message.
 
     Raises:
         InputError: where the file is missing, damaged, or of another link.
     """
-    put_weights(read_arrays(path), link, f'{path}: weights of another network than {expected}')
+    arrays = {name: a.astype(numpy.float32) if a.dtype == numpy.float16 else a for name, a in read_arrays(path).items()}
+    put_weights(arrays, link, f'{path}: weights of another network than {expected}')
 
 
 def put_weights(saved, link, complaint):

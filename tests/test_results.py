@@ -11,6 +11,7 @@ from running import ROOT, SHORT, assert_one_line, idx, same_arrays, train, write
 
 from lsgan.datasets import mnist
 from lsgan.datasets.faces import FACTORS
+from lsgan.networks.features import load_features
 from lsgan.networks.judge import WEIGHTS, load_judge
 from lsgan.training import flags
 from lsgan.training.sweep import append, rows, runs
@@ -241,6 +242,30 @@ def test_a_judge_of_other_images_does_not_take_the_place_of_the_one_of_digits(la
         assert WEIGHTS.read_bytes() == before
     finally:
         WEIGHTS.write_bytes(before)
+
+
+def test_the_network_of_face_features_is_trained_the_same_from_the_same_seed(tmp_path):
+    files = [tmp_path / f'{name}.npz' for name in ('one', 'same', 'other')]
+    for file, seed in zip(files, (1, 1, 2)):
+        result = train('--faces', 200, '--epoch', 1, '--seed', seed, '--out', file, cwd=tmp_path,
+                       script=ROOT / 'results' / 'anime' / 'features.py')
+        assert result.returncode == 0 and f'{file}: 190,746 weights' in result.stdout, result.stderr
+    assert same_arrays(*files[:2]) and not same_arrays(*files[1:])
+    assert load_features(files[0]).look(numpy.zeros((1, 3, 64, 64))).shape == (1, 64)
+    assert_one_line(train('--out', tmp_path, script=ROOT / 'results' / 'anime' / 'features.py'), '--out', str(tmp_path))
+    assert_one_line(train('--faces', 50, script=ROOT / 'results' / 'anime' / 'features.py'), '--faces')
+
+
+def test_what_spoils_images_is_told_by_the_measures(tmp_path):
+    (tmp_path / 'set').mkdir()
+    for i, noise in enumerate(numpy.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=numpy.uint8)):
+        Image.fromarray(noise).resize((64, 64)).save(tmp_path / 'set' / f'{i}.png')
+    result = call('anime/sanity.py', tmp_path / 'set', '-n', 20)
+    assert result.returncode == 0, result.stderr
+    made = {line.split(' | ')[0].strip('| '): line.strip('| ').split(' | ')[1:] for line in result.stdout.splitlines()[2:]}
+    assert len(made) == 8 and {len(row) for row in made.values()} == {8}
+    assert made['real faces'][5] == made['blocks shuffled'][5] and made['real faces'][1] != made['blocks shuffled'][1]
+    assert_one_line(call('anime/sanity.py', tmp_path / 'set', '-n', 21), '40 images', '-n')
 
 
 def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):

@@ -70,6 +70,9 @@ def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photog
     metrics = metrics_of(folder)
     assert metrics['sliced_wasserstein'] > metrics['sliced_wasserstein_floor'] > 0
     assert {'sliced_wasserstein_32', 'sliced_wasserstein_16', 'diversity', 'nearest_distance'} <= metrics.keys()
+    assert metrics['frechet_distance'] > metrics['frechet_distance_floor'] > 0
+    assert {name + end for name in ('precision', 'recall', 'chroma', 'near_black', 'near_white') for end in ('', '_real')} <= {
+        name for name, value in metrics.items() if 0 <= value <= 1}
     assert 'values_fair' not in metrics
 
 
@@ -153,6 +156,7 @@ def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train
     assert (settings['channels'], settings['image_channels']) == ('auto', 1)
     assert arrays(folder / 'generator_iter_18.npz')['steps/1/W'].shape[1] == 1
     assert metrics_of(folder)['sliced_wasserstein'] > metrics_of(folder)['sliced_wasserstein_floor'] > 0
+    assert 'frechet_distance' in metrics_of(folder) and 'chroma' not in metrics_of(folder)
     with Image.open(folder / 'samples' / 'iter_00000018.png') as picture:
         grid = np.asarray(picture.convert('RGB')).astype(int)
     assert (grid.max(axis=2) == grid.min(axis=2)).all()

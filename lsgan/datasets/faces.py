@@ -27,7 +27,8 @@ class Face:
     """A face: a value for each factor, and where it lies, in parts of the image's side.
 
     Attributes:
-        background, skin, hair_colour, hair, eyes, mouth, pose (str): see `FACTORS`.
+        background, skin, hair_colour, eyes (str): a name in `FACTORS`, or any other colour as #rrggbb.
+        hair, mouth, pose (str): see `FACTORS`.
         x, y (float): how far its middle is off that of the image.
         scale (float): its size, about 1.
     """
@@ -83,12 +84,12 @@ class _Painter:
 
     def __init__(self, face, side):
         self.face = face
-        self.image = Image.new('RGB', (side, side), BACKGROUND[face.background])
+        self.image = Image.new('RGB', (side, side), BACKGROUND.get(face.background, face.background))
         self.pen = ImageDraw.Draw(self.image)
         self.unit = 0.29 * side * face.scale
         self.middle = side * (0.5 + face.x), side * (0.52 + face.y)
         self.turn = {'left': -0.24, 'front': 0.0, 'right': 0.24}[face.pose]     # how far what is in front is moved
-        self.hair = HAIR_COLOUR[face.hair_colour]
+        self.hair = HAIR_COLOUR.get(face.hair_colour, face.hair_colour)
         self.line = max(1, round(0.05 * self.unit))
 
     def at(self, *points):
@@ -116,7 +117,7 @@ class _Painter:
         self.oval(-0.1 * self.turn, -0.22, 1.13, 1.12, self.hair, _LINE)
 
     def head(self):
-        skin = SKIN[self.face.skin]
+        skin = SKIN.get(self.face.skin, self.face.skin)
         self.shape([(-0.95, 1.5), (-1.05, 2.2), (1.05, 2.2), (0.95, 1.5), (0.3, 1.24), (-0.3, 1.24)], _SHIRT)
         self.shape([(-0.26, 0.7), (-0.28, 1.24), (0.0, 1.5), (0.28, 1.24), (0.26, 0.7)], skin)
         for side in -1, 1:
@@ -126,7 +127,7 @@ class _Painter:
         self.shape(outline, skin)
 
     def features(self):
-        turn, iris = self.turn, EYES[self.face.eyes]
+        turn, iris = self.turn, EYES.get(self.face.eyes, self.face.eyes)
         for side in -1, 1:
             x = side * 0.42 + turn
             self.oval(x, 0.12, 0.25, 0.31, _WHITE, _LINE)

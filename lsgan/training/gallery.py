@@ -8,7 +8,7 @@ from lsgan.datasets.images import ImageSet, to_bytes
 from lsgan.metrics.diversity import mean_pairwise_distance
 from lsgan.metrics.factors import FactorReader, fair_values
 from lsgan.metrics.nearest import nearest_images
-from lsgan.metrics.swd import pyramid_distances, pyramid_projections
+from lsgan.training.traits import Traits
 
 _PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each other, looked for, and learnt from
 
@@ -24,7 +24,7 @@ class Gallery:
     """
 
     def __init__(self, load, mirror=False):
-        self._load, self.mirror, self._projected = load, mirror, {}
+        self._load, self.mirror, self._compared = load, mirror, {}
 
     @functools.cached_property
     def _loaded(self):
@@ -59,11 +59,11 @@ class Gallery:
         return numpy.random.default_rng(0).permutation(len(self.images))
 
     def _real(self, n):
-        """Projections of n images, and the distances of n others to them."""
-        if n not in self._projected:
-            first, others = (pyramid_projections(self.images[self._shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
-            self._projected = {n: (first, pyramid_distances(others, first))}
-        return self._projected[n]
+        """The `Traits` of n images, and the distances and values of n others."""
+        if n not in self._compared:
+            first, others = (Traits(self.images[self._shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
+            self._compared = {n: (first, others.distances(first), others.values(first))}
+        return self._compared[n]
 
     @functools.cached_property
     def _of_real(self):
@@ -92,8 +92,9 @@ class Gallery:
         """Numbers of samples, a NumPy array (M, C, H, W) in [-1, 1], M at least 2.
 
         Returns:
-            dict: `sliced_wasserstein`, the distance between patches of samples and of as many images, at most half of all, the
-            mean of `sliced_wasserstein_H` for each level of height H, and `..._floor` of each, between images and images;
+            dict: the distances of `lsgan.training.traits.Traits.distances` between samples and as many images, at most half of
+            all, each with its `..._floor`, that between images and others; the values of `Traits.values`, each with its
+            `..._real`, that of these others;
             `diversity`, the mean distance between two samples over that between two images: a collapse alarm, 1 is right, and
             nan where the images compared are all the same;
             `nearest_distance`, of a sample to the nearest image, and `nearest_distance_real`, of an image to the nearest other
@@ -102,14 +103,13 @@ class Gallery:
         """
         shown, samples = self.read(samples), to_bytes(samples)
         n = min(len(samples), len(self.images) // 2)
-        real, floors = self._real(n)
-        distances = pyramid_distances(pyramid_projections(samples[:n]), real)
+        (real, floors, values), traits = self._real(n), Traits(samples[:n])
         diversity, near = self._of_real
-        numbers = {'sliced_wasserstein': float(numpy.mean(list(distances.values()))),
-                   'sliced_wasserstein_floor': float(numpy.mean(list(floors.values())))}
-        for height, distance in distances.items():
-            numbers[f'sliced_wasserstein_{height}'] = distance
-            numbers[f'sliced_wasserstein_{height}_floor'] = floors[height]
+        numbers = {}
+        for name, distance in traits.distances(real).items():
+            numbers |= {name: distance, f'{name}_floor': floors[name]}
+        for name, value in traits.values(real).items():
+            numbers |= {name: value, f'{name}_real': values[name]}
         numbers |= {'diversity': mean_pairwise_distance(samples[:_PAIRED]) / diversity if diversity else math.nan,
                     'nearest_distance': float(nearest_images(samples[:_SEARCHED], self.images, self.mirror)[1].mean()),
                     'nearest_distance_real': near}

@@ -20,8 +20,10 @@ from lsgan.training.sweep import main
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_anime.py'
 LEVELS = [f'sliced_wasserstein{level}' for level in ('', '_64', '_32', '_16')]
+DISTANCES, VALUES = ('frechet_distance', 'chroma_distance'), ('precision', 'recall', 'chroma', 'near_black', 'near_white')
+TRAITS = [name + end for names, other in ((DISTANCES, '_floor'), (VALUES, '_real')) for name in names for end in ('', other)]
 COLUMNS = ('iteration', *LEVELS, *(f'{level}_floor' for level in LEVELS), 'diversity', 'nearest_distance',
-           'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second')
+           'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second', *TRAITS)
 REAL = '--images data/faces'
 RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # of the best trial of MNIST's Wasserstein GAN, results/mnist/tune.py
 

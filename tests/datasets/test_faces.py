@@ -50,6 +50,14 @@ def test_the_default_values_are_among_those_of_the_factors():
     assert face.keys() - FACTORS == {'x', 'y', 'scale'}
 
 
+def test_a_colour_may_be_any():
+    palettes = {'background': faces.BACKGROUND, 'skin': faces.SKIN, 'hair_colour': faces.HAIR_COLOUR, 'eyes': faces.EYES}
+    for factor, palette in palettes.items():
+        for name, colour in palette.items():
+            assert not changed(Face(**{factor: name}), Face(**{factor: colour})).any()
+        assert changed(Face(), Face(**{factor: '#12fe34'})).any()
+
+
 @pytest.mark.parametrize('factor', ['eyes', 'mouth', 'skin', 'hair_colour'])
 def test_a_factor_changes_only_its_part(factor):
     parts = numpy.zeros((64, 64), bool)

@@ -37,6 +37,11 @@ def test_real_images_are_at_the_floor_and_as_diverse_as_real_ones(known):
     for height in 32, 16:
         distance, floor = (metrics[f'sliced_wasserstein_{height}{end}'] for end in ('', '_floor'))
         assert distance == pytest.approx(floor, rel=0.5)
+    for name in 'frechet_distance', 'chroma_distance':
+        assert 0.3 < metrics[name] / metrics[f'{name}_floor'] < 3
+    for name in 'precision', 'recall', 'chroma', 'near_black', 'near_white':
+        assert metrics[name] == pytest.approx(metrics[f'{name}_real'], rel=0.2)
+    assert metrics['precision'] > 0.6 and metrics['recall'] > 0.6
     assert metrics['diversity'] == pytest.approx(1, abs=0.05)
     assert metrics['nearest_distance'] == pytest.approx(metrics['nearest_distance_real'], rel=0.2)
     # of the mouth, which is small, not each value is read
@@ -47,9 +52,12 @@ def test_copies_noise_and_missing_values_are_seen(known):
     gallery = Gallery(lambda: known)
     copies = gallery.metrics(scaled(numpy.repeat(known[0][:1], 100, axis=0)))
     assert copies['diversity'] == pytest.approx(0, abs=1e-3) and copies['nearest_distance'] == 0
-    assert copies['values_fair'] == 7
+    assert copies['values_fair'] == 7 and copies['recall'] < 0.1 < copies['recall_real']
     noise = numpy.random.default_rng(0).uniform(-1, 1, (100, 3, 32, 32)).astype(numpy.float32)
-    assert gallery.metrics(noise)['sliced_wasserstein'] > 3 * copies['sliced_wasserstein_floor']
+    noisy = gallery.metrics(noise)
+    assert noisy['sliced_wasserstein'] > 3 * noisy['sliced_wasserstein_floor']
+    assert noisy['frechet_distance'] > 10 * noisy['frechet_distance_floor']
+    assert noisy['precision'] < 0.5 * noisy['precision_real'] and noisy['recall'] == 0
     fair = gallery.metrics(scaled(faces(100, 2, hair=0, background=3)[0]))
     assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
 
@@ -60,6 +68,14 @@ def test_a_factor_is_read_rightly_as_far_as_pictures_tell(monkeypatch, known):
     factors = {**factors, 'told by nothing': numpy.random.default_rng(1).integers(4, size=600)}
     reliability = Gallery(lambda: (images, factors, '')).reliability()
     assert reliability['hair_colour'] > 0.98 and reliability['told by nothing'] == pytest.approx(0.25, abs=0.12)
+
+
+def test_colours_that_are_too_strong_are_seen(known):
+    strong = numpy.clip(1.5 * scaled(known[0][:200]), -1, 1)
+    metrics = Gallery(lambda: known).metrics(strong)
+    assert metrics['chroma'] > 1.05 * metrics['chroma_real']
+    assert metrics['chroma_distance'] > 3 * metrics['chroma_distance_floor']
+    assert metrics['near_white'] > 1.2 * metrics['near_white_real']
 
 
 def test_images_that_are_nearly_all_the_same_have_no_diversity_to_compare_with():
