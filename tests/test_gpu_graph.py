@@ -131,6 +131,31 @@ def test_a_graph_uses_the_memory_of_the_runs_before_it(gpu):
     assert 1 << 20 <= graph._pool.total_bytes() < 2 << 20
 
 
+class Averaging:
+    """An optimizer that reads the gradients before each step of another one, as ChainerMN's do over MPI."""
+
+    def __init__(self, actual):
+        self.actual, self.norms = actual, []
+
+    def __getattr__(self, name):
+        return getattr(self.actual, name)
+
+    def update(self):
+        self.norms.append(sum(float((p.grad ** 2).sum()) for p in self.actual.target.params()))
+        self.actual.update()
+
+
+def test_gradients_can_be_exchanged_before_each_step(data, tmp_path):
+    plain, exchanged = (make_trainer(data, tmp_path / name) for name in ('plain', 'exchanged'))
+    optimizers = exchanged.updater._optimizers
+    optimizers.update({name: Averaging(optimizer) for name, optimizer in optimizers.items()})
+    for trainer in plain, exchanged:
+        update(trainer, 5)
+    assert [len(set(optimizer.norms)) for optimizer in optimizers.values()] == [5, 5]
+    for ours, theirs in zip(exchanged.updater.generator.params(), plain.updater.generator.params()):
+        assert (ours.array == theirs.array).all()
+
+
 def test_an_update_that_waits_is_refused_with_what_to_do(data, tmp_path, monkeypatch):
     class Waiting(losses.LeastSquares):
 

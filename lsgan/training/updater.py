@@ -242,8 +242,9 @@ class GANUpdater(training.updaters.StandardUpdater):
 
     def _can_be_captured(self):
         """Whether all that changes from update to update is in device memory."""
+        # its own method, not that of an optimizer that it wraps, as ChainerMN's do to average gradients in between
         return (chainer.config.fast and getattr(self.get_iterator('main'), 'on_device', False)
-                and all(hasattr(optimizer, 'fits_one_launch') and optimizer.fits_one_launch()
+                and all(hasattr(type(optimizer), 'fits_one_launch') and optimizer.fits_one_launch()
                         for optimizer in self.get_all_optimizers().values()))
 
     def _gather_reports(self):
