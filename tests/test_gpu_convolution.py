@@ -15,9 +15,8 @@ from lsgan import functions, links
 from lsgan.functions.gpu import cudnn
 from lsgan.functions.gpu.activation import bias_gradient
 from lsgan.functions.gpu.convolution import add_bias
-from lsgan.training.devices import select_device
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
 EMULATED = os.environ.get('CUPY_ON_CPU') == '1'
 STAND_INS = pathlib.Path(__file__).parent / 'stand_ins'
 # of float32 without TF32; cuDNN may choose Winograd's algorithm
@@ -39,15 +38,6 @@ GEOMETRIES = {
 }
 each_geometry = pytest.mark.parametrize('geometry', GEOMETRIES.values(), ids=GEOMETRIES)
 each_function = pytest.mark.parametrize('name', ['convolution_2d', 'deconvolution_2d'])
-
-
-@pytest.fixture(scope='module', autouse=True)
-def gpu():
-    """The GPU, made current; no test runs where there is none."""
-    device, why = select_device('auto')
-    if device.xp is numpy:
-        pytest.skip(why)
-    return device
 
 
 @pytest.fixture

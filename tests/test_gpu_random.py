@@ -1,9 +1,9 @@
 """Random numbers and batches on a GPU: `pytest -m gpu`. Each test is skipped, with the reason, where no GPU works."""
 import math
-import sys
 
 import numpy
 import pytest
+from gpu_checks import emulation
 
 from lsgan.datasets.images import ImageSet, scaled
 from lsgan.datasets.mixture import GaussianMixture, ring
@@ -11,19 +11,9 @@ from lsgan.functions.gpu.batches import joined
 from lsgan.functions.gpu.random import SOURCE
 from lsgan.functions.gpu.scalar import Scalar
 from lsgan.random import Stream
-from lsgan.training.devices import select_device
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
 SIZES = [1, 2, 3, 4, 5, 7, 1023, (3, 5), (2, 3, 4, 5), 1_100_001]       # the last is more than one element per thread
-
-
-@pytest.fixture(scope='module', autouse=True)
-def gpu():
-    """The GPU, made current; no test runs where there is none."""
-    device, why = select_device('auto')
-    if device.xp is numpy:
-        pytest.skip(why)
-    return device
 
 
 @pytest.fixture
@@ -37,8 +27,8 @@ def launches(gpu):
 
     Fails if it waits for the device or copies anything. Only an emulated device counts.
     """
-    emulated = sys.modules.get('cupy_on_cpu')
-    if not emulated:
+    emulated = emulation()
+    if emulated is None:
         pytest.skip('only the emulated device counts launches, copies and waits')
 
     def launches(function):
