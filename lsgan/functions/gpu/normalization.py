@@ -12,7 +12,34 @@ from lsgan.functions.gpu.activation import KINDS
 from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 from lsgan.functions.gpu.layout import laid_out_as, reshaped
 
-_moments = Kernel(activation.SOURCE + reduction.SOURCE + r'''
+_PAIRS = activation.SOURCE + reduction.SOURCE + r'''
+// Keep the sums of s and of q over the rows of this block, a chunk of a batch, for the block that ends last.
+__device__ void keep_sums(double s, double q, double *shared, double *parts, long long columns) {
+    long long column = blockIdx.x * blockDim.x + threadIdx.x, chunk = blockIdx.z * (long long)gridDim.y + blockIdx.y;
+    s = over_rows(s, shared);
+    q = over_rows(q, shared);
+    if (threadIdx.y == 0 && column < columns) {
+        double *to = parts + chunk * 2 * columns + column;
+        to[0] = s;
+        to[columns] = q;
+    }
+}
+// The sums over all chunks of a batch.
+__device__ void all_sums(long long batch, double *shared, const double *parts, long long columns, double &s, double &q) {
+    long long column = blockIdx.x * blockDim.x + threadIdx.x, chunks = gridDim.y;
+    s = q = 0;
+    if (column < columns)
+        for (long long k = threadIdx.y; k < chunks; k += blockDim.y) {
+            const double *part = parts + (batch * chunks + k) * 2 * columns + column;
+            s += __ldcg(part);
+            q += __ldcg(part + columns);
+        }
+    s = over_rows(s, shared);
+    q = over_rows(q, shared);
+}
+'''
+
+_moments = Kernel(_PAIRS + r'''
 // Mean and 1 / sqrt(variance + eps) of each column of each batch; the running statistics follow them.
 extern "C" __global__ void normalization_moments(
         const T *x, long long rows, long long columns, long long batches, long long u, long long v, double eps, double decay,
@@ -28,24 +55,12 @@ extern "C" __global__ void normalization_moments(
             s += d;
             q += d * d;
         }
-    s = over_rows(s, shared);
-    q = over_rows(q, shared);
-    if (threadIdx.y == 0 && used) {
-        double *to = parts + (batch * chunks + blockIdx.y) * 2 * columns + column;
-        to[0] = s;
-        to[columns] = q;
-    }
+    keep_sums(s, q, shared, parts, columns);
     if (!is_last(tickets + blockIdx.x, chunks * batches)) return;
     for (long long b = 0; b < batches; ++b) {
-        s = q = 0;
-        if (used)
-            for (long long k = threadIdx.y; k < chunks; k += blockDim.y) {
-                const double *part = parts + (b * chunks + k) * 2 * columns + column;
-                s += __ldcg(part);
-                q += __ldcg(part + columns);
-            }
-        s = over_rows(s, shared) / rows;
-        q = over_rows(q, shared) / rows;
+        all_sums(b, shared, parts, columns, s, q);
+        s /= rows;
+        q /= rows;
         if (threadIdx.y == 0 && used) {
             double m = x[moved(b * rows * columns + column, u, v)] + s, var = q - s * s;
             var = var < 0 ? 0 : var;        // unlike fmax, this keeps NaN
@@ -71,7 +86,7 @@ extern "C" __global__ void normalization(
     }
 }''')
 
-_sums = Kernel(activation.SOURCE + reduction.SOURCE + r'''
+_sums = Kernel(_PAIRS + r'''
 // From the sums of g and of g (x - mean) over the rows of each batch, g being the gradient before the activation, follow the
 // gradients of gamma and beta and, for each batch, what `normalization_gradient` subtracts from g.
 extern "C" __global__ void normalization_sums(
@@ -93,25 +108,11 @@ extern "C" __global__ void normalization_sums(
             q += g * (value - exact);
         }
     }
-    s = over_rows(s, shared);
-    q = over_rows(q, shared);
-    if (threadIdx.y == 0 && used) {
-        double *to = parts + (batch * chunks + blockIdx.y) * 2 * columns + column;
-        to[0] = s;
-        to[columns] = q;
-    }
+    keep_sums(s, q, shared, parts, columns);
     if (!is_last(tickets + blockIdx.x, chunks * batches)) return;
     double all_s = 0, all_q = 0;
     for (long long k = 0; k < batches; ++k) {
-        s = q = 0;
-        if (used)
-            for (long long j = threadIdx.y; j < chunks; j += blockDim.y) {
-                const double *part = parts + (k * chunks + j) * 2 * columns + column;
-                s += __ldcg(part);
-                q += __ldcg(part + columns);
-            }
-        s = over_rows(s, shared);
-        q = over_rows(q, shared);
+        all_sums(k, shared, parts, columns, s, q);
         if (threadIdx.y == 0 && used) {
             double scale = inv_std[k * columns + column];
             subtracted[2 * k * columns + column] = s / rows;
