@@ -100,11 +100,20 @@ def add_a_hook(updater):
     updater.get_optimizer('generator').add_hook(ClipWeights(0.01))
 
 
-@pytest.mark.parametrize('change', [move_parameters, disable_one, change_a_constant, add_a_hook])
+def change_a_hook(updater):
+    updater.get_optimizer('generator')._hookable._pre_update_hooks['GradientClipping'].threshold = 1e-3
+
+
+def take_more_steps_of_d(updater):
+    updater.n_critic = 3
+
+
+@pytest.mark.parametrize('change', [move_parameters, disable_one, change_a_constant, add_a_hook, change_a_hook,
+                                    take_more_steps_of_d])
 def test_what_a_graph_depends_on_may_change(data, tmp_path, change):
     states = []
     for flags in [], ['--no-graph']:
-        trainer = make_trainer(data, tmp_path / str(flags), *flags)
+        trainer = make_trainer(data, tmp_path / str(flags), '--clip-gradient', 0.5, *flags)
         update(trainer, 4)
         change(trainer.updater)
         update(trainer, 4)

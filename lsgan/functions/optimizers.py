@@ -178,7 +178,8 @@ class _OneLaunch:
     def arrangement(self):
         """Return what a launch depends on, besides numbers in device memory, for comparison with what it was before."""
         constants = vars(self.hyperparam).items() - self.numbers().items()
-        return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], self._hooks(), constants
+        hooks = [(hook, dict(vars(hook))) for hooks in self._hooks() for hook in hooks]
+        return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], hooks, constants
 
     def fits_one_launch(self):
         """Whether all that a step does is in the kernel of its launch."""

@@ -237,7 +237,8 @@ class GANUpdater(training.updaters.StandardUpdater):
 
     def _graph_key(self):
         """Return what a captured update depends on and may change: where the parameters lie, hooks, settings."""
-        return (bool(self.noise and self.noise.active), chainer.config.fast, chainer.config.tf32,
+        config = chainer.config
+        return (bool(self.noise and self.noise.active), self.n_critic, config.fast, config.tf32, config.cudnn_deterministic,
                 [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
