@@ -5,7 +5,7 @@ import numpy
 from chainer.backends import cuda
 
 from lsgan.functions.cpu import jit
-from lsgan.functions.gpu.layout import dense
+from lsgan.functions.gpu.layout import dense, is_dense
 
 # The one switch: with `chainer.using_config('fast', False)` every function, link and optimizer here is Chainer's own
 chainer.global_config.fast = True
@@ -47,7 +47,7 @@ class Fused(chainer.FunctionNode):
         if not chainer.config.fast or not self.serves(arrays):
             return self.reference(*inputs),
         if on_gpu(arrays):
-            inputs = [x if dense(a) is a else _Dense().apply((x,))[0] for x, a in zip(inputs, arrays)]
+            inputs = [x if is_dense(a) else _Dense().apply((x,))[0] for x, a in zip(inputs, arrays)]
         return super().apply(inputs)
 
     def serves(self, inputs):

@@ -1,7 +1,7 @@
 """Batches in one launch each: points of a mixture, images of a set, and several arrays joined, with noise or without."""
 from chainer.backends import cuda
 
-from lsgan.functions.gpu.kernel import Kernel, blocks_for
+from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 from lsgan.functions.gpu.random import BLOCKS, FLOAT, SOURCE
 from lsgan.functions.gpu.scalar import Scalar
 
@@ -138,5 +138,5 @@ def add_normal(arrays, sigma, philox):
         sigma (float or Scalar): the noise's standard deviation; a captured graph keeps a float but reads a scalar anew.
         philox (lsgan.functions.gpu.random.Philox): where the noise comes from.
     """
-    level = (0.0, sigma.array) if isinstance(sigma, Scalar) else (float(sigma), None)
+    level = (0.0, sigma.array) if isinstance(sigma, Scalar) else (float(sigma), NULL)
     return _join(arrays, _ADD_NORMAL, 4, (*level, philox.key, philox.counter))

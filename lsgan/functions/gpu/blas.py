@@ -56,17 +56,15 @@ def _matrix(x):
     raise ValueError('a matrix with gaps between its rows')
 
 
-def product(a, b, out=None):
-    """Return the matrix product of two arrays, or fill `out` with it.
+def product(a, b):
+    """Return the matrix product of two arrays, a C-contiguous array (M, N).
 
     Args:
         a, b: CuPy arrays of one type, float32 or float64, of shapes (M, K) and (K, N), each contiguous as it is or transposed.
-        out: C-contiguous array (M, N), or None for a new one.
     """
     M, K = a.shape
     N = b.shape[1]
-    if out is None:
-        out = cuda.cupy.empty((M, N), a.dtype)
+    out = cuda.cupy.empty((M, N), a.dtype)
     char = a.dtype.char
     kind, (one, zero) = _TYPES[char], _SCALARS[char]
     compute = _COMPUTE_64F if char == 'd' else _COMPUTE_32F_FAST_TF32 if chainer.config.tf32 else _COMPUTE_32F

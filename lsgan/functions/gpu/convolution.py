@@ -8,7 +8,7 @@ import math
 from chainer.backends import cuda
 
 from lsgan.functions.gpu.blas import product
-from lsgan.functions.gpu.kernel import THREADS, Kernel, blocks_for
+from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel, blocks_for
 
 _WIDTHS = 4, 1      # numbers that a thread moves at once: four where the channels and the memory allow it
 _BLOCKS = 4096      # that add a bias, at most: some for each multiprocessor of a large GPU
@@ -159,7 +159,7 @@ class Columns:
         big = cuda.cupy.empty((len(small), *self.geometry.big, self.C), self.dtype)
         width = _width(self.C, bias)
         _COL2IM[width](self.dtype, len(big) * self.geometry.big[0],
-                       (columns, 0 if bias is None else bias, big, *self._numbers(width)))
+                       (columns, NULL if bias is None else bias, big, *self._numbers(width)))
         return big
 
     def _weights(self, columns, small):

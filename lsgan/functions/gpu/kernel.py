@@ -37,7 +37,7 @@ class Kernel:
         """
         return cuda.cupy.RawKernel(self.source, self.name, options_for(char))
 
-    def __call__(self, dtype, blocks, arguments, threads=THREADS, shared=0):
+    def __call__(self, dtype, blocks, arguments, threads=THREADS):
         """Launch the kernel on the current stream.
 
         Args:
@@ -45,11 +45,10 @@ class Kernel:
             blocks (int or tuple of int): the grid.
             arguments (sequence): CuPy arrays, integers and real numbers, in the order of the kernel's parameters.
             threads (int or tuple of int): the block.
-            shared (int): bytes of dynamic shared memory.
         """
         arguments = tuple(dtype.type(a) if type(a) is float else a for a in arguments)
         self.compiled(dtype.char)(blocks if isinstance(blocks, tuple) else (blocks,),
-                                  threads if isinstance(threads, tuple) else (threads,), arguments, shared_mem=shared)
+                                  threads if isinstance(threads, tuple) else (threads,), arguments)
 
 
 def options_for(char):

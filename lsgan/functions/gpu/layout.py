@@ -4,11 +4,14 @@ import math
 from chainer.backends import cuda
 
 
+def is_dense(x):
+    """Return whether x is C-contiguous or, if it is images, lies in memory without gaps and with channels last."""
+    return x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
 def dense(x):
-    """Return x without gaps in memory, C-contiguous or, if it is images, with channels last; x itself if it is so."""
-    if x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:
-        return x
-    return cuda.cupy.ascontiguousarray(x)
+    """Return x, or a C-contiguous copy if it is not dense."""
+    return x if is_dense(x) else cuda.cupy.ascontiguousarray(x)
 
 
 def laid_out_as(x, y):

@@ -4,7 +4,7 @@ from chainer.backends import cuda
 
 from lsgan.functions.gpu import reduction
 from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel
-from lsgan.functions.gpu.layout import laid_out_as
+from lsgan.functions.gpu.layout import is_dense, laid_out_as
 
 MOST = 80               # tensors in a launch: kernel arguments may take 4 KiB
 _KINDS = 4              # arrays that belong to a tensor, at most
@@ -118,8 +118,7 @@ def _launch(kernel, lists, *arguments):
 
 def serves(arrays):
     """Return whether the kernels can take a network's arrays, each filling its memory without gaps."""
-    return 0 < len(arrays) <= MOST and all(x.flags.c_contiguous or x.flags.f_contiguous or
-                                           x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous for x in arrays)
+    return 0 < len(arrays) <= MOST and all(is_dense(x) or x.flags.f_contiguous for x in arrays)
 
 
 class Limits:
