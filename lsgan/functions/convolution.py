@@ -2,7 +2,6 @@
 
 CPU: Winograd or columns. GPU: cuDNN or columns, see `lsgan.functions.gpu`. Elsewhere Chainer's own.
 """
-import dataclasses
 import math
 
 import chainer.functions as F
@@ -15,53 +14,16 @@ from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import convolution as gpu
 from lsgan.functions.gpu import cudnn
 from lsgan.functions.gpu.activation import bias_gradient
+from lsgan.functions.way import Geometry, Way
 
 CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
 LEAST = 1 << 16         # bytes that are worth a thread
 
 
-@dataclasses.dataclass(frozen=True)
-class Geometry:
-    """How a *big* image (x of a convolution, y of a deconvolution) and a *small* one lie to each other; (height, width)."""
-
-    kernel: tuple
-    stride: tuple
-    pad: tuple
-    big: tuple
-    small: tuple
-
-
-class _Way:
-    """One way to convolve images that lie in memory as (N, height, width, channels); a subclass gives what is chunkwise.
-
-    Args:
-        geometry (Geometry): of the images.
-        W (numpy.ndarray): weights (O, C, kh, kw), from C channels of the big to O of the small image.
-    """
-
-    def __init__(self, geometry, W):
-        self.geometry, self.dtype = geometry, W.dtype
-        self.O, self.C = W.shape[:2]
-
-    def to_small(self, big, bias=None):
-        """The convolution of (N, H, W, C): (N, h, w, O), plus a bias (O,) or None."""
-        return self.run(big, None, bias, 'small', False)[0]
-
-    def to_big(self, small, bias=None):
-        """The deconvolution of (N, h, w, O): (N, H, W, C), plus a bias (C,) or None."""
-        return self.run(None, small, bias, 'big', False)[0]
+class _InChunks(Way):
+    """One pass over the images, by chunks that fit the cache; a subclass gives what is done with a chunk."""
 
     def run(self, big, small, bias, image, weights):
-        """Any of an image and the weights' gradient, in one pass over the images, by chunks that fit the cache.
-
-        Args:
-            big, small: the images; one may be None where only the other is needed.
-            image (str): big or small, to be made from the other one and the bias, or None.
-            weights (bool): whether to make the gradient of the weights, from the two images, of which one is a gradient.
-
-        Returns:
-            tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
-        """
         N = len(small if big is None else big)
         shape = {'big': (N, *self.geometry.big, self.C), 'small': (N, *self.geometry.small, self.O)}.get(image)
         made = None if image is None else numpy.empty(shape, self.dtype)
@@ -85,7 +47,7 @@ class _Way:
         return made, self.to_weights(product)
 
 
-class Columns(_Way):
+class Columns(_InChunks):
     """Windows as rows of one matrix product."""
 
     def __init__(self, geometry, W):
@@ -126,7 +88,7 @@ class Columns(_Way):
         return numpy.ascontiguousarray(gW.transpose(0, 3, 1, 2))
 
 
-class Winograd(_Way):
+class Winograd(_InChunks):
     """Tiles of nine matrix products, `lsgan.functions.cpu.winograd`, for kernels twice as large as their stride."""
 
     @staticmethod

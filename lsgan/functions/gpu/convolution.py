@@ -9,6 +9,7 @@ from chainer.backends import cuda
 
 from lsgan.functions.gpu.blas import product
 from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel, blocks_for
+from lsgan.functions.way import Way
 
 _WIDTHS = 4, 1      # numbers that a thread moves at once: four where the channels and the memory allow it
 _BLOCKS = 4096      # that add a bias, at most: some for each multiprocessor of a large GPU
@@ -98,38 +99,14 @@ def add_bias(rows, bias):
     _ADD_BIAS[width](rows.dtype, blocks_for(R, block[1], _BLOCKS), (rows, bias, R, C // width), block)
 
 
-class Columns:
-    """A convolution as columns and matrix products.
-
-    Args:
-        geometry (lsgan.functions.convolution.Geometry): of the images.
-        W (cupy.ndarray): weights (O, C, kh, kw), from C channels of the big to O of the small image.
-    """
+class Columns(Way):
+    """A convolution as columns and matrix products."""
 
     def __init__(self, geometry, W):
-        self.geometry, self.dtype = geometry, W.dtype
-        self.O, self.C = W.shape[:2]
+        super().__init__(geometry, W)
         self.W = cuda.cupy.ascontiguousarray(W.transpose(0, 2, 3, 1))   # copies only weights that lie otherwise
 
-    def to_small(self, big, bias=None):
-        """Return the convolution of (N, H, W, C): (N, h, w, O), plus a bias (O,) or None."""
-        return self.run(big, None, bias, 'small', False)[0]
-
-    def to_big(self, small, bias=None):
-        """Return the deconvolution of (N, h, w, O): (N, H, W, C), plus a bias (C,) or None."""
-        return self.run(None, small, bias, 'big', False)[0]
-
     def run(self, big, small, bias, image, weights):
-        """Return any of an image and the weights' gradient.
-
-        Args:
-            big, small: the images; one may be None where only the other is needed.
-            image (str): big or small, to be made from the other one and the bias, or None.
-            weights (bool): whether to make the gradient of the weights, from the two images, of which one is a gradient.
-
-        Returns:
-            tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
-        """
         columns = self._columns(big) if weights or image == 'small' else None
         made = self._small(columns, bias) if image == 'small' else self._big(small, bias) if image == 'big' else None
         return made, self._weights(columns, small) if weights else None

@@ -64,7 +64,7 @@ class Plan:
         direction (str): fprop, dgrad or wgrad.
         N (int): images in a batch.
         O, C (int): channels of the small and of the big image.
-        geometry (lsgan.functions.convolution.Geometry): of the images.
+        geometry (lsgan.functions.way.Geometry): of the images.
         bias (bool): whether fprop adds a bias (O,).
         tf32 (bool): whether the inputs may be rounded to TF32.
         deterministic (bool): whether the result must have the same bits every time.
