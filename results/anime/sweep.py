@@ -55,7 +55,9 @@ GROUPS = {
     'tuning': {name: (f'{REAL} --norm-d but-first --lr-g 2e-3 {more}', range(100, 101)) for name, more in {
         'constant noise 0.05': '--noise 0.05 --noise-end 0.05',
         'noise from 0.15 to 0.05': '--noise 0.15 --noise-end 0.05',
-        'constant noise 0.05, resize': '--noise 0.05 --noise-end 0.05 --upsample resize'}.items()},
+        'constant noise 0.05, resize': '--noise 0.05 --noise-end 0.05 --upsample resize',
+        'constant noise 0.02, resize': '--noise 0.02 --noise-end 0.02 --upsample resize',
+        'constant noise 0.05, resize, slower D': '--noise 0.05 --noise-end 0.05 --upsample resize --lr-d 2.5e-4'}.items()},
 }
 
 if __name__ == '__main__':
