@@ -43,6 +43,7 @@ PRESETS = {
         'batchsize': 64, 'epoch': 20, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True,
+        'communicator': 'auto', 'sync_norm': False,
         # an epoch has as many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'norm_d': 'but-first', 'noise': 0.0, 'epoch_size': 30,
                                         'log_interval': 10}},

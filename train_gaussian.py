@@ -37,6 +37,7 @@ PRESETS = {
         'batchsize': 200, 'epoch': 25, 'epoch_size': 1000,
         'log_interval': 500, 'metric_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True,
+        'communicator': 'auto', 'sync_norm': False,
         # each tuned in as many trials as least squares, results/gaussian/tune.py
         'variants': {('loss', 'wgan'): {'optimizer': 'rmsprop', 'clip': 0.03, 'n_critic': 2, 'epoch_size': 500},
                      ('loss', 'gan'): {'hidden_g': [128] * 3, 'beta2': 0.999, 'noise': 0.5, 'average': 0.99},

@@ -42,6 +42,7 @@ PRESETS = {
         'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True,
+        'communicator': 'auto', 'sync_norm': False,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'lr_d': 2e-4, 'n_critic': 1, 'clip': 0.03, 'hidden_d': [32, 64, 128],
                                         'lr_decay': 0.0, 'lr_steps': []},
                      ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},

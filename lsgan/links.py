@@ -2,6 +2,7 @@
 import chainer
 import chainer.links as L
 from chainer.backends import cuda
+from chainer.functions.normalization.batch_normalization import BatchNormalization as StockBatchNormalization
 
 from lsgan import functions
 from lsgan.functions.convolution import channels_last
@@ -102,7 +103,13 @@ class BatchNormalization(L.BatchNormalization):
         activation (str): as of `Activation`, or None.
         shape (tuple of int): of the result, as of `Activation`.
         kwargs: as Chainer's, without `axis`.
+
+    Attributes:
+        communicator: ChainerMN communicator. If it is not None, means and variances are those of the batches of all processes
+            together. The input must then be a single batch.
     """
+
+    communicator = None
 
     def __init__(self, size, activation=None, shape=None, **kwargs):
         super().__init__(size, **kwargs)
@@ -121,6 +128,21 @@ class BatchNormalization(L.BatchNormalization):
         if not chainer.config.train:
             return functions.fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.activation, self.eps,
                                                        self.shape)
+        if self.communicator:
+            return self._normalize_over_processes(x, gamma, beta)
         running = (None, None) if chainer.config.in_recomputing else (self.avg_mean, self.avg_var)
         return functions.batch_normalization(x, gamma, beta, self.activation, self.eps, *running, self.decay,
                                              chainer.config.batches, self.shape)
+
+    def _normalize_over_processes(self, x, gamma, beta):
+        from chainermn.functions import batch_normalization  # needs mpi4py
+        backend = batch_normalization.get_communication_backend(self.communicator)
+        function = StockBatchNormalization(
+            self.eps, self.avg_mean, self.avg_var, self.decay,
+            impl_selector=batch_normalization.MultiNodeBNImplSelector(self.communicator, backend))
+        y, = function.apply((x, gamma, beta))
+        if not chainer.config.in_recomputing:
+            self.avg_mean[:], self.avg_var[:] = function.running_mean, function.running_var
+        if self.activation:
+            return functions.activation(y, self.activation, self.shape)
+        return y if self.shape is None else y.reshape(-1, *self.shape)

@@ -22,15 +22,16 @@ class Stream:
         seed (int): the run's seed, not negative.
         name (str): what the stream is for.
         device (chainer.backend.Device): where the arrays are made (default: the CPU).
+        branch (sequence of int): not negative; streams of the same seed and name but different branches are independent.
 
     Attributes:
         device (chainer.backend.Device): where the arrays are made.
         generator (numpy.random.Generator or Philox): what the numbers come from.
     """
 
-    def __init__(self, seed, name, device=None):
+    def __init__(self, seed, name, device=None, branch=()):
         self.device = device = device or chainer.get_device('@numpy')
-        seeds = numpy.random.SeedSequence([seed, zlib.crc32(name.encode())])
+        seeds = seed_sequence(seed, name, branch)
         if device.xp is numpy:
             self.generator = numpy.random.default_rng(seeds)
         else:
@@ -242,6 +243,16 @@ def _direction(x):
     """A vector of length 1 and the length that x has; the vector of length 0 stays one."""
     length = numpy.linalg.norm(x)
     return x / (length or 1), length
+
+
+def seed_sequence(seed, name, branch=()):
+    """Return the `numpy.random.SeedSequence` of a stream; for the arguments see `Stream`."""
+    return numpy.random.SeedSequence([seed, zlib.crc32(name.encode()), *branch])
+
+
+def seed_global(seed, branch):
+    """Seed NumPy's global random state for a branch; for the arguments see `Stream`."""
+    numpy.random.seed(seed_sequence(seed, 'numpy', branch).generate_state(4))
 
 
 def serialize_global(serializer):

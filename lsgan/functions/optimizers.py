@@ -7,12 +7,14 @@ take Chainer's own way.
 import chainer
 import numpy as np
 from chainer import config, optimizers
+from chainer.backends import cuda
 from chainer.optimizer_hooks import GradientClipping
 
 from lsgan.functions.cpu import threads
 from lsgan.functions.cpu.jit import exact_kernel
 from lsgan.functions.fused import on_cpu, on_gpu
 from lsgan.functions.gpu import optimizers as gpu
+from lsgan.functions.gpu.graph import outside_graphs
 from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
 
@@ -107,6 +109,52 @@ def gradient_norm(link):
     return sum(p.device.xp.vdot(p.grad, p.grad) for p in link.params() if p.grad is not None) ** 0.5
 
 
+class MeanGradient:
+    """Optimizer hook that replaces the gradient by its mean over all processes of a parallel run.
+
+    All gradients of the network lie one after the other in one buffer, so that there is one exchange for each step. The hook
+    must be the first one, so that other hooks see the mean.
+
+    Args:
+        averager (callable): from an array to a callable that replaces what is in this array by the mean over all processes;
+            see `lsgan.training.parallel.Parallel.averager`.
+    """
+
+    name = 'MeanGradient'
+    timing = 'pre'
+
+    def __init__(self, averager):
+        self._averager, self._buffer = averager, None
+
+    def __call__(self, optimizer):
+        params = [p for p in optimizer.target.params() if p.grad is not None]
+        size, dtype = sum(p.grad.size for p in params), params[0].grad.dtype
+        if self._buffer is None or self._buffer.size != size or self._buffer.dtype != dtype:
+            self._buffer = params[0].device.xp.empty(size, dtype)
+            self._average = self._averager(self._buffer)
+        start, views = 0, []
+        for p in params:
+            views.append(_part_like(p.array, self._buffer[start:start + p.size]))
+            start += p.size
+        grads = [p.grad for p in params]
+        if on_gpu(grads) and gpu.serves(views):
+            gpu.copy(views, grads)
+        else:
+            for view, grad in zip(views, grads):
+                view[...] = grad
+        for p, view in zip(params, views):
+            p.grad = view
+        outside_graphs(self._average)
+
+
+def _part_like(array, memory):
+    """Return `memory`, one-dimensional and contiguous, with the shape of an array and, on a GPU, its layout."""
+    if isinstance(array, cuda.ndarray) and not array.flags.c_contiguous:
+        N, C, H, W = array.shape
+        return memory.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+    return memory.reshape(array.shape)
+
+
 class GradientNorm:
     """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
 
@@ -154,6 +202,9 @@ class _OneLaunch:
         if lossfun is not None or not self.fits_one_launch():
             return super().update(lossfun, *args, **kwargs)
         self.reallocate_cleared_grads()
+        for hook in self._hooks()[0]:
+            if isinstance(hook, MeanGradient):
+                hook(self)
         self.prepare()
         params = list(self.target.params())
         grads = [laid_out_as(p.grad, p.array) for p in params]
@@ -178,7 +229,8 @@ class _OneLaunch:
     def arrangement(self):
         """Return what a launch depends on, besides numbers in device memory, for comparison with what it was before."""
         constants = vars(self.hyperparam).items() - self.numbers().items()
-        hooks = [(hook, dict(vars(hook))) for hooks in self._hooks() for hook in hooks]
+        hooks = [(hook, {name: value for name, value in vars(hook).items() if not name.startswith('_')})
+                 for hooks in self._hooks() for hook in hooks]
         return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], hooks, constants
 
     def fits_one_launch(self):
@@ -189,7 +241,7 @@ class _OneLaunch:
         arrays = [p.array for p in params]
         before, after = self._hooks()
         return (on_gpu(arrays) and gpu.serves(arrays)
-                and all(isinstance(hook, (GradientNorm, GradientClipping)) for hook in before)
+                and all(isinstance(hook, (MeanGradient, GradientNorm, GradientClipping)) for hook in before)
                 and all(isinstance(hook, ClipWeights) for hook in after)
                 and all(p.update_rule.is_alone() for p in params))
 
@@ -211,7 +263,7 @@ class _OneLaunch:
         for hook in before:
             if isinstance(hook, GradientClipping):
                 limits.norm, limits.threshold = gpu.norm(grads), float(hook.threshold)
-            else:
+            elif not isinstance(hook, MeanGradient):
                 hook(self)
         for hook in after:
             limits.bound = float(hook.bound)

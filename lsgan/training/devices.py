@@ -9,8 +9,15 @@ from chainer.backends import cuda
 from lsgan.errors import InputError
 
 
-def select_device(name):
-    """The Chainer device of a name, made current; `auto` is the first GPU where that works, and else the CPU.
+def select_device(name, local_rank=0):
+    """Return the Chainer device of a name, made current; `auto` is the first GPU where that works, and else the CPU.
+
+    Of the processes of a parallel run on one machine, each takes a GPU of its own: the one with the given number plus the
+    process's local rank. A process to which only one GPU is visible takes that one.
+
+    Args:
+        name (str): see `lsgan.training.flags.device`.
+        local_rank (int): of this process among those on the same machine.
 
     Returns:
         tuple: the device; and why it was chosen, a text, or None where it was named.
@@ -18,13 +25,29 @@ def select_device(name):
     Raises:
         InputError: where there is no such device, or it does not work.
     """
-    device, obstacle = _try('@cupy:0' if name == 'auto' else name)
+    device, obstacle = _try(_own_gpu('@cupy:0' if name == 'auto' else name, local_rank))
     if name == 'auto' and obstacle:
         return chainer.get_device('@numpy'), obstacle
     if obstacle:
         raise InputError(f'--device {name}: {obstacle}; a new run can take auto, or -1 for the CPU, and one that is resumed '
                          'stays where it began')
     return device, cuda.cupy.cuda.runtime.getDeviceProperties(0)['name'].decode() if name == 'auto' else None
+
+
+def _own_gpu(name, local_rank):
+    if not local_rank or not name.startswith('@cupy') or not cuda.available:
+        return name
+    try:
+        count = cuda.cupy.cuda.runtime.getDeviceCount()
+    except cuda.cupy.cuda.runtime.CUDARuntimeError:
+        return name     # no GPU works
+    number = int(name.partition(':')[2] or 0) + local_rank
+    if count == 1:
+        return '@cupy:0'
+    if number >= count:
+        raise InputError(f'the process with local rank {local_rank} needs GPU {number}, and this machine has {count}: start '
+                         f'at most {count} processes on it, or add --device -1')
+    return f'@cupy:{number}'
 
 
 def _try(name):

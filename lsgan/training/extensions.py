@@ -89,9 +89,9 @@ class Pictures(training.Extension):
 class _Means(chainer.reporter.DictSummary):
     """Chainer's summary, which leaves scalars on the GPU until a mean is asked for, so that no update waits or computes."""
 
-    def __init__(self):
+    def __init__(self, processes):
         super().__init__()
-        self._waiting = []
+        self._processes, self._waiting = processes, []
 
     def add(self, d):
         if any(isinstance(x, cuda.ndarray) for x in d.values()):
@@ -106,7 +106,7 @@ class _Means(chainer.reporter.DictSummary):
 
     def compute_mean(self):
         self._take_waiting()
-        return super().compute_mean()
+        return self._processes.mean(super().compute_mean())
 
     def serialize(self, serializer):
         self._take_waiting()
@@ -114,12 +114,25 @@ class _Means(chainer.reporter.DictSummary):
 
 
 class Log(chainer_extensions.LogReport):
-    """Chainer's `LogReport`, which can also write what it has gathered when a run stops between two entries."""
+    """Chainer's `LogReport` of the means over all processes, which can also write an entry when a run stops.
+
+    Args:
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. Only rank 0 writes the file, but all ranks have the entries.
+        options: those of Chainer's class.
+    """
 
     name = 'LogReport'
 
+    def __init__(self, processes, **options):
+        self._processes = processes
+        super().__init__(log_name=None if processes.rank else 'log', **options)
+
     def _init_summary(self):
-        self._summary = _Means()
+        self._summary = _Means(self._processes)
+
+    def serialize_sums(self, serializer):
+        """Save or restore what this process has observed since the last entry."""
+        self._summary.serialize(serializer)
 
     def write_partial_entry(self, trainer):
         """Write the log file with one more entry, of the updates since the last one, if there are any.
@@ -143,13 +156,14 @@ class Snapshots(training.Extension):
     Args:
         settings (dict): kept in each snapshot.
         keep (int): how many of the newest stay.
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. Rank 0 writes; the others send it their random states.
     """
 
     priority = -100     # after all that has a state
     name = 'snapshots'
 
-    def __init__(self, settings, keep):
-        self.settings, self.keep = settings, keep
+    def __init__(self, settings, keep, processes):
+        self.settings, self.keep, self.processes = settings, keep, processes
 
     def __call__(self, trainer):
         updater = trainer.updater
@@ -158,10 +172,14 @@ class Snapshots(training.Extension):
                 if not p.device.xp.isfinite(p.array).all():
                     raise Diverged(f'the weights are not finite at update {updater.iteration:,} '
                                    f'({type(link).__name__}{name})')
+        self.processes.require_equal_weights([updater.generator, updater.discriminator], updater.iteration)
+        states = self.processes.gather(snapshot.own_state(trainer))
+        if self.processes.rank:
+            return
         # the snapshot last: a run that goes on from it has the generator's file already
         with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
             save_weights(f, updater.sampler())
-        snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings)
+        snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings, states[1:])
         for pattern in ('snapshot_iter_{}', 'generator_iter_{}.npz'):
             for old in snapshot.numbered(trainer.out, pattern)[self.keep:]:
                 old.unlink()
@@ -237,14 +255,24 @@ class StopRequest:
     the first one count as the same: `timeout` and Ctrl-C reach every process of a group, and one of these, such as `uv run`,
     may pass it on. At the end of the context the handlers are as before. In a script that was stopped, signals are ignored
     instead, because what is left to do takes no time.
+
+    Args:
+        iterations (int): number of updates.
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. All stop after the same update if one of them gets a signal.
     """
 
-    def __init__(self, iterations):
-        self.iterations = iterations
+    def __init__(self, iterations, processes):
+        self.iterations, self.processes = iterations, processes
         self.signal = None
+        self._since = float('-inf')
 
     def __call__(self, trainer):
-        return self.signal is not None or trainer.updater.iteration >= self.iterations
+        if trainer.updater.iteration >= self.iterations:
+            return True
+        number = self.processes.latest(self.signal or 0)
+        if self.signal is None and number:
+            self.signal, self._since = number, time.monotonic()
+        return self.signal is not None
 
     def __enter__(self):
         self._old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -257,6 +285,8 @@ class StopRequest:
     def _on_signal(self, number, frame):
         if self.signal is None:
             self.signal, self._since = number, time.monotonic()
+            if self.processes.rank:
+                return
             with contextlib.suppress(OSError):      # nobody may read it any more; print may just have been interrupted
                 os.write(2, b'\nStopping after this update and saving. Press Ctrl-C again to quit without saving.\n')
         elif time.monotonic() - self._since > 1:

@@ -9,7 +9,7 @@ from lsgan import functions
 from lsgan.errors import InputError
 from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.losses import LOSSES, LeastSquares
-from lsgan.training import snapshot
+from lsgan.training import parallel, snapshot
 
 # name: from a learning rate and Adam's two decays to an optimizer, and its attribute that is the rate
 OPTIMIZERS = {
@@ -114,6 +114,9 @@ def add_common(parser):
              'that run; --epoch may differ')
     add('--iterations', type=positive, metavar='N',
         help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
+    add('--reshard', action='store_true',
+        help='with --resume, go on with another number of processes than before; from there on it is another run, with new '
+             'random numbers')
     add('-d', '--device', type=device,
         help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: auto, the first GPU where that works, '
              'else the CPU); a run that is resumed stays where it began')
@@ -128,7 +131,8 @@ def add_common(parser):
             help='length of the run in epochs; it may change with --resume, which recomputes the schedules for the new length')
     setting('--epoch-size', type=positive, group=run, metavar='N',
             help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
-    setting('-b', '--batchsize', type=positive, group=run, help='examples in a batch')
+    setting('-b', '--batchsize', type=positive, group=run,
+            help='examples in a batch, of all processes together; their number must divide it')
     setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
     setting('--metric-interval', type=positive, group=run, metavar='N',
             help='updates between two measurements of the metrics, a multiple of those between log entries')
@@ -173,6 +177,15 @@ def add_common(parser):
             help='share of the run over which the instance noise falls')
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
             help="decay of the moving average of G's weights, which is sampled from; 0 samples from the weights themselves")
+
+    mpi = parser.add_argument_group('several processes (mpiexec -n N)')
+    setting('--communicator', choices=parallel.COMMUNICATORS, group=mpi,
+            help='how gradients are averaged: pure_nccl by NCCL between GPUs, flat by an MPI library that reads GPU memory, '
+                 'naive by MPI through main memory, or auto, which takes pure_nccl if every process has a GPU and NCCL, and '
+                 'naive otherwise')
+    setting('--sync-norm', action=argparse.BooleanOptionalAction, group=mpi,
+            help='let batch normalisation use the mean and variance of the whole batch, not of the part of each process; this '
+                 'takes two more exchanges for each layer')
 
     gpu = parser.add_argument_group('computing on a GPU')
     setting('--tf32', action=argparse.BooleanOptionalAction, group=gpu,

@@ -27,9 +27,16 @@ def places(parser, given):
     return out, out if resume == '' else source, bool(resume)
 
 
-def start(out, source, required, parser, given):
-    """Return where a run begins: a `Snapshot`, or None for a new run; its settings; and the value of --iterations."""
-    iterations = given.pop('iterations', None)
+def start(out, source, required, parser, given, processes):
+    """Return where a run begins: a `Snapshot`, or None for a new run; its settings; and the value of --iterations.
+
+    Args:
+        out, source, required: see `places`.
+        parser (lsgan.training.flags.Parser): of the script.
+        given (dict): the flags that were given.
+        processes (int): number of processes.
+    """
+    iterations, reshard = given.pop('iterations', None), given.pop('reshard', False)
     state = saved = folder = None
     if source is None:
         pass
@@ -46,7 +53,9 @@ def start(out, source, required, parser, given):
     else:       # a run that was killed in its first moments leaves no config.json
         print(f'{source} holds no run yet: a new one starts')
     settings = flags.resolve(parser.experiment, given, parser.presets, saved)
-    settings.pop('continued', None)     # the snapshot's counts, see `note_new_length`
+    for name in 'continued', 'resharded':       # those of the snapshot count, see `note_changes`
+        settings.pop(name, None)
+    _divide(settings, state, processes, reshard)
     left = {'samples', lock.NAME}       # with files half written, all that a run that was killed early leaves
     if (folder is None or out.resolve() != folder.resolve()) and any(
             path.suffix != '.writing' and path.name not in left for path in out.iterdir()):
@@ -55,8 +64,28 @@ def start(out, source, required, parser, given):
     return state, settings, iterations
 
 
-def note_new_length(settings, before, done):
-    """Keep in `settings['continued']` that a run whose last snapshot has the settings `before` gets another --epoch.
+def _divide(settings, state, processes, reshard):
+    """Set the number of processes of a run and check that it can be divided among them."""
+    batch = settings['batchsize']
+    if processes > batch:
+        raise InputError(f'{processes} processes for --batchsize {batch}: start at most {batch} processes, or pass a larger '
+                         'batch size, which is that of all processes together')
+    if batch % processes:
+        down = batch - batch % processes
+        raise InputError(f'--batchsize {batch} cannot be divided evenly among {processes} processes: it is the batch size of '
+                         f'all processes together, so pass {down} or {down + processes}')
+    if state and state.settings['processes'] != processes and not reshard:
+        before = state.settings['processes']
+        how = f'start it with mpiexec -n {before}' if before > 1 else 'start it without mpiexec'
+        raise InputError(f'cannot resume: this run has been training on {before} process{"es" * (before > 1)}, and here are '
+                         f'{processes}: {how}, or add --reshard, which gives every process new random numbers')
+    settings['processes'] = processes
+
+
+def note_changes(settings, before, done):
+    """Keep in `settings` that a run goes on with another number of epochs or of processes than it had.
+
+    A new number of epochs goes to `continued`, a new number of processes to `resharded`.
 
     Args:
         settings (dict): of the run from now on; changed in place.
@@ -74,6 +103,16 @@ def note_new_length(settings, before, done):
         continued = [*continued, {'updates': done, 'epoch_before': before['epoch'], 'epoch': epochs}]
     if continued:
         settings['continued'] = continued
+    resharded = before.get('resharded', [])
+    if settings['processes'] != before['processes']:
+        resharded = [*resharded, {'updates': done, 'processes_before': before['processes'],
+                                  'processes': settings['processes']}]
+    if resharded:
+        settings['resharded'] = resharded
+    for change in resharded:
+        print('note: this run was moved from {processes_before} to {processes} processes at update {updates:,}. From there '
+              'on, it draws other random numbers, and batch normalisation sees batches of another size, so this is not the '
+              'run that {processes} processes give from the start'.format(**change))
     for change in continued:
         print('note: the length of this run was changed from {epoch_before} to {epoch} epochs at update {updates:,}. From '
               'there on, learning rates and noise follow the schedules for {epoch} epochs, so this is not the run that '

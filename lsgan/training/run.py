@@ -6,6 +6,8 @@ import os
 import pathlib
 import signal
 import sys
+import time
+import traceback
 
 import chainer
 import numpy
@@ -14,16 +16,28 @@ from chainer.backends import cuda
 
 from lsgan import console, losses
 from lsgan.datasets.iterator import SampleIterator
-from lsgan.errors import InputError
+from lsgan.errors import InputError, SharedError
 from lsgan.functions.cpu.memory import keep_freed_memory
-from lsgan.functions.optimizers import ClipWeights, GradientNorm
-from lsgan.random import Latent, Stream
-from lsgan.training import extensions, flags, lock, report, resume, schedules, snapshot
+from lsgan.functions.optimizers import ClipWeights, GradientNorm, MeanGradient
+from lsgan.links import BatchNormalization
+from lsgan.random import Latent, Stream, seed_global
+from lsgan.training import (
+    extensions,
+    flags,
+    lock,
+    parallel,
+    report,
+    resume,
+    schedules,
+    snapshot,
+    supervisor,
+)
 from lsgan.training.devices import select_device
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
+_DELAY = 3          # seconds in which the process of rank 0 tells what all have met
 _STATISTICS = 2048      # latents that averaged weights get their statistics of batch normalisation from
 
 
@@ -38,10 +52,10 @@ def main(parser, build):
     Returns:
         int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
     """
-    def act():
+    def train(processes):
         try:
             with _restored():
-                return _train(parser, build, vars(parser.parse_args()))
+                return _train(parser, build, processes)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -49,7 +63,54 @@ def main(parser, build):
             todo = ('nothing written before is lost: make room and add --resume' if full
                     else 'choose another place with --out')
             raise InputError(f'{error.filename}: {error.strerror}; {todo}' if error.filename else error) from None
-    return guarded(parser.prog, act)
+    return guarded(parser.prog, lambda: _on_every_process(parser.prog, train))
+
+
+def _on_every_process(prog, train):
+    """Return the exit status that `train` returns for the process, `parallel.Alone` or `parallel.Parallel`."""
+    rank, size = parallel.launched()
+    if size == 1:
+        return train(parallel.Alone())
+    supervisor.supervise(lambda number: f'{prog}: rank {rank} was ended by {number.name}, so all processes end; go on from '
+                                        'the last snapshot with --resume')
+    if rank:
+        sys.stdout = sys.stderr = open(os.devnull, 'w')
+    try:
+        processes = parallel.Parallel()
+        status = train(processes)
+    except SystemExit:      # --help
+        raise
+    except SharedError:
+        if rank == 0:
+            raise
+        if not parallel.started():      # or the launcher might end rank 0 before it has told
+            time.sleep(_DELAY)
+        return 2
+    except BaseException as error:
+        _fail_alone(prog, rank, error)
+    if supervisor.is_orphan():
+        os._exit(status)
+    processes.gather(None)      # sleeps until rank 0 is done; MPI would wait without a pause
+    return status
+
+
+def _fail_alone(prog, rank, error):
+    """End this process without waiting for the others, which the launcher ends."""
+    if rank:
+        sys.stderr = sys.__stderr__
+        if isinstance(error, extensions.Diverged):      # all ranks have it; one of them tells
+            time.sleep(_DELAY)
+
+    def fail():
+        raise error
+
+    status = 1
+    try:
+        status = guarded(f'{prog}: rank {rank}', fail)
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def guarded(prog, action):
@@ -93,55 +154,76 @@ def _restored():
         yield
 
 
-def _train(parser, build, given):
-    out, *start = resume.places(parser, given)
-    with lock.held(out / lock.NAME, out, 'wait until it ends, or choose another folder with --out'):
-        start = resume.start(out, *start, parser, given)
+def _train(parser, build, processes):
+    given = processes.call(lambda: vars(parser.parse_args()))
+    processes.require_equal({**surroundings()['versions'], **given}, 'start the same command and versions on all machines')
+    with contextlib.ExitStack() as stack:
+        def begin():
+            out, *start = resume.places(parser, given)
+            stack.enter_context(lock.held(out / lock.NAME, out, 'wait until it ends, or choose another folder with --out'))
+            return out, resume.start(out, *start, parser, given, processes.size)
+
+        out, start = processes.share(processes.call(lambda: None if processes.rank else begin()))
         _, settings, _ = start
-        with (chainer.using_config('tf32', settings['tf32']),
-              chainer.using_config('cudnn_deterministic', settings['deterministic'])):
-            return _train_in(out, start, parser, build)
+        stack.enter_context(chainer.using_config('tf32', settings['tf32']))
+        stack.enter_context(chainer.using_config('cudnn_deterministic', settings['deterministic']))
+        return _train_in(out, start, parser, build, processes)
 
 
-def _train_in(out, start, parser, build):
+def _train_in(out, start, parser, build, processes):
     state, settings, iterations = start
     total = settings['epoch'] * settings['epoch_size']
-    device, why = select_device(settings['device'])
-    settings['device'] = device.name
+    device, why = processes.call(lambda: select_device(settings['device'], processes.local_rank))
+    settings['device'] = processes.share(device.name)
+    processes.connect(settings, device)
     keep_freed_memory()
-    numpy.random.seed(settings['seed'])     # Chainer's initializers and dropout draw from it; nothing that only watches does
-    made = build(settings)
-    if why:
-        print(f'device {device.name}: {why}')
-    if settings['init_from'] and state is None:
-        try:
-            snapshot.load_networks(settings['init_from'], {'generator': made.generator, 'discriminator': made.discriminator})
-        except InputError as error:
-            raise InputError(f'--init-from {error}') from None
-    data = made.fingerprint()
-    resume.require_same_data(out, data)
-    notes, remark = made.prepare(), made.remark()
-    if remark:
-        print(remark)
-    with extensions.StopRequest(min(iterations or total, total)) as stop:
-        trainer = _assemble(made, settings, out, device, total, stop)
+
+    def prepare():
+        numpy.random.seed(settings['seed'])     # initializers and dropout draw from it; nothing that only watches does
+        made = build(settings)
+        if why:
+            print(f'device {device.name}: {why}')
+        if settings['init_from'] and state is None:
+            try:
+                snapshot.load_networks(settings['init_from'],
+                                       {'generator': made.generator, 'discriminator': made.discriminator})
+            except InputError as error:
+                raise InputError(f'--init-from {error}') from None
+        data = made.fingerprint()
+        resume.require_same_data(out, data)
+        notes, remark = made.prepare(), made.remark()
+        if remark:
+            print(remark)
+        return made, data, notes
+
+    made, data, notes = processes.call(prepare)
+    processes.require_equal({'the data': data}, 'give all machines the same files')
+    if state:
+        processes.call(lambda: resume.note_changes(settings, state.settings, state.iteration))
+    with extensions.StopRequest(min(iterations or total, total), processes) as stop:
+        trainer = _assemble(made, settings, out, device, total, stop, processes)
         updater = trainer.updater
         if state:
-            state.restore(trainer)
-            resume.note_new_length(settings, state.settings, updater.iteration)
+            processes.call(lambda: state.restore(trainer, processes.rank, processes.size))
         start = updater.iteration
-        _open(out, settings, notes, data)
-        _describe(settings, out, device, start, max(start, stop.iterations))
+        if processes.rank == 0:
+            _open(out, settings, notes, data)
+            _describe(settings, out, device, start, max(start, stop.iterations), processes)
         try:
             # what is not finite is reported by the next log entry, not by NumPy
-            with threadpoolctl.threadpool_limits(made.blas_threads, 'blas'), numpy.errstate(all='ignore'):
-                metrics = _run(trainer, start)
+            with (threadpoolctl.threadpool_limits(made.blas_threads or processes.threads, 'blas'),
+                  numpy.errstate(all='ignore')):
+                metrics = _run(trainer, start, processes)
         except extensions.Diverged as error:
             raise extensions.Diverged(
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
                 f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
                 f'the snapshots in {out} are from before') from None
+    if processes.rank:
+        return 128 + stop.signal if stop.signal else 0
     runner = '%run ' if console.in_ipython() else 'uv run ' if 'UV' in os.environ else ''       # uv run sets UV
+    launch = f'mpiexec -n {processes.size} ' if processes.size > 1 else ''
+    runner += launch
     go_on = f'to go on: {runner}{parser.prog} --resume -o {console.shell_path(out)}'
     if metrics is None:
         print(f'\nstopped by {signal.Signals(stop.signal).name} after {updater.iteration:,} updates; {go_on}', flush=True)
@@ -152,24 +234,30 @@ def _train_in(out, start, parser, build):
     final = made.sample(updater.sampler(), settings['seed'], device, made.samples), updater.iteration
     for line in report.draw_each(out / 'figures', report.main_pictures(out, settings, made.figures, lambda: final)):
         print(console.one_line(line))
-    print(f'more pictures: {runner}visualize.py all {console.shell_path(out)}')
+    print(f'more pictures: {runner.removesuffix(launch)}visualize.py all {console.shell_path(out)}')
     if updater.iteration < total:
         print(f'stopped early; {go_on}')
     return 0
 
 
-def _run(trainer, start):
-    """Trains to the stop; the final metrics, or None where a signal came before them."""
+def _run(trainer, start, processes):
+    """Train to the stop; return the final metrics, or None on ranks above 0 and where a signal came before them."""
     updater, stop = trainer.updater, trainer.stop_trigger
     settings = trainer.get_extension('snapshots').settings
     if start < stop.iterations:
         trainer.run(show_loop_exception_msg=False)
     if updater.iteration > start:
         trainer.get_extension('LogReport').write_partial_entry(trainer)
-    # after an early stop, too: a run that goes on from here is the run that never stopped, with one more picture
-    for name, interval in ('snapshots', 'snapshot_interval'), ('pictures', 'sample_interval'):
+
+    def run_once_more(name, interval):
         if updater.iteration > start and updater.iteration % settings[interval]:
             trainer.get_extension(name)(trainer)
+
+    # after an early stop, too: a run that goes on from here is the run that never stopped, with one more picture
+    run_once_more('snapshots', 'snapshot_interval')
+    if processes.rank:
+        return None
+    run_once_more('pictures', 'sample_interval')
     if stop.signal:
         return None
     path = pathlib.Path(trainer.out, 'metrics.json')
@@ -200,15 +288,24 @@ def make_loss(settings):
     return losses.LOSSES[settings['loss']]()
 
 
-def _assemble(made, settings, out, device, total, stop):
+def _assemble(made, settings, out, device, total, stop, processes):
     """The trainer: updater, schedules, and what watches."""
-    seed = settings['seed']
+    seed, branch = settings['seed'], _branch(settings, processes)
+    if branch:
+        seed_global(seed, branch)
+
+    def stream(name):
+        return Stream(seed, name, device, branch)
+
     optimizers = {}
     for name, link in (('generator', made.generator), ('discriminator', made.discriminator)):
         link.to_device(device)
         rate = settings['lr_' + name[0]]
         make, _ = flags.OPTIMIZERS[settings['optimizer']]
         optimizers[name] = make(rate, settings['beta1'], settings['beta2']).setup(link)
+        if processes.communicator:
+            processes.broadcast(link)
+            optimizers[name].add_hook(MeanGradient(processes.averager))
         if settings['gradient_norms']:
             optimizers[name].add_hook(GradientNorm(name[:3]))
         if settings['clip_gradient']:
@@ -216,33 +313,46 @@ def _assemble(made, settings, out, device, total, stop):
     if settings['loss'] == 'wgan':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
     updater = GANUpdater(
-        SampleIterator(made.data, settings['batchsize'], Stream(seed, 'data', device),
+        SampleIterator(made.data, settings['batchsize'] // processes.size, stream('data'),
                        settings['epoch_size'] * settings['n_critic']),
         optimizers, make_loss(settings),
-        Latent(made.latent_size, made.latent_distribution, Stream(seed, 'latent', device)),
+        Latent(made.latent_size, made.latent_distribution, stream('latent')),
         settings['n_critic'],
-        InstanceNoise(settings['noise'], 0.0, Stream(seed, 'noise', device)) if settings['noise'] else None,
+        InstanceNoise(settings['noise'], 0.0, stream('noise')) if settings['noise'] else None,
         Average(made.generator, settings['average'], made.latents(seed, device, _STATISTICS, 'statistics'))
         if settings['average'] else None,
         settings['split_discriminator_update'], settings['graph'])
+
+    if settings['sync_norm']:       # not in the averaged copy, whose statistics rank 0 computes by itself
+        for link in [*made.generator.links(), *made.discriminator.links()]:
+            if isinstance(link, BatchNormalization):
+                link.communicator = processes.communicator
 
     trainer = chainer.training.Trainer(updater, out=str(out))
     trainer.stop_trigger = stop
     _add_schedules(trainer, settings, total)
     every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'metric', 'sample', 'snapshot')}
-    log = extensions.Log(trigger=every['log'], postprocess=extensions.require_finite)
+    log = extensions.Log(processes, trigger=every['log'], postprocess=extensions.require_finite)
+    trainer.extend(log)
+    trainer.extend(extensions.Snapshots(settings, settings['keep'], processes), trigger=every['snapshot'])
+    if processes.rank:
+        return trainer
 
     def samples(n):
         return lambda: made.sample(updater.sampler(), seed, device, n)
 
     trainer.extend(extensions.Metrics(samples(made.samples), made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['metric'])
-    trainer.extend(log)
     trainer.extend(extensions.Progress(log, stop.iterations, made.show))
     trainer.extend(extensions.Pictures(samples(made.shown), made.draw, functools.partial(report.title, settings)),
                    trigger=every['sample'], call_before_training=True)
-    trainer.extend(extensions.Snapshots(settings, settings['keep']), trigger=every['snapshot'])
     return trainer
+
+
+def _branch(settings, processes):
+    """Return what sets this process's random streams apart; see `lsgan.random.Stream`."""
+    changes = [change['updates'] for change in settings.get('resharded', [])[-1:]]
+    return [processes.rank, *changes] if processes.rank or changes else []
 
 
 def _add_schedules(trainer, settings, total):
@@ -263,14 +373,18 @@ def _add_schedules(trainer, settings, total):
         trainer.extend(schedules.Schedule(updater.noise, 'sigma', schedule), name='noise')
 
 
-def _describe(settings, out, device, done, total):
+def _describe(settings, out, device, done, total, processes):
     loss = settings['loss']
     if loss == 'lsgan':
         targets = losses.LeastSquares(*settings['abc'])
         loss += f' a={targets.a:g} b={targets.b:g} c={targets.c:g}'
         if targets.a == targets.b:
             print('warning: a == b asks D to give real and generated data the same value, so it learns nothing')
-    print(f'{settings["experiment"]}: {loss}, preset {settings["preset"]}, seed {settings["seed"]}, {device}')
+    where = f'{device}'
+    if processes.size > 1:
+        where = (f'{processes.size} processes with {settings["batchsize"] // processes.size} examples of each batch, '
+                 f'rank 0 on {device}')
+    print(f'{settings["experiment"]}: {loss}, preset {settings["preset"]}, seed {settings["seed"]}, {where}')
     if settings['loss'] == 'lsgan':
         print('G minimises a Pearson chi-square divergence, for b - c = 1 and b - a = 2' if targets.is_pearson else
               'G minimises no Pearson chi-square divergence, which would take b - c = 1 and b - a = 2 (--scheme pearson)')

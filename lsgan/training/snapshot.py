@@ -14,7 +14,7 @@ from lsgan.npz import put_weights, read_arrays
 
 # the setting of each experiment on images that says where they are
 IMAGES = {'mnist': 'data', 'anime': 'images'}
-_SETTINGS, _NONE = 'lsgan/settings', 'lsgan/none'   # keys that a trainer's own never collide with
+_SETTINGS, _NONE, _RANK = 'lsgan/settings', 'lsgan/none', 'lsgan/rank{}/'   # keys that a trainer's own never collide with
 
 
 @contextlib.contextmanager
@@ -64,14 +64,35 @@ def read_json(path):
         raise InputError(f'{path}: damaged, no JSON') from None
 
 
-def save(path, trainer, settings):
-    """Writes the state of a `chainer.training.Trainer` and the run's settings, whole or not at all."""
+def own_state(trainer):
+    """Return what differs between the trainers of a parallel run: random states and sums for the log, a dict of arrays."""
+    serializer = serializers.DictionarySerializer()
+    _serialize_own(trainer, serializer)
+    return {key: value for key, value in serializer.target.items() if value.dtype != object}
+
+
+def _serialize_own(trainer, serializer):
+    trainer.updater.serialize_randomness(serializer['random'])
+    trainer.get_extension('LogReport').serialize_sums(serializer['log'])
+
+
+def save(path, trainer, settings, others=()):
+    """Write the state of a `chainer.training.Trainer` and the run's settings, completely or not at all.
+
+    Args:
+        path: file to write.
+        trainer (chainer.training.Trainer): of the process of rank 0.
+        settings (dict): of the run.
+        others (sequence of dict): the `own_state` of each other process of a parallel run, from rank 1 on.
+    """
     serializer = serializers.DictionarySerializer()
     serializer.save(trainer)
     arrays = {key: value for key, value in serializer.target.items() if value.dtype != object}
     # Chainer writes None as an object array, which only unpickling reads again; so its keys are listed instead
     arrays[_NONE] = numpy.array(json.dumps(sorted(serializer.target.keys() - arrays.keys())))
     arrays[_SETTINGS] = numpy.array(json.dumps(settings))
+    for rank, own in enumerate(others, 1):
+        arrays.update({f'{_RANK.format(rank)}{key}': value for key, value in own.items()})
     with replacing(path) as f:
         numpy.savez(f, **arrays)
 
@@ -96,17 +117,30 @@ class Snapshot:
             raise InputError(f'{path}: no snapshot of lsgan') from None
         self._arrays.update(dict.fromkeys(nones, numpy.asarray(None)))
 
+    @property
+    def iteration(self):
+        """The number of updates that the run had done."""
+        return int(self._arrays['updater/iteration'])
+
     def network(self, name):
         """The weights of the generator or the discriminator, a dict of arrays as in an npz file of that link."""
         prefix = f'updater/model:{name}/'
         return {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
 
-    def restore(self, trainer):
-        """Puts the saved state into a trainer made with the same settings.
+    def restore(self, trainer, rank=0, processes=None):
+        """Put the saved state into a trainer made with the same settings.
+
+        Args:
+            trainer (chainer.training.Trainer): of this process.
+            rank (int): of this process.
+            processes (int): number of processes of the run from now on; if the snapshot is of another number, the trainer
+                keeps the random streams that it was made with.
 
         Raises:
             InputError: where the state is another kind of trainer's; the trainer is then as it was.
         """
+        fresh_streams = serializers.DictionarySerializer()
+        trainer.updater.serialize_randomness(fresh_streams)
         fresh = serializers.DictionarySerializer()
         trainer.updater.serialize(fresh['updater'])
         for key, value in fresh.target.items():
@@ -115,6 +149,12 @@ class Snapshot:
             if saved is None or (saved.dtype != object != value.dtype and saved.shape != value.shape):
                 raise InputError(f'{self.path}: a snapshot of something else ({key} differs)')
         serializers.NpzDeserializer(self._arrays).load(trainer)
+        if processes not in (None, self.settings['processes']):
+            trainer.updater.serialize_randomness(serializers.NpzDeserializer(fresh_streams.target))
+        elif rank:
+            prefix = _RANK.format(rank)
+            own = {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
+            _serialize_own(trainer, serializers.NpzDeserializer(own))
 
 
 def load_networks(folder, links):
@@ -173,9 +213,11 @@ def read_settings(folder):
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than --tf32 computed without it. Runs older than --channels are RGB, and have one path of images.
+    Runs older than --tf32 computed without it, those older than `processes` on a single one. Runs older than --channels are
+    RGB, and have one path of images.
     """
-    settings = {'tf32': False, 'deterministic': True, 'graph': True, **settings}
+    settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
+                'processes': 1, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):
@@ -189,7 +231,8 @@ def free(settings):
     They change nothing computed, except `epoch`: a change of the length is kept in `continued`. The place and size of images
     are among them because config.json holds the images' fingerprint.
     """
-    return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'image_size', IMAGES.get(settings.get('experiment'))}
+    return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'communicator', 'processes', 'resharded', 'image_size',
+            IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):

@@ -79,7 +79,7 @@ class Average:
         They are neither the link's nor their average (Izmailov et al. 2018, section 3.2), so they are computed when asked for.
         """
         if self._settled != self.updates:
-            norms = [link for link in self._averaged.links() if hasattr(link, 'avg_mean')]
+            norms = _norms(self._averaged)
             with chainer.using_config('train', True), chainer.no_backprop_mode():
                 for i in range(0, len(self.inputs) if norms else 0, _BATCH):
                     batch = self.inputs[i:i + _BATCH]
@@ -92,6 +92,11 @@ class Average:
     def serialize(self, serializer):
         self.updates, self._settled = int(serializer('updates', self.updates)), None
         self._averaged.serialize(serializer['averaged'])
+
+
+def _norms(network):
+    """Return the links of a network that normalise over a batch."""
+    return [link for link in network.links() if hasattr(link, 'avg_mean')]
 
 
 class InstanceNoise:
@@ -245,6 +250,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         """Whether all that changes from update to update is in device memory."""
         # its own method, not that of an optimizer that it wraps, as ChainerMN's do to average gradients in between
         return (chainer.config.fast and getattr(self.get_iterator('main'), 'on_device', False)
+                and not any(getattr(norm, 'communicator', None)
+                            for network in (self.generator, self.discriminator) for norm in _norms(network))
                 and all(hasattr(type(optimizer), 'fits_one_launch') and optimizer.fits_one_launch()
                         for optimizer in self.get_all_optimizers().values()))
 
@@ -305,10 +312,11 @@ class GANUpdater(training.updaters.StandardUpdater):
 
     def _joins(self):
         """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
-        norms = [link for link in self.discriminator.links() if hasattr(link, 'avg_mean')]
+        norms = _norms(self.discriminator)
         # Chainer's own functions would have to split and join at each layer, so where there are any, only ours do it
         ours = chainer.config.fast and (jit.AVAILABLE or self.generator.xp is not numpy)
-        return not norms or ours and all(isinstance(link, links.BatchNormalization) for link in norms)
+        return not norms or ours and all(isinstance(link, links.BatchNormalization) and link.communicator is None
+                                    for link in norms)
 
     def _discriminate(self, batches, together):
         """Return D's outputs for each batch, all of them in one pass or each by itself."""
@@ -319,9 +327,17 @@ class GANUpdater(training.updaters.StandardUpdater):
 
     def serialize(self, serializer):
         super().serialize(serializer)
+        if self.average:
+            self.average.serialize(serializer['average'])
+        self._serialize_streams(serializer)
+
+    def _serialize_streams(self, serializer):
         self.latent.serialize(serializer['latent'])
         if self.noise:
             self.noise.stream.serialize(serializer['noise'])
-        if self.average:
-            self.average.serialize(serializer['average'])
         random.serialize_global(serializer['numpy'])    # dropout draws from it
+
+    def serialize_randomness(self, serializer):
+        """Save or restore the states of all random streams: all that differs between the processes of a parallel run."""
+        self._serialize_streams(serializer)
+        self.get_iterator('main').stream.serialize(serializer['data'])

@@ -8,6 +8,22 @@ from chainer.backends import cuda
 from lsgan.errors import InputError
 
 WARM_UP = 2         # runs before the capture: they compile kernels, build plans and allocate what lives on
+_running = []       # the graph whose work is being done
+
+
+def outside_graphs(action):
+    """Do something that a CUDA graph cannot hold, such as an exchange between processes.
+
+    In the work of a `Graph`, the action is done between two parts of the work, each captured as a graph of its own, and again
+    at this place of every replay. It uses the stream that was current outside of the work.
+
+    Args:
+        action (callable): takes nothing.
+    """
+    if _running:
+        _running[-1].interrupt(action)
+    else:
+        action()
 
 
 @functools.cache
@@ -21,7 +37,7 @@ def _stream(device):
 
 
 class Graph:
-    """Runs work on the device, from the third time on as one CUDA graph.
+    """Runs work on the device, from the third time on as one CUDA graph, or as several with actions between them.
 
     The work must enqueue the same operations every time, read what changes from device memory, and neither wait for the
     device nor copy from or to main memory. Its arrays come from a pool of their own, in which nothing else allocates between
@@ -32,9 +48,10 @@ class Graph:
     """
 
     def __init__(self, work):
-        self._work, self._runs, self._graph, self._result, self._key = work, 0, None, None, None
+        self._work, self._runs, self._parts, self._result, self._key = work, 0, None, None, None
         self._stream = _stream(cuda.cupy.cuda.device.get_device_id())
         self._pool = cuda.cupy.cuda.MemoryPool()
+        self._new = None        # the parts of the capture that goes on, if one does
 
     def __call__(self, key):
         """Do the work once.
@@ -49,35 +66,61 @@ class Graph:
             InputError: if the work cannot be captured, because it waits for the device or copies from or to main memory.
         """
         if key != self._key:
-            self._key, self._runs, self._graph, self._result = key, 0, None, None
+            self._key, self._runs, self._parts, self._result = key, 0, None, None
         if self.replays(key):
-            self._graph.launch()
+            for part in self._parts:
+                part()
             return self._result, True
         self._runs += 1
-        current = cuda.cupy.cuda.get_current_stream()
-        self._stream.wait_event(current.record())
-        with self._stream, cuda.cupy.cuda.using_allocator(self._pool.malloc):
-            if self._runs > WARM_UP:
-                self._capture()
-            else:
-                result = self._work()
+        self._outer = cuda.cupy.cuda.get_current_stream()
+        self._stream.wait_event(self._outer.record())
+        _running.append(self)
+        try:
+            with self._stream, cuda.cupy.cuda.using_allocator(self._pool.malloc):
+                if self._runs > WARM_UP:
+                    self._capture()
+                else:
+                    result = self._work()
+        finally:
+            _running.pop()
         if self._runs <= WARM_UP:
-            current.wait_event(self._stream.record())
+            self._outer.wait_event(self._stream.record())
             return result, False
-        self._graph.launch()
+        self._parts[-1]()
         return self._result, False
 
     def replays(self, key):
         """Return whether the next run with this key is a replay."""
-        return self._graph is not None and key == self._key
+        return self._parts is not None and key == self._key
+
+    def interrupt(self, action):
+        """Do an action between what the work has enqueued so far and what follows; see `outside_graphs`."""
+        if self._new is None:
+            self._outer.wait_event(self._stream.record())
+        else:
+            self._end_part()
+        with self._outer:
+            if self._new is not None:
+                self._new[-1]()
+                self._new.append(action)
+            action()
+        if self._new is None:
+            self._stream.wait_event(self._outer.record())
+        else:
+            self._stream.begin_capture()
+
+    def _end_part(self):
+        self._new.append(self._stream.end_capture().launch)
 
     def _capture(self):
         gc.collect()        # now, for during a capture CUDA may refuse to free memory
         cuda.memory_pool.free_all_blocks()      # what updates before the first run have left
+        self._new = []
         self._stream.begin_capture()
         try:
             self._result = self._work()
-            self._graph = self._stream.end_capture()
+            self._end_part()
+            self._parts = self._new
         except RuntimeError as error:       # what CuPy and CUDA refuse
             self._end_failed_capture()
             reason = str(error).partition('\n')[0]
@@ -86,6 +129,8 @@ class Graph:
         except BaseException:
             self._end_failed_capture()
             raise
+        finally:
+            self._new = None
 
     def _end_failed_capture(self):
         with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # an invalid capture is reported once more

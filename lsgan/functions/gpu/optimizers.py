@@ -98,6 +98,11 @@ extern "C" __global__ void average(Tensors tensors, long long count, double *upd
     });
 }''')
 
+_copy = Kernel(_SOURCE + r'''
+extern "C" __global__ void copy(Tensors tensors, long long count) {
+    for_each(tensors, count, [&](long long k, long long i) { tensors.arrays[0][k][i] = tensors.arrays[1][k][i]; });
+}''')
+
 
 def _launch(kernel, lists, *arguments):
     """Launch a kernel on tensors.
@@ -194,3 +199,12 @@ def average(averages, values, updates, decay):
     """
     _launch(_average, (averages, [laid_out_as(x, a) for x, a in zip(values, averages)]), updates.array, reduction.tickets(),
             numpy.float64(decay))
+
+
+def copy(to, values):
+    """Copy arrays, all of them in one launch.
+
+    Args:
+        to, values: lists of arrays; those at one place have the same shape.
+    """
+    _launch(_copy, (to, [laid_out_as(x, a) for x, a in zip(values, to)]))
