@@ -1,6 +1,7 @@
 // The CUDA runtime over this CPU: the functions of `cupy_backends.cuda.api.runtime`, in the C form that Cython gives them
 // (rt_*). A stream is a queue of operations. By default an operation runs as soon as it is enqueued; with settings.lazy it
 // runs when somebody waits for it. Functions that return an object report an error as CuPy does, by an exception.
+#include <unistd.h>
 #include "device.h"
 #include <string.h>
 #include <sys/mman.h>
@@ -299,7 +300,9 @@ PyObject *rt_getDeviceProperties(int, int) {
                          "warpSize", 32, "maxThreadsPerBlock", 1024, "sharedMemPerBlock", 49152, "sharedMemPerBlockOptin",
                          232448, "maxThreadsPerMultiProcessor", 2048, "regsPerBlock", 65536, "l2CacheSize", 50 << 20);
 }
-PyObject *rt_deviceGetPCIBusId(int, int) { return PyUnicode_FromString("0000:00:00.0"); }
+PyObject *rt_deviceGetPCIBusId(int, int) {      // each process has a device of its own
+    return PyUnicode_FromFormat("%08x:00:00.0", (unsigned)getpid());
+}
 
 // ---- streams, events and graphs
 PyObject *rt_deviceSynchronize(int) {
