@@ -1,0 +1,31 @@
+"""Starts scripts on several processes as a user does, with mpiexec."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from running import SCRIPT
+
+MPIEXEC = shutil.which('mpiexec', path=f'{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason='there is no mpiexec')
+# tests may run as root, and with fewer cores than processes
+ENVIRONMENT = {**os.environ, 'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
+               'PRTE_MCA_rmaps_default_mapping_policy': ':oversubscribe', 'OMP_NUM_THREADS': '1'}
+
+
+def start(n, *flags, script=SCRIPT, **variables):
+    return subprocess.Popen([MPIEXEC, '-n', str(n), sys.executable, str(script), *map(str, flags)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**ENVIRONMENT, **variables})
+
+
+def run(n, *flags, **options):
+    process = start(n, *flags, **options)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def own_lines(result, script='train_gaussian.py'):
+    """The lines on stderr that are the script's, not the launcher's."""
+    return [line for line in result.stderr.splitlines() if line.startswith(f'{script}: ')]
