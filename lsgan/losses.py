@@ -68,11 +68,11 @@ class Wasserstein:
     """
 
     def discriminator(self, real=None, fake=None):
-        """D's loss, as in `LeastSquares.discriminator`."""
+        """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.signed_mean(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
-        """G's loss, as in `LeastSquares.generator`."""
+        """Return G's loss, as in `LeastSquares.generator`."""
         return functions.signed_mean((fake,), (-1,))
 
 
@@ -83,11 +83,11 @@ class NonSaturating:
     """
 
     def discriminator(self, real=None, fake=None):
-        """D's loss, as in `LeastSquares.discriminator`."""
+        """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.mean_softplus(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
-        """G's loss, as in `LeastSquares.generator`."""
+        """Return G's loss, as in `LeastSquares.generator`."""
         return functions.mean_softplus((fake,), (-1,))
 
 

@@ -1,4 +1,4 @@
-"""Named streams of random numbers, each with its own seed and its own saved state, and latents for generators."""
+"""Named streams of random numbers, each seeded and saved on its own, and latents for generators."""
 import json
 import math
 import zlib
@@ -215,8 +215,9 @@ def mean(latents, distribution):
 
 
 def analogy(a, b, c, distribution):
-    """Compute a latent by vector arithmetic: mean(a) - mean(b) + mean(c), brought back to where latents lie.
+    """Compute a latent by vector arithmetic: mean(a) - mean(b) + mean(c).
 
+    The result is then clipped to [-1, 1] for uniform latents, or rescaled to the mean length of all given normal latents.
     Radford et al. 2016 (arXiv:1511.06434, section 6.3.2) found that arithmetic on single latents is unstable, but consistent
     with the means of three. The means are not rescaled to a common length first, because that would give larger groups a
     larger weight.
@@ -233,7 +234,9 @@ def analogy(a, b, c, distribution):
 
 
 def near(latent, noise, distribution):
-    """Add noise to a latent, and bring the sums back to where latents lie.
+    """Add noise to a latent.
+
+    The sums are then clipped to [-1, 1] for uniform latents, or rescaled to the length of the given normal latent.
 
     Args:
         latent: NumPy array of shape (size,).
@@ -247,7 +250,7 @@ def near(latent, noise, distribution):
 
 
 def _placed(x, latents, distribution):
-    """Return x (size,) moved to where latents lie: clipped to [-1, 1], or rescaled to the mean length of `latents` (n, size).
+    """Return x (size,), clipped to [-1, 1] for uniform latents, or rescaled to the mean length of normal `latents` (n, size).
 
     Uniform latents are never outside [-1, 1]. The sum of three normal latents is longer than each of them by a factor of
     sqrt(3), and their mean is shorter by the same factor. The generator was trained on neither length.

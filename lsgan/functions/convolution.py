@@ -117,7 +117,7 @@ class Winograd(_InChunks):
         threads.each(lambda part: winograd.from_weights(W, self.stride, *part, self.U), self.filters)
 
     def chunk(self):
-        """Return the number of images in a chunk: as many as fit, but at least 256 tiles, so that reading the weights pays."""
+        """Return the number of images in a chunk: as many as fit, but at least 256 tiles, to make good use of the weights."""
         return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-256 // self.tiles))
 
     def scratch(self, name, part, channels):
@@ -188,7 +188,7 @@ def _way(geometry, W):
 
 
 class _Convolution(Fused):
-    """What convolution and deconvolution have in common; each subclass defines which of its images is the big one."""
+    """Base class of convolution and deconvolution. Each subclass defines which of its images is the big one."""
 
     def __init__(self, stride, pad):
         self.stride, self.pad = _pair(stride), _pair(pad)

@@ -25,7 +25,7 @@ def on_gpu(arrays):
 
 
 class _Dense(chainer.FunctionNode):
-    """An identity that copies a GPU array with gaps in memory to one without."""
+    """An identity function that copies a GPU array to remove gaps in memory."""
 
     def forward(self, inputs):
         return dense(inputs[0]),
@@ -37,10 +37,10 @@ class _Dense(chainer.FunctionNode):
 class Fused(chainer.FunctionNode):
     """A function whose backward pass works on arrays and therefore builds no graph.
 
-    Subclasses define `forward`, `backward_arrays` and `reference`, the same function made of Chainer's functions.
-    `reference` computes the result if the fast version is switched off or `serves` returns False, and the gradients if the
-    caller asks for double backprop. `forward` must retain all inputs. On a GPU, the inputs and the gradient are dense:
-    C-contiguous, or images with channels last in memory.
+    Subclasses define `forward`, `backward_arrays` and `reference`, the same function written with Chainer's functions.
+    `reference` computes the result if the fast version is switched off or `serves` returns False. It also computes the
+    gradients if the caller asks for double backprop. `forward` must retain all inputs. On a GPU, the inputs and the gradient
+    are dense: C-contiguous, or images with channels last in memory.
     """
 
     def apply(self, inputs):

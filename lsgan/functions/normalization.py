@@ -119,7 +119,7 @@ def _images(rows, shape):
 
 
 class _OnCPU:
-    """Batch normalisation and activation of a matrix (batches * R, C); the GPU's is in `lsgan.functions.gpu.normalization`."""
+    """Batch normalisation and activation of a matrix (batches * R, C). See `lsgan.functions.gpu.normalization` for the GPU."""
 
     def __init__(self, x, gamma, beta, activation, eps, batches):
         self.x, self.gamma, self.beta, self.eps, self.batches = x, gamma, beta, eps, batches

@@ -278,7 +278,7 @@ class _OneLaunch:
 
 
 class Adam(_OneLaunch, optimizers.Adam):
-    """`chainer.optimizers.Adam` (Kingma & Ba 2015)."""
+    """`chainer.optimizers.Adam` (Kingma & Ba 2015) with fast updates."""
 
     states = 'm', 'v'
 
@@ -293,7 +293,7 @@ class Adam(_OneLaunch, optimizers.Adam):
 
 
 class RMSprop(_OneLaunch, optimizers.RMSprop):
-    """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012)."""
+    """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012) with fast updates."""
 
     states = 'ms',
 
@@ -308,7 +308,7 @@ class RMSprop(_OneLaunch, optimizers.RMSprop):
 
 
 class SGD(_OneLaunch, optimizers.SGD):
-    """`chainer.optimizers.SGD`, stochastic gradient descent."""
+    """`chainer.optimizers.SGD`, stochastic gradient descent, with fast updates."""
 
     states = ()
 

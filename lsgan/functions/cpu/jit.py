@@ -17,7 +17,7 @@ def kernel(function):
     is not writable, in the user's cache folder. If neither is writable, every process compiles again. Without Numba, the
     function stays as it is.
     """
-    # Contraction and reassociation let sums run in vector registers. Results with NaN and infinity stay the same
+    # Contraction and reassociation let sums run in vector registers. NaN and infinity keep their meaning
     return _compile(function, {'contract', 'reassoc', 'nsz'})
 
 

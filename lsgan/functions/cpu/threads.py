@@ -107,7 +107,7 @@ def parts(n, most=None, least=1):
 
 
 def total(term, n, most):
-    """Return the sum of an array over the parts of [0, n). For the same number of threads, every call gives the same bits.
+    """Return the sum of `term(part)` over parts of [0, n). With the same number of threads, every call gives the same bits.
 
     Args:
         term (callable): takes a part (start, stop); returns its contribution, an array.

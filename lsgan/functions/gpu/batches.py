@@ -105,7 +105,7 @@ def images(n, held, mirror, philox):
 
 
 def _in_memory_order(arrays):
-    """Return arrays, C-contiguous with their axes in the order of memory, and the axes that undo this transposition."""
+    """Return C-contiguous arrays with axes in memory order, and the axes that undo this transposition."""
     if arrays[0].ndim == 4 and not all(x.flags.c_contiguous for x in arrays):
         return [cuda.cupy.ascontiguousarray(x.transpose(0, 2, 3, 1)) for x in arrays], (0, 3, 1, 2)
     return [cuda.cupy.ascontiguousarray(x) for x in arrays], range(arrays[0].ndim)

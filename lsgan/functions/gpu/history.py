@@ -4,8 +4,8 @@ from chainer.backends import cuda
 
 from lsgan.functions.gpu.kernel import Kernel
 
-MOST = 32           # scalars of one update
-_ROWS = 1024        # updates whose scalars share a piece of memory
+MOST = 32           # the most scalars of one update
+_ROWS = 1024        # number of updates whose scalars share a piece of memory
 _POINTERS = numpy.dtype([('of', numpy.uint64, MOST)])
 
 _gather = Kernel(f'struct Pointers {{ const T *of[{MOST}]; }};' + r'''

@@ -1,4 +1,4 @@
-"""Memory layouts of images on the GPU: (N, height, width, channels) behind arrays of shape (N, channels, height, width)."""
+"""Memory layouts of images on the GPU: arrays of shape (N, channels, height, width), stored with or without channels last."""
 import math
 
 from chainer.backends import cuda

@@ -5,7 +5,7 @@ from lsgan.functions.gpu import reduction
 from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 
 KINDS = {'identity': 0, 'half squared error': 1, 'softplus': 2}
-MOST = 2        # arrays in one launch: D's outputs on real and on generated data
+MOST = 2        # the most arrays in one launch: D's outputs on real and on generated data
 
 _SOURCE = r'''
 // The function that a loss applies to each of D's outputs x, with the target or sign c, and its derivative.
