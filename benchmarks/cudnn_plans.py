@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Check that cuDNN has a plan for every convolution of every preset, image size and way of upsampling, on an H100.
+"""Check that cuDNN has a plan for every convolution of every preset, image size and upsampling method, on an H100.
 
     python benchmarks/cudnn_plans.py
     python benchmarks/cudnn_plans.py --sizes 64 96 --presets blog
 
-Plans are built, but not run, so no GPU is needed: cuDNN is told an H100's properties. It needs nvidia-cudnn-frontend,
-nvidia-cudnn-cu12 or nvidia-cudnn-cu13 and, on a machine without NVIDIA's driver, a C compiler. For each preset the table has
-the number of different convolutions, how many plans there are of how many that training needs, with TF32 and without, and the
-largest workspace. All plans are deterministic. What has no plan is listed below the table, is convolved by columns and makes
-the exit status 1.
+The script builds the plans for an H100 but does not run them, so it needs no GPU. It needs nvidia-cudnn-frontend and
+nvidia-cudnn-cu12 or nvidia-cudnn-cu13 and, on a machine without NVIDIA's driver, a C compiler. For each preset the table shows
+the number of different convolutions, how many of the plans that training needs exist, with TF32 and without, and the largest
+workspace. All plans are deterministic. Convolutions without a plan are listed below the table. lsgan computes them by im2col,
+and this script then ends with exit status 1.
 """
 import argparse
 import ctypes
@@ -23,7 +23,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import lsgan  # noqa: F401  goes before chainer
+import lsgan  # noqa: F401  must be imported before chainer
 
 # isort: split
 import chainer
@@ -35,7 +35,7 @@ from lsgan.functions import convolution
 from lsgan.functions.gpu import cudnn
 from lsgan.training import flags
 
-# from NVIDIA's data sheet of the H100 SXM, in the form of the front end's `device_properties.serialize()`
+# Properties from NVIDIA's data sheet of the H100 SXM, in the format of the front end's `device_properties.serialize()`
 H100 = {
     'deviceVer': 900, 'driverVer': 13020, 'cudaDeviceId': 0, 'deviceName': 'NVIDIA H100 80GB HBM3', 'pciDeviceId': 0x2330,
     'isTccDriver': 0, 'maxGridSize': [2147483647, 65535, 65535], 'maxBlockSize': [1024, 1024, 64], 'maxThreadsPerBlock': 1024,
@@ -45,14 +45,14 @@ H100 = {
     'memClockRateKHz': 2619000, 'memoryBusWidth': 5120, 'l2CacheSize': 52428800, 'totalGlobalMem': 85000000000,
     'supportCoopLaunch': 1}
 SIZES = range(32, 257, 16)
-# what cuDNN takes from NVIDIA's driver when it is loaded
+# The functions of NVIDIA's driver that cuDNN needs when it is loaded
 DRIVER = 'int cuInit() { return 100; }\n' + '\n'.join(f'int {name}() {{ return 100; }}' for name in (
     'cuGetErrorString', 'cuGetErrorName', 'cuModuleGetFunction', 'cuModuleLoadData', 'cuModuleUnload',
     'cuTensorMapEncodeIm2col', 'cuTensorMapEncodeTiled'))
 
 
 def load_driver():
-    """Load NVIDIA's driver, or a library of its name that says there is no GPU."""
+    """Load NVIDIA's driver or, if there is none, a library of that name that reports no GPU."""
     try:
         ctypes.CDLL('libcuda.so.1')
     except OSError:
@@ -65,7 +65,16 @@ def load_driver():
 
 
 def convolutions(networks, inputs):
-    """Return what networks convolve: geometry, channels of the small and the big image, and whether it is a convolution."""
+    """Find the convolutions in a forward pass of networks.
+
+    Args:
+        networks (sequence of chainer.Link): the networks.
+        inputs (sequence of array): an input for each of them.
+
+    Returns:
+        set of tuple: geometry, channels of the small and of the big image, and whether it is a convolution rather than a
+            deconvolution.
+    """
     found = set()
 
     def record(function, arrays):
@@ -82,8 +91,8 @@ def convolutions(networks, inputs):
 
 
 def experiments(presets, sizes):
-    """Yield a name, the batch size and the generator, discriminator and image shape of everything that trains."""
-    small = {'latent': 1}       # which no convolution depends on
+    """Yield the name, batch size, (generator, discriminator) and image shape of each combination of settings."""
+    small = {'latent': 1}       # no convolution depends on the size of the latents
     for preset in presets or train_anime.PRESETS:
         for upsample in train_anime.UPSAMPLINGS:
             name = f'train_anime.py {preset} {upsample}'
@@ -104,18 +113,18 @@ def main():
     parser.add_argument('--presets', nargs='+', metavar='NAME', choices={*train_anime.PRESETS, *train_mnist.PRESETS},
                         help='presets to check (default: all)')
     parser.add_argument('--sizes', nargs='+', type=train_anime.side, default=SIZES, metavar='PIXELS',
-                        help='sides of the images of train_anime.py (default: 32, 48, ..., 256)')
+                        help='image sizes of train_anime.py to check, in pixels (default: 32, 48, ..., 256)')
     args = parser.parse_args()
     load_driver()
     front_end = cudnn._front_end()
     if front_end is None:
-        parser.error('install nvidia-cudnn-frontend and nvidia-cudnn-cu13')
+        parser.error('cuDNN is not installed. Install it: pip install nvidia-cudnn-frontend nvidia-cudnn-cu13')
     device = {'device_property': front_end.create_device_properties(json.dumps(H100)), 'sm_version': 90}
     needed = {}
     for name, batch, networks, shape in experiments(args.presets, args.sizes):
         latent = numpy.zeros((1, 1), 'f')
         for found in convolutions(networks, (latent, numpy.zeros((1, *shape), 'f'))):
-            # D sees real and generated images together where its layers allow it
+            # D processes real and generated images in one batch if its layers allow it
             needed.setdefault(name, set()).update((n, *found) for n in (batch, 2 * batch))
 
     built, missing = {}, []

@@ -1,11 +1,19 @@
-"""Where the time of an update on the CPU goes, beside the least that its matrix products could take.
+"""Show where an update on the CPU spends its time, and compare that with the least time its matrix products could take.
 
-    python benchmarks/floor.py                  of all convolutional networks of speed.py
-    python benchmarks/floor.py dcgan28          of one
+    python benchmarks/floor.py                  all convolutional networks of speed.py
+    python benchmarks/floor.py dcgan28          one of them
 
-The floor is the number of the products' operations over the rate of one large product on every thread at once. Times are means
-over the threads, in ms an update: in the convolutions' matrix products, in other work on all threads, waiting for the other
-threads, and on one thread only (Chainer's graph, small layers).
+This least time, the floor, is the number of operations in the matrix products divided by the speed of large matrix products
+that run on all threads at once. Times in the table are in ms per update, and means over the threads:
+
+    update      the whole update
+    floor       the least time for the matrix products
+    products    the matrix products of the convolutions
+    GFLOP/s     their speed on one thread
+    peak        the speed of large matrix products on one thread, in GFLOP/s
+    others      other work on all threads
+    waiting     waiting for the other threads
+    one thread  work on one thread only: Chainer's graph and small layers
 """
 import argparse
 import concurrent.futures
@@ -22,7 +30,7 @@ UPDATES, LARGE = 20, 1536
 
 
 class Watch:
-    """Counts and times what one thread does: every thread has its own row."""
+    """A stopwatch for matrix products and tasks, with a row of its own for each thread."""
 
     def __init__(self):
         self.rows, self.local = [], threading.local()
@@ -37,7 +45,7 @@ class Watch:
         return sum(row[key] for row in self.rows)
 
     def product(self, multiply):
-        """`numpy.dot` or `numpy.matmul`, watched."""
+        """Return `numpy.dot` or `numpy.matmul` with its time and operations recorded."""
         def watched(a, b, out=None):
             start = time.perf_counter()
             c = multiply(a, b, out=out)
@@ -48,7 +56,7 @@ class Watch:
         return watched
 
     def each(self, each):
-        """`threads.each`, watched; `wall` is the time inside of it."""
+        """Return `threads.each` with its time recorded, per thread in the rows and as a whole in `wall`."""
         self.wall = 0.0
 
         def watched(task, items):
@@ -63,7 +71,7 @@ class Watch:
 
 
 def peak(count):
-    """Operations a second of large products on so many threads at once."""
+    """Return the floating-point operations per second of large matrix products on `count` threads at once."""
     a, b = np.random.default_rng(0).normal(size=(2, LARGE, LARGE)).astype(np.float32)
 
     def multiply(_):
@@ -73,7 +81,7 @@ def peak(count):
             np.dot(a, b, out=c)
         return 5 * 2 * LARGE ** 3 / (time.perf_counter() - start)
     with threads.single_threaded_blas(), concurrent.futures.ThreadPoolExecutor(count) as pool:
-        list(pool.map(multiply, range(count)))      # warm
+        list(pool.map(multiply, range(count)))      # warm-up
         return sum(pool.map(multiply, range(count)))
 
 
@@ -104,8 +112,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cases = [case for case in speed.CASES if case.startswith('dcgan')]
     parser.add_argument('networks', nargs='*', choices=[[], *cases], metavar='NETWORK',
-                        help=f'any of {", ".join(cases)} (default: all)')
-    parser.add_argument('--threads', type=int, default=os.cpu_count(), help='default: all cores')
+                        help=f'networks to profile, any of {", ".join(cases)} (default: all)')
+    parser.add_argument('--threads', type=int, default=os.cpu_count(), help='number of threads (default: all cores)')
     args = parser.parse_args()
     print(f'{"":<10}{"update":>9}{"floor":>9}{"products":>10}{"GFLOP/s":>10}{"peak":>8}{"others":>9}{"waiting":>10}'
           f'{"one thread":>12}')

@@ -1,24 +1,26 @@
 #!/bin/sh
-# Do in some minutes what needs a GPU: the GPU tests, the speed beside PyTorch and stock Chainer, a short run of each script
-# with its pictures, and the blog's networks for 96x96 faces for as long as time is left.
+# Test and measure lsgan on a GPU in a few minutes: run the GPU tests, compare the speed with PyTorch and stock Chainer, run
+# each script for a short time and draw its pictures, and train the blog's networks for 96x96 faces in the remaining time.
 #
 #     sh benchmarks/gpu.sh OUT                        within 8 minutes, in the root of the repository
 #     sh benchmarks/gpu.sh OUT --limit 1200 --images FACES.zip --mnist FOLDER
-#     sh benchmarks/gpu.sh OUT --parts blog           go on with the runs of the blog's networks
-#     sh benchmarks/gpu.sh OUT --tiny                 tiny networks, to see that this script works, also with an emulated GPU
+#     sh benchmarks/gpu.sh OUT --parts blog           continue training the blog's networks
+#     sh benchmarks/gpu.sh OUT --tiny                 tiny networks, to check this script itself, also with an emulated GPU
 #
-#   --limit SECONDS   time for everything (default: 480)
-#   --parts LIST      any of tests, speed, scripts and blog, in quotes (default: all)
-#   --images PATH     images for the blog's networks, as for train_anime.py (default: cartoon faces, which it draws)
-#   --mnist PATH      MNIST's files (default: the cache, which train_mnist.py downloads them into)
-#   --device N        the GPU (default: 0)
+#   --limit SECONDS   time limit for everything, in seconds (default: 480)
+#   --parts LIST      parts to run, any of tests, speed, scripts and blog, in quotes (default: all)
+#   --images PATH     images for the blog's networks, as for train_anime.py (default: drawn cartoon faces)
+#   --mnist PATH      MNIST's files (default: those in the cache, into which train_mnist.py downloads them)
+#   --device N        number of the GPU (default: 0)
+#   --tiny            use tiny networks and few updates
 #
-# No part stops the next one. Each has its own time limit, and what it prints goes to a file in OUT. A part is one line in
-# OUT/summary.txt: ok, failed (with the exit status) or timeout, and its seconds. The blog's runs end with a timeout, for they
-# use up the time; they have then saved their state. The exit status is 1 if a part has failed.
+# Each part has its own time limit, and its output goes to a file in OUT. A part that fails does not stop the others. Each part
+# is one line in OUT/summary.txt: ok, failed (with the exit status) or timeout, and its time in seconds. The blog's runs always
+# end with a timeout, because they use up the remaining time; they have saved their state by then. The exit status is 1 if a
+# part has failed.
 #
-# It needs a Python (python, or $PYTHON) with lsgan's dependencies, CuPy, pytest and, for its rows, PyTorch; nothing is
-# downloaded if --mnist is given.
+# This script needs a Python (python, or $PYTHON) with lsgan's dependencies, CuPy and pytest. For PyTorch's rows it also needs
+# PyTorch. With --mnist it downloads nothing.
 set -u
 
 usage() {
@@ -47,7 +49,7 @@ done
 
 python=${PYTHON:-python}
 end=$(($(date +%s) + limit))
-reserve=$((limit / 40))     # seconds for what a part still does when its time is over
+reserve=$((limit / 40))     # seconds that a part has to finish when its time is over
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 mkdir -p "$out"
 : > "$out/summary.txt"
@@ -56,7 +58,7 @@ left() {
     echo $((end - $(date +%s) - reserve))
 }
 
-# part NAME SECONDS SIGNAL COMMAND...: run a command with a time limit, at the end of which it gets a signal
+# part NAME SECONDS SIGNAL COMMAND...: run a command, and send it the signal when its time is over
 part() {
     name=$1 seconds=$2 signal=$3 start=$(date +%s)
     shift 3
@@ -75,7 +77,7 @@ part() {
     [ "$status" = 0 ]
 }
 
-# share PERCENT: that much of the whole time, in seconds
+# share PERCENT: print this percentage of the whole time, in seconds
 share() {
     echo $((limit * $1 / 100))
 }
@@ -101,7 +103,7 @@ print(*sorted(f"{found.name} {found.version}" for found in importlib.metadata.di
 command -v nvidia-smi > /dev/null && nvidia-smi >> "$out/versions.txt"
 
 if wanted tests; then
-    # files without such tests may import what is not installed; at SIGINT pytest prints its summary
+    # only files with GPU tests, because others may import packages that are not installed; at SIGINT pytest prints its summary
     files=$(grep -rl 'mark\.gpu' --include='test_*.py' tests)
     part tests "$(share 18)" INT "$python" -m pytest -q -rs -p no:cacheprovider -m 'gpu and not script' $files
     part tests-of-scripts "$(share 10)" INT "$python" -m pytest -q -rs -p no:cacheprovider -m 'gpu and script' $files
@@ -111,7 +113,7 @@ if wanted speed; then
     part speed "$(share 50)" TERM "$python" benchmarks/speed.py gaussian mnist dcgan64 dcgan96 --device "$device" $speed
 fi
 
-# train SCRIPT FLAGS...: train for a short time, and draw
+# train SCRIPT FLAGS...: train for a short time, and draw the pictures
 train() {
     script=$1
     shift
@@ -119,7 +121,7 @@ train() {
     part "$script-pictures" "$(share 12)" TERM "$python" visualize.py all "$out/$script"
 }
 
-if wanted scripts; then     # all at once, because what they do on the CPU takes longest
+if wanted scripts; then     # all at once, because their work on the CPU takes longest
     train gaussian $gaussian &
     train mnist $mnist ${digits:+--data "$digits"} &
     train anime $anime ${images:+--images "$images"} &

@@ -1,15 +1,20 @@
-"""Which digits come out after equal seconds and after equal images: train_mnist.py and PyTorch-GAN's lsgan.py, by one judge.
+"""Compare the digits of train_mnist.py and of PyTorch-GAN's lsgan.py after equal times and after equal numbers of epochs.
 
-    python benchmarks/mnist_quality.py                  20 minutes each; needs `pip install torch`
-    python benchmarks/mnist_quality.py --minutes 2 4 --epochs 0.5       shorter
+    python benchmarks/mnist_quality.py                  20 minutes for each of the two; needs `pip install torch`
+    python benchmarks/mnist_quality.py --minutes 2 4 --epochs 0.5       a shorter comparison
 
-PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN, commit e0a8f3c), written afresh: images of 32x32,
-G a linear layer to 128x8x8 and two steps of upsampling and 3x3 convolution, D four 3x3 convolutions of stride 2 with dropout,
-Adam 2e-4, batches of 64. It resizes MNIST to 32x32; here a black margin makes them so large, and is cut off before they are
-judged, because resizing there and back alone would blur them. Its batches are drawn like ours, each from all images, and not
-shuffled by epoch. Its pictures are drawn in training mode, with the statistics of a batch; here the better of both modes is
-told, by the Fréchet distance. Its seconds are those of the updates alone, those of train_mnist.py hold its metrics and
-pictures too.
+The same digit classifier, the judge, rates both. PyTorch-GAN's networks and settings (github.com/eriklindernoren/PyTorch-GAN,
+commit e0a8f3c) are written afresh here. Images are 32x32. G is a linear layer to 128x8x8 followed by two steps of upsampling
+and 3x3 convolution. D has four 3x3 convolutions of stride 2 with dropout. The optimizer is Adam with learning rate 2e-4, and
+the batch size is 64. Three things differ from the original:
+
+- The original resizes MNIST to 32x32. Here a black margin enlarges the images and is cut off before they are judged, because
+  resizing there and back would blur them.
+- The original shuffles the images once per epoch. Here each batch is drawn from all images, as in lsgan.
+- The original draws its samples in training mode, with the statistics of a batch. Here the table shows the better of training
+  mode and test mode, by Fréchet distance.
+
+PyTorch-GAN's times count the updates only. The times of train_mnist.py include metrics and pictures.
 """
 import argparse
 import copy
@@ -62,7 +67,17 @@ def torch_networks():
 
 
 def torch_side(images, judgement, seconds, epochs):
-    """Yields (epochs seen, seconds, metrics) of PyTorch-GAN at each of these marks."""
+    """Train PyTorch-GAN's networks and yield their quality.
+
+    Args:
+        images (numpy.ndarray): MNIST's training images, (N, 1, 28, 28) in [-1, 1].
+        judgement (lsgan.training.judgement.Judgement): the judge.
+        seconds (list of float): times at which to judge, in seconds.
+        epochs (list of float): further times at which to judge, in epochs.
+
+    Yields:
+        tuple: epochs, seconds and metrics at each of these times.
+    """
     import torch
     torch.manual_seed(0)
     watched = torch.randn(10000, LATENT)
@@ -100,18 +115,18 @@ def torch_side(images, judgement, seconds, epochs):
 
 
 def lsgan_side(seconds, epochs):
-    """Yields the same of train_mnist.py, from the last metrics before each mark."""
+    """Run train_mnist.py and yield its quality like `torch_side`, from the last metrics before each of the given times."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder, 'run')
         process = subprocess.Popen([sys.executable, ROOT / 'train_mnist.py', '-o', out, '--device', '-1',
-                                    '--metric-interval', '300'], stdout=sys.stderr)      # beside the table
+                                    '--metric-interval', '300'], stdout=sys.stderr)      # stdout is for the table
         try:
             process.wait(max(seconds) + 60)
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
         if not (out / 'log').exists():
-            raise InputError('train_mnist.py ended before its first metrics')      # and has said why
+            raise InputError('train_mnist.py ended before its first metrics; its message above says why')
         log = json.loads((out / 'log').read_text())
         size = json.loads((out / 'config.json').read_text())['settings']['batchsize']
     for kind, marks in ('epochs', epochs), ('seconds', seconds):
@@ -124,21 +139,22 @@ def lsgan_side(seconds, epochs):
 
 def main():
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--minutes', type=flags.above_zero, nargs='+', default=[7, 20], help='when to judge (default: 7 20)')
+    parser.add_argument('--minutes', type=flags.above_zero, nargs='+', default=[7, 20],
+                        help='training times in minutes after which to judge (default: 7 20)')
     parser.add_argument('--epochs', type=flags.above_zero, nargs='+', default=[1, 3],
-                        help='after how many epochs to judge as well (default: 1 3)')
+                        help='numbers of epochs after which to judge as well (default: 1 3)')
 
     def act():
         args = parser.parse_args()
-        if importlib.util.find_spec('torch') is None:       # not to miss it after the first half
-            raise InputError('PyTorch is not here: pip install torch')
+        if importlib.util.find_spec('torch') is None:       # checked here, so as not to fail after the first half
+            raise InputError('PyTorch is not installed. Install it: pip install torch')
         compare([60 * minutes for minutes in args.minutes], args.epochs)
         return 0
     return guarded(parser.prog, act)
 
 
 def compare(seconds, epochs):
-    """Prints the table, each line when it is known."""
+    """Print the table, each row as soon as it is known."""
     data = mnist.load()
     judgement = Judgement(data.train[:, None], data.test[:, None])
     print('| | epochs | minutes | Fréchet distance | confident | fair classes |\n|---|--:|--:|--:|--:|--:|')

@@ -1,21 +1,21 @@
-"""Time one update of each experiment's networks in lsgan, stock Chainer and PyTorch, in turn.
+"""Time one update of each experiment's networks in lsgan, stock Chainer and PyTorch.
 
     python benchmarks/speed.py                  all networks on the CPU; PyTorch's rows need `pip install torch`
     python benchmarks/speed.py dcgan96 --rounds 9
     python benchmarks/speed.py dcgan96 --batchsize 256
     python benchmarks/speed.py --device 0       on a GPU, with more rows and lsgan's targets
 
-Every side does the same work, on the same number of threads, in a process of its own: it draws latents, takes a step of D on a
-real and a generated batch, and a step of G through D, whose weights are frozen meanwhile. Both optimizers are Adam. The sides
-take turns, so that a disturbance of the machine reaches all of them. Compilation and warm-up come before the measurement. The
-time of a round ends when the device has finished its work.
+Each side runs in its own process. All sides do the same work on the same number of threads: draw latents, take a step of D on
+a real and a generated batch, and take a step of G through D with D's weights frozen. Both optimizers are Adam. The sides take
+turns, so that a disturbance of the machine affects all of them. Compilation and warm-up are not timed. A round ends when the
+device has finished its work.
 
-On a GPU, lsgan replays the update as a CUDA graph, and a second row has --no-graph. Stock Chainer computes without cuDNN,
-which CuPy 14 does not have. PyTorch's rows are: eager with its defaults; "tuned", which is channels_last, TF32 and the fused
-Adam; and "compiled", which is the same by `torch.compile(mode='reduce-overhead')`, that is, with CUDA graphs.
+On a GPU, lsgan replays the update as a CUDA graph, and a second row shows it without (--no-graph). Stock Chainer runs without
+cuDNN, because CuPy 14 does not support cuDNN. PyTorch has three rows: eager with its defaults; "tuned" with channels_last,
+TF32 and the fused Adam; and "compiled", which adds `torch.compile(mode='reduce-overhead')`, that is, CUDA graphs.
 
-Memory is the most that a process has held after the warm-up. On a GPU it is what the memory pools have taken from the device.
-A side that fails, or does not finish its warm-up within --warm-up-limit, gets a line that says so, and the others go on.
+Memory is the peak of a process after the warm-up; on a GPU, it is the memory that the pools have taken from the device. If a
+side fails, or exceeds --warm-up-limit, its row says so and the other sides go on.
 """
 import argparse
 import contextlib
@@ -39,13 +39,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import numpy as np
 import threadpoolctl
 
-WARM_UP = 3         # updates: lsgan and PyTorch capture CUDA graphs in the third at the latest
-TARGETS = {'PyTorch': 1.0, 'stock Chainer': 5.0}    # images/s of lsgan over those of the fastest side of that name, on a GPU
+WARM_UP = 3         # number of updates; lsgan and PyTorch capture CUDA graphs in the third at the latest
+TARGETS = {'PyTorch': 1.0, 'stock Chainer': 5.0}    # on a GPU: images/s of lsgan divided by those of the fastest such side
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """The sizes of a pair of networks: batch, latent, shape of an example, widths of G and of D, and the batch on a GPU."""
+    """The sizes of a pair of networks.
+
+    Attributes:
+        batch (int): batch size on the CPU.
+        latent (int): dimension of the latents.
+        shape (tuple of int): shape of an example.
+        widths_g, widths_d (tuple of int): units or channels of the hidden layers of G and of D.
+        batch_on_gpu (int): batch size on a GPU.
+    """
 
     batch: int
     latent: int
@@ -75,7 +83,7 @@ CASES = {
 
 
 class Repeat:
-    """An iterator that yields the same batch, which is on the device, for ever."""
+    """An endless iterator that always yields the same batch, which is on the device."""
 
     on_device = True
 
@@ -90,17 +98,17 @@ class Repeat:
 
 
 def peak_of_process():
-    """Return the most memory that this process has held, in bytes."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
 def side_of(update, wait=lambda: None, peak=peak_of_process):
-    """Return what a process has to offer.
+    """Return a side, an object with these functions.
 
     Args:
-        update (callable): makes one update.
+        update (callable): runs one update.
         wait (callable): waits until the device has finished.
-        peak (callable): called once, after the warm-up, returns the most memory so far, in bytes.
+        peak (callable): returns the peak memory in bytes; called once, after the warm-up.
     """
     return types.SimpleNamespace(update=update, wait=wait, peak=peak)
 
@@ -108,7 +116,7 @@ def side_of(update, wait=lambda: None, peak=peak_of_process):
 def peak_of_pools(cupy):
     """Return a function that returns how many bytes CuPy's pools have taken from the device since this call.
 
-    The pool of a captured CUDA graph counts, too. The function is to be called once, because to count takes time.
+    The pool of a captured CUDA graph is included. Call the function only once: it ends the counting, which costs time.
     """
     class Allocations(cupy.cuda.MemoryHook):
 
@@ -127,7 +135,7 @@ def peak_of_pools(cupy):
 
 
 def chainer_side(case, real, threads, device, fast=True, graph=True):
-    """lsgan or, where `fast` is false, Chainer's own functions and optimizers in the same networks."""
+    """Return the side of lsgan or, if `fast` is False, of Chainer's own functions and optimizers in the same networks."""
     from lsgan import functions, losses
     from lsgan.functions.cpu import memory
     from lsgan.networks import gaussian, image, mnist
@@ -149,9 +157,9 @@ def chainer_side(case, real, threads, device, fast=True, graph=True):
                     'discriminator': gaussian.Perceptron((*shape, *case.widths_d, 1), 'leaky_relu')}
     for link in networks.values():
         link.to_device(device)
-    if fast:        # as the scripts do
+    if fast:        # like the training scripts
         memory.keep_freed_memory()
-    if fast and shape != (784,):        # as the scripts do; lsgan's own threads convolve
+    if fast and shape != (784,):        # like the training scripts, because lsgan's own threads compute the convolutions
         threadpoolctl.threadpool_limits(1, 'blas')
     optimizers = {name: functions.Adam(1e-4, 0.5).setup(link) for name, link in networks.items()}
     latents = Latent(case.latent, 'normal', Stream(0, 'latent', device))
@@ -161,7 +169,7 @@ def chainer_side(case, real, threads, device, fast=True, graph=True):
 
 
 def torch_side(case, real, threads, device, **how):
-    """PyTorch; `how` is of `torch_peers.make_update`."""
+    """Return the side of PyTorch; `how` are arguments of `torch_peers.make_update`."""
     import torch
     import torch_peers
     torch.set_num_threads(threads)
@@ -177,14 +185,18 @@ tuned = functools.partial(torch_side, tuned=True)
 
 
 def sides_on_cpu(case, threads):
-    """Return how to make each side and the number of its threads, by its name in the table."""
+    """Return the sides on the CPU.
+
+    Returns:
+        dict: name in the table -> (function that makes the side, number of its threads).
+    """
     return {'lsgan': (chainer_side, threads), 'PyTorch': (torch_side, threads),
             **({'PyTorch channels_last': (tuned, threads)} if case.is_image else {}), 'stock Chainer': (stock, threads),
             **({'lsgan, 1 thread': (chainer_side, 1)} if threads > 1 else {})}
 
 
 def sides_on_gpu(case, threads):
-    """As `sides_on_cpu`."""
+    """Return the sides on a GPU, as in `sides_on_cpu`."""
     makers = {'lsgan': chainer_side, 'lsgan --no-graph': functools.partial(chainer_side, graph=False), 'PyTorch': torch_side,
               'PyTorch tuned': tuned, 'PyTorch compiled': functools.partial(torch_side, tuned=True, compiled=True),
               'stock Chainer': stock}
@@ -192,7 +204,7 @@ def sides_on_gpu(case, threads):
 
 
 def seconds_of(side, updates):
-    """Return how long so many updates take, until the device has finished."""
+    """Return the seconds that a number of updates take, until the device has finished."""
     side.wait()
     start = time.perf_counter()
     for _ in range(updates):
@@ -202,7 +214,7 @@ def seconds_of(side, updates):
 
 
 def updates_in(side, seconds):
-    """Return how many updates take about so many seconds, at least 1."""
+    """Return how many updates take about the given number of seconds, at least 1."""
     updates, spent = 1, seconds_of(side, 1)
     while spent < seconds / 4:
         updates *= 2
@@ -211,10 +223,11 @@ def updates_in(side, seconds):
 
 
 def work(pipe, make, case, batch, threads, device, seconds):
-    """Be one side, in a process of its own, and answer each message with a pair: whether all went well, and the result.
+    """Run one side in its own process, and answer messages over a pipe.
 
-    The first answer comes when the side is made. Then the first message asks for the warm-up, whose result is the peak memory
-    in bytes, and every other one for a round, whose result is the seconds an update.
+    Each answer is a pair: whether the step succeeded, and its result. The first answer is sent when the side is made. The
+    first message asks for the warm-up, whose result is the peak memory in bytes. Each further message asks for a round, whose
+    result is the seconds per update. A false message ends the process.
     """
     try:
         real = np.random.default_rng(0).uniform(-1, 1, (batch, *case.shape)).astype(np.float32)
@@ -234,16 +247,16 @@ def work(pipe, make, case, batch, threads, device, seconds):
 
 
 class Failure(Exception):
-    """A side that failed; its text says why."""
+    """The failure of a side; the message says why."""
 
 
 class Side:
-    """A process that makes updates, and what was measured of it.
+    """A process that runs updates, and its measurements.
 
     Attributes:
-        seconds (list): of an update in each round.
-        peak (int): memory in bytes.
-        failure (str): why the side has ended, or None.
+        seconds (list of float): seconds per update in each round.
+        peak (int): peak memory in bytes.
+        failure (str): why the side failed, or None.
     """
 
     def __init__(self, make, threads, *arguments):
@@ -256,7 +269,14 @@ class Side:
         self.seconds, self.peak, self.failure = [], None, None
 
     def answer(self, limit=None):
-        """Return the next answer; note the failure and return None if there is none within so many seconds."""
+        """Return the next answer of the process.
+
+        Args:
+            limit (float): seconds to wait, or None for no limit.
+
+        Returns:
+            The result, or None if the side has failed or does not answer in time. `failure` then says why.
+        """
         if self.failure:
             return None
         try:
@@ -267,13 +287,13 @@ class Side:
                 raise Failure(result)
             return result
         except (Failure, EOFError, OSError) as error:
-            self.failure = str(error) or 'the process has ended'
+            self.failure = str(error) or 'the process ended without an answer'
             self._process.kill()
 
     def ask(self, limit=None):
-        """Return the answer to the next message, as `answer`."""
+        """Send the next message and return its answer, as in `answer`."""
         if not self.failure:
-            with contextlib.suppress(OSError):      # the process has ended, which `answer` notes
+            with contextlib.suppress(OSError):      # the process has ended; `answer` records it
                 self._pipe.send(True)
         return self.answer(limit)
 
@@ -285,11 +305,22 @@ class Side:
 
 
 def measure(case, batch, makers, device, args):
-    """Return a `Side` that has been measured for each of `makers`, by name."""
+    """Make and measure all sides of one case.
+
+    Args:
+        case (Case): the sizes of the networks.
+        batch (int): the batch size.
+        makers (dict): the sides, as in `sides_on_cpu`.
+        device (str): -1 or the number of a GPU.
+        args (argparse.Namespace): the command line's flags.
+
+    Returns:
+        dict of str to Side: the measured sides by name.
+    """
     sides = {name: Side(make, threads, case, batch, threads, device, args.seconds) for name, (make, threads) in makers.items()}
     for side in sides.values():
         side.answer(args.warm_up_limit)
-    for side in sides.values():     # one at a time, because cuDNN and compilers time algorithms
+    for side in sides.values():     # one at a time, because cuDNN and compilers time algorithms in the warm-up
         side.peak = side.ask(args.warm_up_limit)
     for _ in range(args.rounds):
         for side in sides.values():
@@ -300,14 +331,14 @@ def measure(case, batch, makers, device, args):
 
 
 def ratio(sides, name):
-    """Return the median of the rounds' ratios of a side's time to lsgan's, or NaN if one of them has failed."""
+    """Return the median over the rounds of a side's time divided by lsgan's, or NaN if one of the two sides has failed."""
     if sides[name].failure or sides['lsgan'].failure:
         return math.nan
     return statistics.median(b / a for a, b in zip(sides['lsgan'].seconds, sides[name].seconds))
 
 
 def rows(title, batch, sides):
-    """Yield the lines of the table for one case."""
+    """Yield the rows of the table for one case."""
     for name, side in sides.items():
         head = f'{title if name == "lsgan" else "":<20}{name:<22}'
         if side.failure:
@@ -318,39 +349,40 @@ def rows(title, batch, sides):
 
 
 def verdicts(title, sides):
-    """Yield a line for each target of lsgan: the ratio, the side that it was compared with, and whether it is reached."""
+    """Yield a line for each target of lsgan: the ratio, the side it is compared with, and whether the target is reached."""
     for kind, target in TARGETS.items():
         ratios = {name: ratio(sides, name) for name in sides if name.startswith(kind)}
         ratios = {name: value for name, value in ratios.items() if not math.isnan(value)}
         best = min(ratios, key=ratios.get, default=kind)
         verdict = ('not measured' if not ratios else
                    f'{ratios[best]:.2f}, {"reached" if ratios[best] >= target else "MISSED"}')
-        yield f'{title:<20}images/s of lsgan over those of {best}, at least {target:g}: {verdict}'
+        yield f'{title:<20}images/s of lsgan divided by those of {best}, at least {target:g}: {verdict}'
 
 
 def positive(text):
     value = float(text)
     if value <= 0:
-        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+        raise argparse.ArgumentTypeError(f'{text} is not above 0; use a positive number')
     return value
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('networks', nargs='*', choices=[[], *CASES], metavar='NETWORK',
-                        help=f'any of {", ".join(CASES)} (default: all)')
-    parser.add_argument('--rounds', type=int, default=7, help='number of rounds of each side, in turn (default: 7)')
+                        help=f'networks to time, any of {", ".join(CASES)} (default: all)')
+    parser.add_argument('--rounds', type=int, default=7, help='number of rounds per side; the sides take turns (default: 7)')
     parser.add_argument('--seconds', type=positive, default=1.0,
-                        help='length of a round, which has at least one update (default: 1)')
+                        help='length of a round in seconds; a round has at least one update (default: 1)')
     parser.add_argument('--warm-up-limit', type=positive, default=600, metavar='SECONDS',
-                        help='time that a side may take to start, and to compile and warm up (default: 600 each)')
-    parser.add_argument('--batchsize', type=int, help='another batch size than the usual one')
+                        help='time limit in seconds for each side to start, and again to compile and warm up; a side that '
+                             'takes longer fails (default: 600)')
+    parser.add_argument('--batchsize', type=int, help='batch size (default: the usual one of each network)')
     parser.add_argument('--narrow', type=int, default=1, metavar='FACTOR',
-                        help='divide the widths of all layers by this, to try the script out (default: 1)')
+                        help='divide the widths of all layers by this factor, to try out the script quickly (default: 1)')
     parser.add_argument('--device', default='-1', help='-1 for the CPU, 0 for the first GPU (default: -1)')
-    parser.add_argument('--threads', type=int, default=os.cpu_count(), help='threads of every side (default: all cores)')
+    parser.add_argument('--threads', type=int, default=os.cpu_count(), help='number of threads per side (default: all cores)')
     args = parser.parse_args()
-    from lsgan.errors import InputError  # not by the processes of PyTorch's sides, whose memory is measured
+    from lsgan.errors import InputError  # here, so that PyTorch's processes, whose memory is measured, do not import it
     from lsgan.training.devices import select_device
     try:
         select_device(args.device)
@@ -358,9 +390,9 @@ def main():
         parser.error(error)
     on_gpu, has_torch = args.device != '-1', importlib.util.find_spec('torch')
     if not has_torch:
-        print('PyTorch is not installed: pip install torch adds its rows')
+        print('PyTorch is not installed, so its rows are left out. To add them: pip install torch')
     print(f'NumPy {np.__version__}, Python {platform.python_version()}, {args.threads} threads, {args.rounds} rounds in turn')
-    print(f'{"":<34}{"ms an update":>16}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}', flush=True)
+    print(f'{"":<34}{"ms per update":>16}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}', flush=True)
     conclusions, failed = [], False
     for name in args.networks or CASES:
         case = CASES[name].narrowed(args.narrow)

@@ -1,4 +1,4 @@
-"""The GANs of speed.py in PyTorch: the same layers, losses and optimizers, and the same work in an update."""
+"""The GANs of speed.py in PyTorch, with the same layers, losses and optimizers, and with the same work in an update."""
 import math
 
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def _linear(sizes, *after):
-    """Return linear layers, each followed by a layer from each function in `after`, which takes the number of units."""
+    """Return linear layers. Each is followed by one layer from every function in `after`, which takes the number of units."""
     return [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), *(make(b) for make in after))]
 
 
@@ -19,7 +19,7 @@ def _leaky_relu(_):
 
 
 def _perceptrons(case):
-    normalised = len(case.shape) == 1 and case.shape[0] > 2     # that for MNIST, not that for points
+    normalised = len(case.shape) == 1 and case.shape[0] > 2     # only the perceptrons for MNIST, not those for points
     after = [_relu, nn.BatchNorm1d] if normalised else [_relu]
     g = _linear([case.latent, *case.widths_g], *after) + _linear([case.widths_g[-1], *case.shape])
     d = _linear([*case.shape, *case.widths_d], _leaky_relu) + _linear([case.widths_d[-1], 1])
@@ -50,14 +50,14 @@ def networks(case):
 
 
 def make_update(case, real, device, tuned=False, compiled=False):
-    """Return a function that makes one update and returns nothing.
+    """Return a function that runs one update and returns nothing.
 
     Args:
         case (speed.Case): the sizes.
         real (numpy.ndarray): the real batch, float32 (N, ...), the same in every update.
-        device (torch.device): where to compute.
-        tuned (bool): whether images keep their channels last in memory and, on a GPU, products are rounded to TF32, cuDNN
-            times its algorithms and Adam is PyTorch's fused one.
+        device (torch.device): the device that computes.
+        tuned (bool): whether to store images with channels last and, on a GPU, to use TF32, PyTorch's fused Adam and the
+            algorithms that cuDNN finds fastest.
         compiled (bool): whether `torch.compile` compiles the losses and, on a GPU, replays them as CUDA graphs.
     """
     on_gpu, batch = device.type == 'cuda', len(real)
@@ -76,7 +76,7 @@ def make_update(case, real, device, tuned=False, compiled=False):
     def loss_of_d(real):
         with torch.no_grad():
             fake = g(latents())
-        # batch normalisation would mix the statistics of the two batches in one pass
+        # in one forward pass, batch normalisation would mix the statistics of the two batches
         on_real, on_fake = (d(real), d(fake)) if normalised else d(torch.cat([real, fake])).chunk(2)
         return 0.5 * ((on_real - 1) ** 2).mean() + 0.5 * (on_fake ** 2).mean()
 
@@ -89,7 +89,7 @@ def make_update(case, real, device, tuned=False, compiled=False):
     def step(optimizer, loss):
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad()       # at once, because the next replay of a CUDA graph overwrites the gradients
+        optimizer.zero_grad()       # immediately, because the next replay of a CUDA graph overwrites the gradients
 
     def update():
         if compiled:

@@ -1,6 +1,6 @@
-"""Least Squares GANs (Mao et al. 2017, arXiv:1611.04076) in Chainer, on today's machines.
+"""Least Squares GANs (Mao et al. 2017, arXiv:1611.04076) in Chainer.
 
-Importing this package makes the stock Chainer 7.8.1 importable: ``import lsgan`` goes before ``import chainer``.
+Import this package before Chainer. It makes the stock Chainer 7.8.1 work with current versions of Python, NumPy and CuPy.
 """
 from lsgan import compat
 

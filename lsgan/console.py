@@ -1,11 +1,11 @@
-"""Where a script is run: in a terminal, with its output going elsewhere, or in an IPython session such as a notebook."""
+"""Helpers for output and exit that depend on where a script runs: a terminal, a pipe, or IPython such as a notebook."""
 import os
 import shlex
 import sys
 
 
 def in_ipython():
-    """Return whether this code runs in IPython or a Jupyter kernel, which live on when a script ends."""
+    """Return whether this code runs in IPython or a Jupyter kernel, which keep running when a script ends."""
     ipython = sys.modules.get('IPython')
     return ipython is not None and ipython.get_ipython() is not None
 
@@ -16,19 +16,19 @@ def shows_bars(stream):
 
 
 def one_line(text):
-    """Return a text with its line breaks as spaces and all else that cannot be printed as escapes such as `\\x1b`."""
+    """Return a text with white space as spaces and every other unprintable character as an escape such as `\\x1b`."""
     return ''.join(' ' if c.isspace() else c if c.isprintable() else escaped(c) for c in text)
 
 
 def escaped(c):
-    """Return the escape of a character, as in Python's strings."""
+    """Return the escape sequence of a character in a Python string."""
     return c.encode('unicode_escape').decode()
 
 
 def shell_path(path):
-    """Return a path as an argument in a command that bash or zsh reads, in one line of printable characters."""
+    """Return a path quoted as an argument for bash or zsh, as one line of printable characters."""
     text = str(path)
-    if text.startswith('-'):        # or it would be a flag
+    if text.startswith('-'):        # otherwise the command would take it for a flag
         text = f'./{text}'
     if text.isprintable():
         return shlex.quote(text)
@@ -37,6 +37,6 @@ def shell_path(path):
 
 
 def leave(status):
-    """End a script with an exit status. IPython would show the status as an error, so there the script just ends."""
+    """End a script with an exit status, except in IPython, which would show the status as an error."""
     if not in_ipython():
         sys.exit(status)

@@ -1,9 +1,9 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 
 class InputError(ValueError):
-    """What was asked cannot be done; the message is one line: what was wrong, where, and what to do."""
+    """A request that cannot be fulfilled. The message is one line that says what was wrong, where, and what to do."""
 
 
 class SharedError(InputError):
-    """An `InputError` that every process of a parallel run has. The process of rank 0 prints it."""
+    """An `InputError` that occurs in every process of a parallel run. Only the process of rank 0 prints it."""

@@ -1,4 +1,4 @@
-"""Chainer's links on the fast functions: the same parameters, names and npz files."""
+"""Chainer's links with the fast functions. Parameters, names and npz files are the same as in Chainer."""
 import chainer
 import chainer.links as L
 from chainer.backends import cuda
@@ -11,9 +11,9 @@ from lsgan.functions.perceptron import ACTIVATIONS
 
 
 class _Weights(chainer.Link):
-    """What holds the weights W of a convolution: on a GPU with their channels last in memory, as the products need them.
+    """A link with the weights W of a convolution, which are stored with channels last on a GPU, as the kernels need them.
 
-    The shape and the npz files are Chainer's.
+    The shape of W and the npz files are the same as in Chainer.
     """
 
     def device_resident_accept(self, visitor):
@@ -35,7 +35,7 @@ class _Weights(chainer.Link):
         if not isinstance(W, cuda.ndarray):
             super().serialize(serializer)
             return
-        # CuPy copies from the host only to memory in the order of an array's axes
+        # CuPy cannot copy from the host to an array whose axes are permuted in memory
         self.W.array = cuda.cupy.ascontiguousarray(W)
         super().serialize(serializer)
         W[...] = self.W.array
@@ -43,7 +43,7 @@ class _Weights(chainer.Link):
 
 
 class Convolution2D(_Weights, L.Convolution2D):
-    """`chainer.links.Convolution2D`."""
+    """`chainer.links.Convolution2D` with the fast function; groups and dilation use Chainer's own."""
 
     def forward(self, x):
         if self.W.array is None:
@@ -55,7 +55,7 @@ class Convolution2D(_Weights, L.Convolution2D):
 
 
 class Deconvolution2D(_Weights, L.Deconvolution2D):
-    """`chainer.links.Deconvolution2D`."""
+    """`chainer.links.Deconvolution2D` with the fast function; groups and dilation use Chainer's own."""
 
     def forward(self, x):
         if self.W.array is None:
@@ -67,7 +67,7 @@ class Deconvolution2D(_Weights, L.Deconvolution2D):
 
 
 class Linear(L.Linear):
-    """`chainer.links.Linear` of vectors, (B, n)."""
+    """`chainer.links.Linear` with the fast function, for inputs of shape (B, n)."""
 
     def forward(self, x):
         if self.W.array is None:
@@ -76,16 +76,19 @@ class Linear(L.Linear):
 
 
 class Activation(chainer.Link):
-    """An activation of `lsgan.functions.perceptron.ACTIVATIONS`.
+    """An activation as a link without parameters.
 
     Args:
         name (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        shape (tuple of int): of the result, as in `lsgan.functions.activation`.
+        shape (tuple of int): shape of each example in the result, as in `lsgan.functions.activation`.
+
+    Raises:
+        KeyError: if there is no activation of that name.
     """
 
     def __init__(self, name, shape=None):
         super().__init__()
-        ACTIVATIONS[name]       # an unknown one is to be told here
+        ACTIVATIONS[name]       # an unknown name fails here, not in the first forward pass
         self.activation, self.shape = name, shape
 
     def forward(self, x):
@@ -93,27 +96,27 @@ class Activation(chainer.Link):
 
 
 class BatchNormalization(L.BatchNormalization):
-    """`chainer.links.BatchNormalization` and the activation after it.
+    """`chainer.links.BatchNormalization` followed by an activation.
 
-    With `chainer.using_config('batches', n)` the input is n batches of equal size, one after the other, and what comes out is
-    what it would be for each by itself.
+    With `chainer.using_config('batches', n)`, the input consists of n batches of equal size, one after the other. Each is
+    normalised by its own statistics, as if it were passed alone.
 
     Args:
-        size (int): channels.
-        activation (str): as of `Activation`, or None.
-        shape (tuple of int): of the result, as of `Activation`.
-        kwargs: as Chainer's, without `axis`.
+        size (int): number of channels.
+        activation (str): as in `Activation`, or None.
+        shape (tuple of int): shape of each example in the result, as in `Activation`.
+        kwargs: other arguments of Chainer's link, except `axis`.
 
     Attributes:
-        communicator: ChainerMN communicator. If it is not None, means and variances are those of the batches of all processes
-            together. The input must then be a single batch.
+        communicator: ChainerMN communicator, or None. If given, means and variances are computed over the batches of all
+            processes together, and the input must be a single batch.
     """
 
     communicator = None
 
     def __init__(self, size, activation=None, shape=None, **kwargs):
         super().__init__(size, **kwargs)
-        # only piecewise linear ones are computed along with the normalisation
+        # only piecewise linear activations are fused with the normalisation
         fused = activation in SLOPES
         self.activation, self.shape = (activation, shape) if fused else (None, None)
         self.then = None if fused else Activation(activation, shape)

@@ -1,8 +1,9 @@
-"""The losses: each gives D's from D's outputs on real and generated data, and G's from D's outputs on generated data.
+"""The losses of the discriminator D and the generator G.
 
-D's may be asked for one of its two terms alone, by leaving out the other data's outputs.
-D's outputs are those of a last linear unit without activation, of any shape with the batch first; every expectation is a mean
-over the batch.
+Each loss is a class with two methods. `discriminator` computes D's loss from D's outputs on real and on generated data; with
+only one of the two, it computes that term alone. `generator` computes G's loss from D's outputs on generated data. D's outputs
+have no final activation. They are arrays or Variables of any shape with the batch first, and every expectation is a mean over
+the batch.
 """
 import math
 
@@ -10,19 +11,19 @@ from lsgan import functions
 
 
 def _given(*terms):
-    """Those pairs of D's outputs and a number of whose outputs there are any: two sequences."""
+    """Return the outputs that are not None, and the number that belongs to each: two sequences."""
     return zip(*((outputs, number) for outputs, number in terms if outputs is not None))
 
 
 class LeastSquares:
-    """The least squares GAN (Mao et al. 2017, equation 2), means over the batch.
+    """The loss of the least squares GAN (Mao et al. 2017, equation 2).
 
-    D minimises 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2], G minimises 1/2 E[(D(G(z)) - c)^2].
+    D minimises 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2], and G minimises 1/2 E[(D(G(z)) - c)^2].
 
     Args:
-        a (float): what D should give generated data.
-        b (float): what D should give real data.
-        c (float): what G wants D to give generated data.
+        a (float): D's target for generated data.
+        b (float): D's target for real data.
+        c (float): G's target for D's output on generated data.
     """
 
     SCHEMES = {'binary': (0.0, 1.0, 1.0), 'pearson': (-1.0, 1.0, 0.0)}   # equations 9 and 8 of the paper
@@ -31,40 +32,62 @@ class LeastSquares:
         self.a, self.b, self.c = a, b, c
 
     def discriminator(self, real=None, fake=None):
-        """D's loss, a scalar Variable, from D's outputs on real and generated data, or its term for one of them."""
+        """Return D's loss, or one of its two terms.
+
+        Args:
+            real: D's outputs on real data, or None for the other term alone.
+            fake: D's outputs on generated data, or None for the other term alone.
+
+        Returns:
+            chainer.Variable: a scalar.
+        """
         return functions.half_squared_error(*_given((real, self.b), (fake, self.a)))
 
     def generator(self, fake):
-        """G's loss, a scalar Variable, from D's outputs on generated data."""
+        """Return G's loss.
+
+        Args:
+            fake: D's outputs on generated data.
+
+        Returns:
+            chainer.Variable: a scalar.
+        """
         return functions.half_squared_error((fake,), (self.c,))
 
     @property
     def is_pearson(self):
-        """Whether b - c = 1 and b - a = 2: G minimises the Pearson divergence of p_d + p_g and 2 p_g (section 3.2)."""
+        """Whether b - c = 1 and b - a = 2, so that G minimises the Pearson chi-squared divergence (section 3.2)."""
         return math.isclose(self.b - self.c, 1) and math.isclose(self.b - self.a, 2)
 
 
 class Wasserstein:
-    """The Wasserstein GAN's (Arjovsky et al. 2017): the critic maximises E[D(x)] - E[D(G(z))], its weights kept in a box."""
+    """The loss of the Wasserstein GAN (Arjovsky et al. 2017, algorithm 1).
+
+    The critic D maximises E[D(x)] - E[D(G(z))], and G maximises E[D(G(z))]. D's weights must be clipped, for example by
+    `lsgan.functions.optimizers.ClipWeights`.
+    """
 
     def discriminator(self, real=None, fake=None):
-        """D's loss, as in `LeastSquares.discriminator`."""
+        """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.signed_mean(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
-        """G's loss, as in `LeastSquares.generator`."""
+        """Return G's loss, as in `LeastSquares.generator`."""
         return functions.signed_mean((fake,), (-1,))
 
 
 class NonSaturating:
-    """The standard GAN's (Goodfellow et al. 2014), G by the log trick: it maximises E[log sigmoid(D(G(z)))]."""
+    """The non-saturating loss of the standard GAN (Goodfellow et al. 2014, section 3).
+
+    D maximises E[log sigmoid(D(x))] + E[log(1 - sigmoid(D(G(z))))], and G maximises E[log sigmoid(D(G(z)))].
+    """
 
     def discriminator(self, real=None, fake=None):
-        """D's loss, as in `LeastSquares.discriminator`."""
+        """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.mean_softplus(*_given((real, -1), (fake, 1)))
 
     def generator(self, fake):
-        """G's loss, as in `LeastSquares.generator`."""
+        """Return G's loss, as in `LeastSquares.generator`."""
         return functions.mean_softplus((fake,), (-1,))
 
 

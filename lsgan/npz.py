@@ -1,4 +1,4 @@
-"""Weights and other arrays in npz files, of which nothing is unpickled."""
+"""Weights and other arrays in npz files, read without unpickling anything."""
 import numpy
 from chainer import serializers
 
@@ -6,28 +6,29 @@ from lsgan.errors import InputError
 
 
 def read_arrays(path):
-    """The arrays in an npz file by name; nothing is unpickled.
+    """Return the arrays in an npz file, a dict by name, without unpickling anything.
 
     Raises:
-        InputError: where the file is missing, truncated, damaged or holds something else.
+        InputError: if the file is missing, truncated or damaged, or holds something else.
     """
     try:
         with open(path, 'rb') as file, numpy.load(file, allow_pickle=False) as f:
-            return {key: f[key] for key in f.files}     # zip checks each one's CRC
+            return {key: f[key] for key in f.files}     # reading checks the checksum of each array
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
-    except Exception as error:      # the system, zipfile, zlib and NumPy each have their own for what they cannot read
-        reason = getattr(error, 'strerror', None) or f'truncated, damaged or no npz file ({type(error).__name__})'
+    except Exception as error:      # the system, zipfile, zlib and NumPy each raise errors of their own
+        reason = getattr(error, 'strerror', None) or (f'truncated, damaged or not an npz file ({type(error).__name__}); '
+                                                      'save or copy it again')
         raise InputError(f'{path}: {reason}') from None
 
 
 def save_weights(file, link, half=False):
-    """Writes a link as Chainer's `save_npz` does, but in the order of the names: equal weights make equal files.
+    """Write a link like Chainer's `save_npz`, but ordered by name, so that equal weights give equal files.
 
     Args:
-        file (path or binary file): where it is written.
-        link (chainer.Link): what is written.
-        half (bool): whether floating-point arrays are rounded to half precision, which `load_weights` takes, too.
+        file (path or binary file): the file to write.
+        link (chainer.Link): the link to save.
+        half (bool): whether to round floating-point arrays to half precision. `load_weights` reads these as well.
     """
     serializer = serializers.DictionarySerializer()
     serializer.save(link)
@@ -38,23 +39,31 @@ def save_weights(file, link, half=False):
 
 
 def load_weights(path, link, expected):
-    """Puts the weights in an npz file, as `save_weights` or Chainer's `save_npz` writes it, into a link.
+    """Load weights from an npz file, written by `save_weights` or Chainer's `save_npz`, into a link.
 
     Args:
-        path: the file.
-        link (chainer.Link): with parameters of the saved shapes, of which single precision takes half precision, too; after an
-            error it is as it was.
-        expected (str): what the link is, for the message.
+        path: the npz file. Half-precision arrays are converted to single precision.
+        link (chainer.Link): has parameters of the saved names, shapes and types. After an error it is unchanged.
+        expected (str): what the link is, for the error message.
 
     Raises:
-        InputError: where the file is missing, damaged, or of another link.
+        InputError: if the file is missing or damaged, or holds the weights of another link.
     """
     arrays = {name: a.astype(numpy.float32) if a.dtype == numpy.float16 else a for name, a in read_arrays(path).items()}
-    put_weights(arrays, link, f'{path}: weights of another network than {expected}')
+    put_weights(arrays, link, f'{path}: weights of another network than {expected}; use a file from one with the same layers')
 
 
 def put_weights(saved, link, complaint):
-    """Puts arrays, a dict by the names of an npz file, into a link; raises `InputError` where they are another link's."""
+    """Copy arrays into a link.
+
+    Args:
+        saved (dict of str to numpy.ndarray): the arrays, by the names that they have in an npz file of the link.
+        link (chainer.Link): has parameters of these names, shapes and types. After an error it is unchanged.
+        complaint (str): the message of the error.
+
+    Raises:
+        InputError: if the arrays are those of another link.
+    """
     fresh = serializers.DictionarySerializer()
     fresh.save(link)
     saved_kinds, kinds = ({key: (a.shape, a.dtype) for key, a in arrays.items()} for arrays in (saved, fresh.target))

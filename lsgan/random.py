@@ -1,4 +1,4 @@
-"""Streams of random numbers that a run is determined by, each named, seeded and saved on its own."""
+"""Named streams of random numbers, each seeded and saved on its own, and latents for generators."""
 import json
 import math
 import zlib
@@ -12,21 +12,22 @@ from lsgan.functions.gpu.random import Philox
 
 
 class Stream:
-    """Random arrays on one device, determined by a seed and a name.
+    """A source of random arrays on one device, determined by a random seed and a name.
 
-    Streams of different names are independent, so a hook that draws from its own cannot change what training draws.
-    The generator is NumPy's default one on the CPU, and `lsgan.functions.gpu.random.Philox` on a GPU. There every draw is one
-    kernel launch, without a copy or a wait, and the state is the number of draws.
+    Streams with different names are independent. Therefore a hook that draws from a stream of its own cannot change the
+    numbers that training draws. The generator is NumPy's default generator on the CPU and
+    `lsgan.functions.gpu.random.Philox` on a GPU. On a GPU, each draw is one kernel launch, without a copy or a wait, and the
+    state is the number of draws.
 
     Args:
-        seed (int): the run's seed, not negative.
+        seed (int): the run's random seed, at least 0.
         name (str): what the stream is for.
-        device (chainer.backend.Device): where the arrays are made (default: the CPU).
-        branch (sequence of int): not negative; streams of the same seed and name but different branches are independent.
+        device (chainer.backend.Device): the device that holds the arrays (default: the CPU).
+        branch (sequence of int): numbers, at least 0, that distinguish independent streams of the same seed and name.
 
     Attributes:
-        device (chainer.backend.Device): where the arrays are made.
-        generator (numpy.random.Generator or Philox): what the numbers come from.
+        device (chainer.backend.Device): the device that holds the arrays.
+        generator (numpy.random.Generator or Philox): the generator of the numbers.
     """
 
     def __init__(self, seed, name, device=None, branch=()):
@@ -39,31 +40,31 @@ class Stream:
                 self.generator = Philox(seeds.generate_state(1, numpy.uint64)[0])
 
     def normal(self, shape):
-        """Standard normal numbers, float32, of the given shape."""
+        """Return standard normal numbers, a float32 array of the given shape."""
         if self.device.xp is numpy:
             return self.generator.standard_normal(shape, dtype=numpy.float32)
         return self.generator.normal(shape)
 
     def uniform(self, shape):
-        """Numbers uniform in [-1, 1), float32, of the given shape."""
+        """Return numbers uniform in [-1, 1), a float32 array of the given shape."""
         if self.device.xp is numpy:
             return 2 * self.generator.random(shape, dtype=numpy.float32) - 1
         return self.generator.uniform(shape)
 
     def integers(self, high, shape):
-        """Integers uniform in [0, high), int64, of the given shape; `high` is at most 2^32."""
+        """Return integers uniform in [0, high), an int64 array of the given shape; `high` is at least 1 and at most 2^32."""
         if self.device.xp is numpy:
             return self.generator.integers(high, size=shape)
         return self.generator.integers(high, shape)
 
     def add_normal(self, arrays, sigma):
-        """Return arrays with normal noise added, joined along the first axis.
+        """Return arrays with normal noise added, concatenated along the first axis.
 
         Args:
-            arrays (list): one or two float arrays on the stream's device, of one shape but for the first axis. On a GPU,
-                images keep their channels last in memory.
-            sigma (float or lsgan.functions.gpu.scalar.Scalar): the noise's standard deviation; scalars are for a GPU only. A
-                captured CUDA graph keeps a float but reads a scalar anew.
+            arrays (list): one or two float arrays on the stream's device. All axes but the first have equal lengths. On a
+                GPU, images with channels last in memory stay so.
+            sigma (float or lsgan.functions.gpu.scalar.Scalar): standard deviation of the noise. A captured CUDA graph keeps a
+                float for all replays, but reads the current value of a scalar. Scalars work on a GPU only.
         """
         if self.device.xp is not numpy:
             return batches.add_normal(arrays, sigma, self.generator)
@@ -72,7 +73,7 @@ class Stream:
 
     @property
     def state(self):
-        """What the next numbers on a CPU follow from, a dict; may be set."""
+        """The state of the CPU generator, a dict that determines the next numbers. It can be set."""
         return self.generator.bit_generator.state
 
     @state.setter
@@ -90,24 +91,24 @@ class Stream:
 
 
 class Latent:
-    """Latents for a generator, float32 arrays of shape (B, size).
+    """A source of latent vectors for a generator.
 
-    Called with n, it gives n latents. On a CPU, with `chainer.config.cpu_threads` above 1, it has the next n drawn in the
-    background meanwhile; they are the same as without.
+    Calling it with n returns n latents, a float32 array of shape (n, size). On the CPU, if `chainer.config.cpu_threads` is
+    above 1, it then draws the next n in the background. This does not change the numbers.
 
     Args:
-        size (int): numbers in a latent.
+        size (int): dimension of a latent.
         distribution (str): normal (mean 0, variance 1) or uniform (in [-1, 1)).
-        stream (Stream): where they come from; nothing else may draw from it.
+        stream (Stream): source of the numbers; nothing else may draw from it.
     """
 
     def __init__(self, size, distribution, stream):
         self.size, self.stream = size, stream
         self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
-        self._ahead = None      # how many are drawn in the background, the future ones, and the stream's state before them
+        self._ahead = None      # of the draw in the background: number of latents, future, state of the stream before it
 
     def draw(self, n):
-        """n latents, and none ahead."""
+        """Return n latents without drawing any more in the background."""
         self._rewind()
         return self._draw((n, self.size))
 
@@ -123,10 +124,10 @@ class Latent:
         return latents
 
     def _rewind(self):
-        """Forgets what is drawn in the background."""
+        """Undo the draw in the background."""
         if self._ahead:
             _, drawn, state = self._ahead
-            drawn.exception()       # waits; what failed there is drawn anew, and fails here if it must
+            drawn.exception()       # waits for the draw; an error in it is ignored, because the numbers are drawn again
             self.stream.state, self._ahead = state, None
 
     def serialize(self, serializer):
@@ -135,26 +136,29 @@ class Latent:
 
 
 def way(a, b, steps, distribution):
-    """Latents on the way from one latent to another: (steps, size); the first is a and the last b, to the bit.
+    """Interpolate between two latents.
 
-    The way between uniform latents is straight. Normal latents nearly all have about the same length, and halfway on a
-    straight way it would be one that a generator has hardly seen: they turn (White 2016, arXiv:1609.04468), while their length
-    goes evenly from that of a to that of b.
+    Uniform latents are interpolated linearly. Normal latents almost all have about the same length, and points halfway along
+    a straight line are shorter than the latents that the generator was trained on. Therefore the direction of normal latents
+    is interpolated on the sphere (White 2016, arXiv:1609.04468), and their length linearly.
 
     Args:
         a, b: NumPy arrays of shape (size,).
-        steps (int): at least 2.
-        distribution (str): of the latents, see `Latent`.
+        steps (int): number of latents, including both ends; at least 2.
+        distribution (str): the distribution of the latents, as in `Latent`.
+
+    Returns:
+        NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
     """
     t = numpy.linspace(0, 1, steps)[:, None]
     if distribution == 'uniform':
         latents = (1 - t) * a + t * b
     else:
         (u, first), (v, last) = (_direction(x.astype(numpy.float64)) for x in (a, b))
-        u, v = (u, v) if first and last else (u + v, u + v)      # zero has no direction but takes that of the other
-        across = v - (u @ v) * u        # what is at right angles to a, on b's side
+        u, v = (u, v) if first and last else (u + v, u + v)      # a zero vector has no direction and takes the other's
+        across = v - (u @ v) * u        # the component of b's direction that is orthogonal to a
         angle = math.atan2(numpy.linalg.norm(across), u @ v)
-        if numpy.linalg.norm(across) < 1e-6:    # of opposite directions every side is b's: one of those farthest from a
+        if numpy.linalg.norm(across) < 1e-6:    # opposite directions span no plane: turn towards the axis most orthogonal to a
             k = abs(u).argmin()
             across = -u[k] * u
             across[k] += 1
@@ -165,62 +169,79 @@ def way(a, b, steps, distribution):
 
 
 def between(corners, steps, distribution):
-    """Return latents on a square between four corners: each row is a `way` between ways down the left and the right side.
+    """Interpolate between the four corners of a square: first down the left and the right side, then along each row.
 
     Args:
         corners: NumPy array of shape (4, size): top left, top right, bottom left, bottom right.
-        steps (int): latents along a side, at least 2.
-        distribution (str): of the latents, see `Latent`.
+        steps (int): number of latents along a side, at least 2.
+        distribution (str): the distribution of the latents, as in `Latent`.
 
     Returns:
-        NumPy array of shape (steps, steps, size), whose corners are those given, to the bit.
+        NumPy array of shape (steps, steps, size). Its corners are exactly the given ones.
     """
     left, right = (way(top, bottom, steps, distribution) for top, bottom in zip(corners[:2], corners[2:]))
     return numpy.stack([way(*ends, steps, distribution) for ends in zip(left, right)])
 
 
 def loop(latents, steps, distribution):
-    """Return latents on a closed path: a `way` from each given latent to the next, and from the last to the first.
+    """Interpolate along a closed path: from each given latent to the next, and from the last to the first.
 
     Args:
         latents: NumPy array of shape (n, size), n at least 2.
-        steps (int): steps from one to the next, at least 1.
-        distribution (str): of the latents, see `Latent`.
+        steps (int): number of steps from one latent to the next, at least 1.
+        distribution (str): the distribution of the latents, as in `Latent`.
 
     Returns:
-        NumPy array of shape (n * steps, size). Every `steps`-th latent is one of those given, to the bit; the first one is not
-        repeated at the end.
+        NumPy array of shape (n * steps, size). Every `steps`-th latent is exactly a given one. The first is not repeated at
+        the end.
     """
     ends = zip(latents, numpy.roll(latents, -1, axis=0))
     return numpy.concatenate([way(a, b, steps + 1, distribution)[:-1] for a, b in ends])
 
 
 def mean(latents, distribution):
-    """Return the mean of latents (n, size), of shape (size,): of normal ones, with their mean length."""
+    """Return the mean of latents.
+
+    The mean of normal latents is rescaled to their mean length, because the generator was trained on latents of that length.
+
+    Args:
+        latents: NumPy array of shape (n, size).
+        distribution (str): the distribution of the latents, as in `Latent`.
+
+    Returns:
+        NumPy array of shape (size,).
+    """
     return _placed(latents.mean(axis=0), latents, distribution)
 
 
 def analogy(a, b, c, distribution):
-    """Return the latent that is to c as a is to b: mean(a) - mean(b) + mean(c), of shape (size,).
+    """Compute a latent by vector arithmetic: mean(a) - mean(b) + mean(c).
 
-    Radford et al. 2016 (arXiv:1511.06434, section 6.3.2) found sums of single latents unstable but sums of means of three
-    consistent. The means are not brought to a common length first: that would give larger groups a larger weight.
+    The result is then clipped to [-1, 1] for uniform latents, or rescaled to the mean length of all given normal latents.
+    Radford et al. 2016 (arXiv:1511.06434, section 6.3.2) found that arithmetic on single latents is unstable, but consistent
+    with the means of three. The means are not rescaled to a common length first, because that would give larger groups a
+    larger weight.
 
     Args:
-        a, b, c: NumPy arrays, each one latent (size,) or a group of any number of latents (n, size).
-        distribution (str): of the latents, see `Latent`.
+        a, b, c: NumPy arrays, each a single latent (size,) or a group of any number of latents (n, size).
+        distribution (str): the distribution of the latents, as in `Latent`.
+
+    Returns:
+        NumPy array of shape (size,).
     """
     a, b, c = groups = [numpy.atleast_2d(group) for group in (a, b, c)]
     return _placed(a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0), numpy.concatenate(groups), distribution)
 
 
 def near(latent, noise, distribution):
-    """Return latents near another: noise is added to it, and the sum brought back to where latents lie.
+    """Add noise to a latent.
+
+    The sums are then clipped to [-1, 1] for uniform latents, or rescaled to the length of the given normal latent.
 
     Args:
         latent: NumPy array of shape (size,).
         noise: NumPy array of shape (n, size).
-        distribution (str): of the latents, see `Latent`.
+        distribution (str): the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (n, size).
@@ -229,10 +250,10 @@ def near(latent, noise, distribution):
 
 
 def _placed(x, latents, distribution):
-    """Return x (size,) moved to where the generator has seen latents: clipped, or with the mean length of `latents` (n, size).
+    """Return x (size,), clipped to [-1, 1] for uniform latents, or rescaled to the mean length of normal `latents` (n, size).
 
-    No uniform latent lies outside [-1, 1]. A sum of three normal latents is longer than each by a factor of the root of 3, and
-    the mean of three is shorter by the same factor; the generator has seen neither length.
+    Uniform latents are never outside [-1, 1]. The sum of three normal latents is longer than each of them by a factor of
+    sqrt(3), and their mean is shorter by the same factor. The generator was trained on neither length.
     """
     if distribution == 'uniform':
         return numpy.clip(x, -1, 1)
@@ -240,23 +261,23 @@ def _placed(x, latents, distribution):
 
 
 def _direction(x):
-    """A vector of length 1 and the length that x has; the vector of length 0 stays one."""
+    """Return x divided by its length, and the length. A zero vector stays zero."""
     length = numpy.linalg.norm(x)
     return x / (length or 1), length
 
 
 def seed_sequence(seed, name, branch=()):
-    """Return the `numpy.random.SeedSequence` of a stream; for the arguments see `Stream`."""
+    """Return the `numpy.random.SeedSequence` of a stream. The arguments are those of `Stream`."""
     return numpy.random.SeedSequence([seed, zlib.crc32(name.encode()), *branch])
 
 
 def seed_global(seed, branch):
-    """Seed NumPy's global random state for a branch; for the arguments see `Stream`."""
+    """Seed NumPy's global random state. The arguments are those of `Stream`."""
     numpy.random.seed(seed_sequence(seed, 'numpy', branch).generate_state(4))
 
 
 def serialize_global(serializer):
-    """Saves or restores NumPy's global random state."""
+    """Save or restore NumPy's global random state."""
     name, keys, *rest = numpy.random.get_state()
     keys = serializer('keys', keys.copy())
     rest = json.loads(str(serializer('rest', json.dumps(rest))))

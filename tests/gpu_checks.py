@@ -1,6 +1,6 @@
-"""The scripts' trainers on a device, in this process, and what the emulated device counts while they train.
+"""Helpers that run the scripts' trainers in this process and count the work of the emulated device.
 
-    python tests/gpu_checks.py      prints the launches per update of the standard configurations, under emulation
+    python tests/gpu_checks.py      prints the launches per update of the standard configurations, on the emulated device
 """
 import collections
 import contextlib
@@ -16,11 +16,11 @@ from unittest import mock
 if __name__ == '__main__':
     import cupy_on_cpu
     os.environ['CUPY_ON_CPU'] = '1'
-    os.environ.setdefault('CUPY_ON_CPU_REPORT', os.devnull)     # so that the lines that wait or copy are known
+    os.environ.setdefault('CUPY_ON_CPU_REPORT', os.devnull)     # with a report, lines that wait or copy are recorded
     cupy_on_cpu.install()
 
 # isort: split
-from lsgan.training import run, snapshot  # lsgan goes before chainer
+from lsgan.training import run, snapshot  # lsgan must be imported before chainer
 
 # isort: split
 import chainer
@@ -30,7 +30,7 @@ from running import ROOT, write_images
 from lsgan.datasets.faces import FACTORS, Face, draw
 
 CPU = chainer.get_device('@numpy')
-# networks that take no time; the presets' own apply where a flag is left out
+# flags for networks that train quickly; other flags keep the values of the preset
 TINY = {'gaussian': ['--hidden-g', 6, 5, '--hidden-d', 7, 5, '--latent', 4, '--batchsize', 6],
         'mnist': ['--hidden-g', 6, 5, '--hidden-d', 4, 6, '--latent', 4, '--batchsize', 6, '--metric-samples', 20],
         'anime': ['--size', 32, '--hidden-g', 6, 4, '--hidden-d', 4, 6, '--latent', 4, '--batchsize', 6,
@@ -39,7 +39,7 @@ DATA_FLAGS = {'mnist': '--data', 'anime': '--images'}
 
 
 def emulation():
-    """Return the module of the emulated device, or None where the device is real or there is none."""
+    """Return the module of the emulated device, or None if the device is real or there is none."""
     module = sys.modules.get('cupy_on_cpu')
     return module if os.environ.get('CUPY_ON_CPU') == '1' else None
 
@@ -48,12 +48,12 @@ def write_data(folder):
     """Write small sets of images into a new folder.
 
     Returns:
-        dict: the flags that name them, by script.
+        dict of str to list: the flags with which each script trains on them, by script.
     """
     folder.mkdir()
     write_images(folder / 'mnist')
     (folder / 'anime').mkdir()
-    for i in range(12):        # no power of two, of which drawing numbers needs no second try
+    for i in range(12):        # not a power of two, because drawing below one never rejects a number
         face = Face(*(of[i % len(of)] for of in FACTORS.values()), x=0.001 * i)
         Image.fromarray(draw(face, 40).transpose(1, 2, 0)).save(folder / 'anime' / f'{i}.png')
     return {name: [flag, folder / name] for name, flag in DATA_FLAGS.items()} | {'gaussian': []}
@@ -69,28 +69,28 @@ def load_script(name):
 
 
 def optional(name, *flags):
-    """Return those of some flags without a value that a training script has."""
+    """Return those of the given flags, all without a value, that a training script has."""
     text = load_script(name).make_parser().format_help()
     return [flag for flag in flags if flag in text]
 
 
 def run_script(name, *flags):
-    """Run a training script in this process, which saves the time that a new one takes to start; return its exit status."""
+    """Run a training script in this process, which is faster than starting a new one, and return its exit status."""
     module = load_script(name)
     with mock.patch.object(sys, 'argv', [f'train_{name}.py', *map(str, flags)]):
         return run.main(module.make_parser(), module.build)
 
 
 class _Assembled(Exception):
-    """Leaves a script when its trainer is ready to run; holds the trainer."""
+    """An exception that leaves a script when its trainer is ready to run, and carries the trainer."""
 
 
 def assemble(name, *flags):
-    """Return the trainer of a training script with these flags, as it is before its first update.
+    """Return the trainer of a training script before its first update.
 
     Args:
         name (str): gaussian, mnist or anime.
-        flags: of the command line, with a new run folder among them.
+        flags: the command line, including a new run folder.
     """
     def leave(trainer, **_):
         raise _Assembled(trainer)
@@ -107,7 +107,7 @@ def settings_of(trainer):
 
 
 def update(trainer, times=1):
-    """Make so many updates without the trainer's extensions; return what the last one reports."""
+    """Run a number of updates without the trainer's extensions, and return what the last one reports."""
     for _ in range(times):
         trainer.observation = {}
         with trainer.reporter.scope(trainer.observation):
@@ -116,13 +116,13 @@ def update(trainer, times=1):
 
 
 def loop(trainer, updates):
-    """Run the trainer's whole loop, extensions included, up to so many updates."""
+    """Run the trainer's loop, including its extensions, up to the given number of updates."""
     trainer.stop_trigger = lambda trainer: trainer.updater.iteration >= updates
     trainer.run(show_loop_exception_msg=False)
 
 
 def state_of(trainer):
-    """Return everything that a snapshot keeps of the updater, a dict of NumPy arrays."""
+    """Return the state of the updater that a snapshot saves, a dict of NumPy arrays."""
     serializer = chainer.serializers.DictionarySerializer()
     trainer.updater.serialize(serializer)
     return serializer.target
@@ -134,23 +134,23 @@ def weights_of(link):
 
 
 def save_and_restore(source, target, path):
-    """Carry the state of one trainer to another one by a snapshot file."""
+    """Copy the state of one trainer to another by a snapshot file."""
     snapshot.save(path, source, settings_of(source))
     snapshot.Snapshot(path).restore(target)
 
 
 @dataclasses.dataclass
 class Work:
-    """What the emulated device did meanwhile."""
+    """The number of operations of the emulated device, by kind."""
 
     kernels: int
     products: int
-    within: int         # copies inside the device, and memory set to a value
+    within: int         # copies within the device, and memory set to a value
     copies_in: int
     copies_out: int
     waits: int
-    names: collections.Counter      # launches by the kernel's name
-    asked: collections.Counter      # waits and copies by the line that asked for them, with CUPY_ON_CPU_REPORT
+    names: collections.Counter      # launches by name of the kernel
+    asked: collections.Counter      # with CUPY_ON_CPU_REPORT: waits and copies by the line that asked for them
 
     @classmethod
     def so_far(cls):
@@ -171,7 +171,7 @@ class Work:
         return self.kernels + self.products + self.within
 
     def synchronous(self):
-        """Return waits and copies between host and device, as text, empty where there are none."""
+        """Return a text about the waits and the copies between host and device, empty if there are none."""
         if not (self.waits or self.copies_in or self.copies_out):
             return ''
         lines = [f'{self.waits} waits, {self.copies_in} copies in, {self.copies_out} copies out']
@@ -180,10 +180,15 @@ class Work:
 
 
 def watch(trainer, warm_up, updates):
-    """Count the work of a trainer's loop, of so many updates after those that warm it up.
+    """Count the work of some updates in a trainer's loop, after a warm-up.
+
+    Args:
+        trainer (chainer.training.Trainer): the trainer.
+        warm_up (int): number of updates before those that are counted.
+        updates (int): number of updates to count.
 
     Returns:
-        tuple: the `Work` inside the updates, and that of the extensions after each of them.
+        tuple: the `Work` of these updates, and the `Work` of the extensions after them.
     """
     marks, inner = [], trainer.updater.update
 
@@ -199,29 +204,29 @@ def watch(trainer, warm_up, updates):
     return sum(inside[1:], inside[0]), sum(after[1:], after[0])
 
 
-# of the networks and losses that the presets have, on small batches, which change no number of launches:
-# name -> script, flags, most launches in an update
+# name -> (script, flags, most launches per update). Networks and losses are those of the presets. The batches are small, which
+# does not change the number of launches
 CONFIGURATIONS = {
     'gaussian default': ('gaussian', ['--batchsize', 8], 100),
     'gaussian paper': ('gaussian', ['--preset', 'paper', '--batchsize', 8], 60),
     'mnist default': ('mnist', ['--batchsize', 4, '--metric-samples', 20], 200),
     'faces 32x32 default': ('anime', ['--size', 32, '--batchsize', 4, '--metric-samples', 6], 200),
 }
-# no log entry, metric or picture falls into what is counted
+# flags with which no log entry, metric or picture falls into the counted updates
 RARELY = ['--epoch', 1, '--epoch-size', 1000, '--log-interval', 1000, '--metric-interval', 1000, '--sample-interval', 1000,
           '--snapshot-interval', 1000, '-d', 0]
 
 
 def launches(configuration, data, out):
-    """Return the `Work` of one update of a configuration, and that of the extensions after it."""
+    """Return the `Work` of one update of a configuration, and the `Work` of the extensions after it."""
     name, flags, _ = CONFIGURATIONS[configuration]
-    # without the graph, of which the kernels are launched together
+    # without a CUDA graph, which would launch all kernels together
     trainer = assemble(name, *flags, *data[name], *RARELY, *optional(name, '--no-graph'), '-o', out)
     return watch(trainer, 2, 1)
 
 
 def table(data, folder):
-    """Yield the lines of the table of launches per update, and the commonest kernels of each configuration."""
+    """Yield the lines of a table of launches per update, and the most frequent kernels of each configuration."""
     heads = 'kernels', 'products', 'copies within', 'launches', 'at most', 'waits', 'copies in', 'copies out'
     yield '| |' + ''.join(f' {head} |' for head in heads)
     yield '|---|' + '--:|' * len(heads)

@@ -1,4 +1,4 @@
-"""What benchmarks/ runs, without timing anything."""
+"""Tests of the benchmarks, without timing anything."""
 import math
 import os
 import re
@@ -14,7 +14,7 @@ from running import ROOT
 
 needs_timeout = pytest.mark.skipif(shutil.which('timeout') is None, reason="gpu.sh needs the command timeout")
 
-# in place of Python: does as many of gpu.sh's commands fail or last as the test wants
+# Takes the place of Python in gpu.sh: fails or hangs in the commands that a test chooses
 FAKE = '''#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
@@ -27,11 +27,10 @@ echo done
 
 @pytest.fixture
 def gpu_sh(tmp_path):
-    """Runs benchmarks/gpu.sh with commands that do nothing.
+    """A function that runs benchmarks/gpu.sh with commands that do nothing.
 
-    Returns:
-        callable: takes flags, and parts of commands that fail and that last; returns the exit status, a dict of the result of
-        each part, and the commands.
+    It takes flags and, as `fails` and `lasts`, parts of the commands that are to fail or to hang. It returns the exit status,
+    a dict with the result of each part, and the list of commands.
     """
     python, calls, out = (tmp_path / name for name in ('python', 'calls', 'out'))
     python.write_text(FAKE)
@@ -96,7 +95,7 @@ def test_wrong_flags_get_the_usage(tmp_path):
 
 @pytest.fixture(scope='module')
 def speed():
-    """benchmarks/speed.py as a module, which its own processes can import, too."""
+    """benchmarks/speed.py as a module that its own processes can import as well."""
     sys.path.insert(0, str(ROOT / 'benchmarks'))
     try:
         import speed

@@ -65,7 +65,7 @@ def test_another_version_of_chainer_is_refused_in_one_line(tmp_path, version):
     fake_chainer(tmp_path, version)
     said = refusal('import lsgan, chainer', tmp_path)
     assert len(said.splitlines()) == 1
-    assert f'lsgan needs Chainer 7.8.1, and {version} is installed' in said
+    assert f'lsgan needs Chainer 7.8.1, but {version} is installed' in said
     assert "pip install 'chainer==7.8.1'" in said
 
 
@@ -74,7 +74,7 @@ def test_a_script_says_nothing_else_and_other_errors_stay_as_they_are(tmp_path):
     for script in 'train_gaussian.py', 'visualize.py':
         result = python(ROOT / script, '--help', path=[tmp_path])
         assert result.returncode == 2
-        assert len(result.stderr.splitlines()) == 1 and 'lsgan needs Chainer 7.8.1, and 7.8.0 is installed' in result.stderr
+        assert len(result.stderr.splitlines()) == 1 and 'lsgan needs Chainer 7.8.1, but 7.8.0 is installed' in result.stderr
     caught = 'import lsgan\ntry:\n    import chainer\nexcept ImportError:\n    1 / 0'
     assert 'Traceback' in python('-c', caught, path=[tmp_path]).stderr
 

@@ -1,6 +1,6 @@
-"""Functions, links, losses, optimizers and random numbers on the GPU against the CPU: `pytest -m gpu`.
+"""Compare functions, links, losses, optimizers and random numbers on the GPU with the CPU: `pytest -m gpu`.
 
-Each test is skipped, with the reason, where no GPU works.
+If no GPU works, each test is skipped with the reason.
 """
 import chainer
 import chainer.functions as F
@@ -9,7 +9,7 @@ import numpy
 import pytest
 from gpu_checks import CPU, weights_of
 
-import lsgan.functions.gpu.blas  # noqa: F401  has the setting of TF32
+import lsgan.functions.gpu.blas  # noqa: F401  defines the setting `tf32`
 from lsgan import functions, links, losses
 from lsgan.datasets.images import ImageSet, scaled
 from lsgan.datasets.iterator import SampleIterator
@@ -25,13 +25,13 @@ from lsgan.training import flags
 from lsgan.training.updater import Average, InstanceNoise, frozen
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu', 'exact')]
-# of sums in another order, relative to the largest number
+# error of sums in a different order, relative to the largest number
 TOLERANCE = {numpy.dtype('f'): 2e-4, numpy.dtype('d'): 1e-9}
 
 
 @pytest.fixture
 def exact():
-    """Products of all bits: TF32 would round the inputs."""
+    """Compute matrix products without TF32, which would round the inputs."""
     with chainer.using_config('tf32', False):
         yield
 
@@ -46,7 +46,7 @@ def normal(*shape, seed=0, dtype='f'):
 
 
 def weighted(y):
-    """A sum in which every element counts, in another way."""
+    """Return a sum in which every element has a different weight."""
     xp = y.device.xp
     return F.sum(y * xp.cos(xp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
 
@@ -65,7 +65,7 @@ def fixed_normalization(x, gamma, beta):
 
 
 ACTIVATIONS = 'relu', 'leaky_relu', 'tanh', 'sigmoid'
-# of each a callable and the shapes of its inputs; the sizes are odd, or more than a block of threads has
+# name: (callable, shapes of its inputs). Sizes are odd, or larger than a block of threads
 FUNCTIONS = {
     **{f'perceptron {name}': (perceptron(name), [(7, 3), (5, 3), (5,), (6, 5), (6,), (2, 6), (2,)]) for name in ACTIVATIONS},
     **{f'perceptron that ends in {last}': (lambda x, *parameters, last=last: functions.perceptron(x, parameters, 'relu', last),
@@ -110,7 +110,7 @@ each_function = pytest.mark.parametrize('name', FUNCTIONS)
 
 
 def differentiated(name, device, dtype, batch=None, lay=lambda x: x):
-    """What a function gives, its gradients, and those of the sum of the squares of its gradients, as a gradient penalty is."""
+    """Return the output of a function, its gradients, and its second-order gradients as in a gradient penalty."""
     function, shapes = FUNCTIONS[name]
     arrays = [normal(*shape, seed=i, dtype=dtype) for i, shape in enumerate(shapes)]
     inputs = [chainer.Variable(lay(device.send(x[:batch] if i == 0 else x))) for i, x in enumerate(arrays)]
@@ -209,7 +209,7 @@ def make_link(make):
 
 
 def trained(link, device, x, batches=1):
-    """What a link on a device makes of x in training, its gradients, the statistics it keeps, and what it makes of x then."""
+    """Train a link once on a device; return the output, the gradients, the running statistics and the output in test mode."""
     link = link.copy('copy')
     link.to_device(device)
     variable = chainer.Variable(device.send(x))
@@ -304,7 +304,7 @@ def test_losses_and_their_gradients_are_what_they_are_on_the_cpu(gpu, loss):
             assert_near(a, b)
 
 
-# of each how it is made, and its attribute that is the learning rate
+# name: (function that makes the optimizer, name of its learning rate)
 OPTIMIZERS = {
     **{name: (lambda make=make: make(1e-2, 0.5, 0.9), rate) for name, (make, rate) in flags.OPTIMIZERS.items()},
     'amsgrad': (lambda: functions.Adam(1e-2, amsgrad=True), 'alpha'),
@@ -318,7 +318,7 @@ HOOKS = {'no hook': [], 'clipped weights': [lambda: ClipWeights(0.2)],
 
 
 class Optimized:
-    """A network on a device and its optimizer, which takes the same steps on each device."""
+    """A network and its optimizer on a device. The steps are the same on every device."""
 
     def __init__(self, device, make, hooks=()):
         self.device, self.net = device, make_link(lambda: Perceptron([3, 40, 30, 1], 'relu'))
@@ -343,7 +343,7 @@ def test_optimizers_step_as_on_the_cpu(gpu, name, hooks):
     ours, theirs = (Optimized(device, make, hooks) for device in (gpu, CPU))
     for number in range(6):
         for each in ours, theirs:
-            if number == 3:     # as a schedule does
+            if number == 3:     # like a learning-rate schedule
                 setattr(each.optimizer, rate, 0.3 * getattr(each.optimizer, rate))
             each.step(number)
     assert ours.optimizer.t == theirs.optimizer.t == 6

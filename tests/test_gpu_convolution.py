@@ -1,4 +1,4 @@
-"""Convolutions on the GPU against Chainer's own on the CPU: `pytest -m gpu`. Skipped, with the reason, where no GPU works."""
+"""Compare convolutions on the GPU with Chainer's own on the CPU: `pytest -m gpu`. Skipped with the reason if no GPU works."""
 import importlib
 import io
 import os
@@ -19,10 +19,10 @@ from lsgan.functions.gpu.convolution import add_bias
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
 EMULATED = os.environ.get('CUPY_ON_CPU') == '1'
 STAND_INS = pathlib.Path(__file__).parent / 'stand_ins'
-# of float32 without TF32; cuDNN may choose Winograd's algorithm
+# relative error of float32 without TF32; larger on a real GPU, where cuDNN may choose Winograd's algorithm
 TOLERANCE = 1e-6 if EMULATED else 1e-5
 
-# name: batch, channels of the small and of the big image, kernel, stride, padding, small image, rows and columns left over
+# name: batch size, channels of small and big image, kernel, stride, padding, size of small image, rows and columns left over
 GEOMETRIES = {
     'dcgan': (3, (8, 4), (4, 4), (2, 2), (1, 1), (5, 4), (0, 0)),
     'image': (2, (8, 3), (4, 4), (2, 2), (1, 1), (8, 8), (0, 0)),
@@ -42,13 +42,13 @@ each_function = pytest.mark.parametrize('name', ['convolution_2d', 'deconvolutio
 
 @pytest.fixture
 def columns(monkeypatch):
-    """Convolve by columns, as where cuDNN is not installed."""
+    """Convolve by im2col, as if cuDNN were not installed."""
     monkeypatch.setattr(cudnn, '_works', lambda device: False)
 
 
 @pytest.fixture
 def front_end(monkeypatch):
-    """The front end of cuDNN; its stand-in on an emulated device."""
+    """The front end of cuDNN or, on an emulated device, its stand-in."""
     if not EMULATED:
         yield pytest.importorskip('cudnn')
         return
@@ -65,7 +65,7 @@ def front_end(monkeypatch):
 
 @pytest.fixture(params=['columns', 'front_end'])
 def way(request):
-    """Each way to convolve."""
+    """Each algorithm for convolutions, by name."""
     request.getfixturevalue(request.param)
     return request.param
 
@@ -84,7 +84,7 @@ def arrays(name, geometry, dtype=numpy.float32):
 
 
 def channels_last(a):
-    """Return the array with its channels last in memory, behind the same shape."""
+    """Return the array with the same shape but with channels last in memory."""
     xp = chainer.backend.get_array_module(a)
     return xp.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if a.ndim == 4 else a
 
@@ -94,7 +94,7 @@ def is_channels_last(a):
 
 
 def results(function, inputs, options, frozen=()):
-    """Return the output and the gradients of x, W and b, for arrays x, W, b and the gradient of the output."""
+    """Return the output and the gradients of x, W and b. The inputs are x, W, b and the gradient of the output."""
     *inputs, gy = inputs
     variables = [chainer.Variable(a, requires_grad=i not in frozen) for i, a in enumerate(inputs)]
     y = function(*variables, **options)
@@ -104,12 +104,12 @@ def results(function, inputs, options, frozen=()):
 
 
 def on_gpu(gpu, name, inputs, options, **others):
-    """Return `results` of ours for arrays on the CPU, which are sent to the GPU with their channels last, as arrays there."""
+    """Return `results` of our function on the GPU, for inputs on the CPU that are sent there with channels last."""
     return results(getattr(functions, name), [channels_last(gpu.send(a)) for a in inputs], options, **others)
 
 
 def exact(name, inputs, options):
-    """Return what Chainer computes on the CPU in float64."""
+    """Return `results` of Chainer's function on the CPU in float64."""
     return results(getattr(F, name), [a.astype(numpy.float64) for a in inputs], options)
 
 
@@ -223,7 +223,7 @@ def test_sums_of_columns_are_exact(gpu, shape):
 def test_a_bias_is_added_to_every_row(gpu, shape, offset):
     rng = numpy.random.default_rng(0)
     rows, bias = rng.standard_normal(shape), rng.standard_normal(shape[1])
-    memory = gpu.xp.empty(rows.size + offset)       # the offset leaves no room for several numbers at once
+    memory = gpu.xp.empty(rows.size + offset)       # with an offset, several numbers cannot be moved at once
     there = memory[offset:].reshape(shape)
     there[...] = gpu.send(rows)
     add_bias(there, gpu.send(bias))
@@ -247,7 +247,7 @@ def test_groups_and_dilated_kernels_are_chainers(gpu, name, options):
 
 @pytest.mark.parametrize('name', ['Convolution2D', 'Deconvolution2D'])
 class TestLayout:
-    """Weights whose channels are last in memory behave as any others."""
+    """Weights with channels last in memory behave like any others."""
 
     @pytest.fixture
     def link(self, gpu, name):
@@ -322,11 +322,11 @@ def test_there_are_few_launches_and_no_waits(gpu, way, name):
     x, W, b, gy = (channels_last(gpu.send(a)) for a in inputs)
     executed = sys.modules['cudnn'].EXECUTED if way == 'front_end' else []
     unwanted = ['copies in', 'copies out', 'copies within', 'waits']
-    if way == 'front_end' and int(os.environ.get('CUPY_ON_CPU_LAZY', 0)):     # the stand-in itself has to wait
+    if way == 'front_end' and int(os.environ.get('CUPY_ON_CPU_LAZY', 0)):     # the stand-in itself must wait
         unwanted.remove('waits')
 
     def launches(action):
-        """Return the sorted names of what an action launches."""
+        """Return the sorted names of the kernels and plans that an action launches."""
         launched, counts = cupy_on_cpu.launched(), cupy_on_cpu.counts()
         executed.clear()
         action()
@@ -334,7 +334,7 @@ def test_there_are_few_launches_and_no_waits(gpu, way, name):
         assert [cupy_on_cpu.counts()[what] for what in unwanted] == [counts[what] for what in unwanted]
         return sorted(names + executed)
 
-    on_gpu(gpu, name, inputs, options)      # loads and compiles
+    on_gpu(gpu, name, inputs, options)      # warm-up: loads libraries and compiles kernels
     variables = [chainer.Variable(a) for a in (x, W, b)]
     outputs = []
     forward = launches(lambda: outputs.append(getattr(functions, name)(*variables, **options)))
@@ -344,7 +344,7 @@ def test_there_are_few_launches_and_no_waits(gpu, way, name):
 
 @pytest.mark.skipif(not EMULATED, reason='the stand-in shows what it was asked for')
 class TestPlans:
-    """What cuDNN is asked for."""
+    """Tests of the plans that cuDNN is asked for."""
 
     def test_a_plan_is_built_once_for_each_shape_and_setting(self, gpu, front_end):
         front_end.BUILT.clear()

@@ -1,4 +1,4 @@
-"""Whole updates as CUDA graphs: the same numbers as without, whatever changes from update to update."""
+"""Check that updates replayed as CUDA graphs give the same numbers as without graphs, even if settings change in between."""
 import chainer
 import gpu_checks
 import numpy
@@ -13,7 +13,7 @@ from lsgan.functions.optimizers import ClipWeights
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
 UPDATES = 12
-# metrics and pictures between the replays, learning rates that fall, and noise that ends halfway
+# flags for metrics and pictures between replays, decaying learning rates, and noise that ends halfway
 WATCHED = ['--epoch', 2, '--epoch-size', UPDATES // 2, '--log-interval', 4, '--metric-interval', 4, '--sample-interval', 5,
            '--snapshot-interval', 5, '--keep', 9, '--lr-decay', 0.9, '--noise', 0.5, '--noise-end', 0.1, '--noise-share', 0.5,
            '--average', 0.9, '-d', 0]
@@ -45,7 +45,7 @@ def test_a_run_is_the_same_with_graphs_without_and_resumed(data, tmp_path, scrip
     assert run_script(script, '-o', tmp_path / 'resumed', '--resume') == 0
     for name in 'eager', 'resumed':
         assert_same_run(tmp_path / 'graph', tmp_path / name, UPDATES)
-    if emulation():     # two updates warm up, and again when the noise has ended; images are first put onto the device
+    if emulation():     # two updates warm up, two more after the noise has ended, and one copies the images to the device
         assert launched[0] == UPDATES - 4 - (script != 'gaussian') and launched[1] == 0
 
 
@@ -141,7 +141,7 @@ def test_a_graph_uses_the_memory_of_the_runs_before_it(gpu):
 
 
 class Averaging:
-    """An optimizer that reads the gradients before each step of another one, as ChainerMN's do over MPI."""
+    """A wrapper that reads the gradients before each step of an optimizer, like ChainerMN's wrappers, which use MPI."""
 
     def __init__(self, actual):
         self.actual, self.norms = actual, []

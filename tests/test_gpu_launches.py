@@ -1,4 +1,4 @@
-"""What an update asks of the GPU: few launches, no wait, and no copy between host and device or into another layout."""
+"""Check that an update takes few launches, no wait, and no copy between host and device or into another memory layout."""
 import gpu_checks
 import pytest
 from gpu_checks import CONFIGURATIONS, RARELY, TINY, assemble, load_script, watch
@@ -6,7 +6,7 @@ from gpu_checks import CONFIGURATIONS, RARELY, TINY, assemble, load_script, watc
 from lsgan import losses
 
 pytestmark = [pytest.mark.gpu, pytest.mark.script, pytest.mark.usefixtures('gpu', 'counted')]
-WARM_UP = 2     # updates that compile, allocate and make what is then kept
+WARM_UP = 2     # number of updates that compile kernels and allocate lasting memory
 SCRIPTS = 'gaussian', 'mnist', 'anime'
 OPTIONS = {
     'gaussian grid': ('gaussian', ['--data', 'grid']),
@@ -28,7 +28,7 @@ CASES = {**{f'{script} {preset} {loss}': (script, ['--preset', preset, '--loss',
 
 @pytest.fixture(scope='module')
 def counted():
-    """The emulated device, which counts."""
+    """Skip the tests unless the device is emulated, because only the emulated device counts its work."""
     if gpu_checks.emulation() is None:
         pytest.skip('waits, copies and launches are counted by the emulated device only')
 
@@ -51,7 +51,7 @@ def test_nothing_is_copied_within_the_device_in_an_update_but_what_it_reports(da
     trainer = assemble(script, *TINY[script], *data[script], *given, *RARELY, '--no-graph', '-o', tmp_path / 'run')
     work, _ = watch(trainer, WARM_UP, 1)
     assert not [name for name in work.names if 'copy' in name]
-    assert work.within == 1     # a row of what it reports, see `lsgan.functions.gpu.history`
+    assert work.within == 1     # the copy of the reported values, see `lsgan.functions.gpu.history`
 
 
 @pytest.mark.parametrize('configuration', CONFIGURATIONS)

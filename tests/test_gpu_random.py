@@ -1,4 +1,4 @@
-"""Random numbers and batches on a GPU: `pytest -m gpu`. Each test is skipped, with the reason, where no GPU works."""
+"""Random numbers and batches on a GPU: `pytest -m gpu`. If no GPU works, each test is skipped with the reason."""
 import math
 
 import numpy
@@ -13,7 +13,7 @@ from lsgan.functions.gpu.scalar import Scalar
 from lsgan.random import Stream
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('gpu')]
-SIZES = [1, 2, 3, 4, 5, 7, 1023, (3, 5), (2, 3, 4, 5), 1_100_001]       # the last is more than one element per thread
+SIZES = [1, 2, 3, 4, 5, 7, 1023, (3, 5), (2, 3, 4, 5), 1_100_001]       # the last has more elements than there are threads
 
 
 @pytest.fixture
@@ -23,9 +23,10 @@ def stream(gpu):
 
 @pytest.fixture
 def launches(gpu):
-    """Call a function, after one call that compiles its kernels, and return the kernels it launched.
+    """A function that calls another one and returns the kernels that it launches.
 
-    Fails if it waits for the device or copies anything. Only an emulated device counts.
+    A first call compiles the kernels. The test fails if the second call waits for the device or copies anything. It is skipped
+    on a real device, because only the emulated device counts.
     """
     emulated = emulation()
     if emulated is None:
@@ -43,7 +44,15 @@ def launches(gpu):
 
 
 def philox(counter, key):
-    """Philox4x32-10 by its definition (Salmon et al. 2011): (..., 4) words from counters (..., 4) and a key of two words."""
+    """Compute Philox4x32-10 by its definition (Salmon et al. 2011).
+
+    Args:
+        counter: integers (..., 4).
+        key (tuple of int): two words.
+
+    Returns:
+        numpy.ndarray: random words (..., 4).
+    """
     x, (k0, k1) = numpy.asarray(counter, numpy.uint64).T, (numpy.uint64(k) for k in key)
     for _ in range(10):
         p, q = x[0] * numpy.uint64(0xD2511F53), x[2] * numpy.uint64(0xCD9E8D57)
@@ -54,7 +63,7 @@ def philox(counter, key):
 
 
 def words(stream, draw, n):
-    """The words (n, 4) that a draw of a stream is made of."""
+    """Return the random words (n, 4) that a draw of a stream is made of."""
     key = int(stream.generator.key)
     number = numpy.arange(n)
     counter = numpy.stack([number, 0 * number, 0 * number + draw, 0 * number], axis=1)
@@ -62,7 +71,7 @@ def words(stream, draw, n):
 
 
 def spread(quarters, shape):
-    """The elements of an array from those that each thread makes, (n, 4)."""
+    """Return an array of the given shape, made of the elements that each thread computes, (n, 4)."""
     return quarters.T.ravel()[:math.prod(numpy.atleast_1d(shape))].reshape(shape)
 
 
@@ -70,7 +79,7 @@ def quarter(shape):
     return -(-math.prod(numpy.atleast_1d(shape)) // 4)
 
 
-# tests/kat_vectors of Random123, whose authors are the paper's
+# from tests/kat_vectors of Random123, a library by the authors of the paper
 @pytest.mark.parametrize('counter, key, expected', [
     ((0, 0, 0, 0), (0, 0), (0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8)),
     ((0xffffffff,) * 4, (0xffffffff,) * 2, (0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd)),
@@ -132,7 +141,7 @@ extern "C" __global__ void pairs(float2 *out, const unsigned *a, unsigned b) {
 
 
 def kolmogorov_smirnov(x, distribution):
-    """The largest distance between the distribution of x and another, times the root of the size; 1.95 has p = 0.001."""
+    """Return the Kolmogorov-Smirnov statistic of x times the square root of its size; 1.95 corresponds to p = 0.001."""
     x = numpy.sort(numpy.asarray(x, float).ravel())
     expected, n = distribution(x), len(x)
     steps = numpy.arange(n + 1) / n
@@ -168,7 +177,7 @@ def test_drawing_from_one_stream_changes_no_other(gpu):
 
 
 def everything(stream, mixture, images):
-    """One draw of each kind, as arrays on the CPU."""
+    """Return one draw of each kind, as arrays on the CPU."""
     return [x.get() for x in (stream.normal((3, 5)), stream.uniform(7), stream.integers(10, 4), mixture.sample(5, stream),
                               images.sample(3, stream), stream.add_normal([stream.normal((4, 2))], 0.5))]
 
@@ -194,7 +203,7 @@ def test_a_saved_stream_goes_on(gpu, transfer, mixture, byte_images):
 
 
 def captured(gpu, function):
-    """A graph of a function's kernels, the function's result, and the stream that captured it; warmed up twice before."""
+    """Capture a function after two warm-up calls; return the graph, the function's result and the stream of the capture."""
     stream = gpu.xp.cuda.Stream(non_blocking=True)
     gpu.xp.cuda.Device().synchronize()
     with stream:
@@ -217,7 +226,7 @@ def test_a_replayed_graph_draws_on_as_eager_draws_do(gpu, mixture, byte_images):
                 images.sample(5, stream), stream.add_normal([points, points[:3]], sigma)]
 
     graph, result, current = captured(gpu, lambda: draw(replayed))
-    for _ in range(2):      # the warming up; capturing draws nothing
+    for _ in range(2):      # the two warm-up calls; the capture itself draws nothing
         draw(eager)
     for i in range(3):
         with current:
@@ -274,7 +283,7 @@ def test_images_in_main_memory_give_the_same_batches(gpu, monkeypatch, byte_imag
 
 
 def in_memory(gpu, x, last):
-    """An array on the GPU, in C order or, for images, with its channels last."""
+    """Return an array on the GPU, in C order or, if `last` is True, with channels last in memory."""
     return gpu.send(numpy.ascontiguousarray(x.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2) if last else gpu.send(x)
 
 

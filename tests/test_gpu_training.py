@@ -1,4 +1,4 @@
-"""The scripts on the GPU: training, resuming, metrics and pictures, with networks that take no time."""
+"""The scripts on the GPU: training, resuming, metrics and pictures, with networks that train quickly."""
 import functools
 import json
 import os
@@ -13,7 +13,7 @@ import running
 from gpu_checks import TINY, load_script, optional, run_script, settings_of, update, weights_of
 from running import ROOT, assert_same_run, metrics_of
 
-import lsgan.functions.gpu.blas  # noqa: F401  has the setting of TF32
+import lsgan.functions.gpu.blas  # noqa: F401  defines the setting `tf32`
 from lsgan import losses
 from lsgan.datasets import faces
 from lsgan.datasets.iterator import SampleIterator
@@ -31,13 +31,13 @@ SCRIPTS = {name: load_script(name) for name in ('gaussian', 'mnist', 'anime')}
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """The flags that name the images of each script."""
+    """The flags with which each script trains on small sets of images, by script."""
     return gpu_checks.write_data(tmp_path_factory.mktemp('data') / 'data')
 
 
 @pytest.fixture
 def make_trainer(data, tmp_path):
-    """The trainer of a script with tiny networks and these flags."""
+    """A function that returns the trainer of a script with tiny networks and the given flags."""
     numbers = iter(range(9))
 
     def make_trainer(script, *flags, device=0):
@@ -69,12 +69,15 @@ each_case = pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
 
 
 def nets_of(trainer):
-    """D and G, in this order."""
+    """Return D and G, in this order."""
     return [optimizer.target for _, optimizer in sorted(trainer.updater.get_all_optimizers().items())]
 
 
 def averaged_weights_of(trainer):
-    """The averaged weights of G, or its own where there is no average; their statistics, which take long, are left out."""
+    """Return the moving averages of G's weights, or its weights if there is no average.
+
+    The statistics of batch normalisation are left out, because computing them for the average takes long.
+    """
     average, state = trainer.updater.average, chainer.serializers.DictionarySerializer()
     if average is None:
         return weights_of(trainer.updater.generator)
@@ -83,7 +86,7 @@ def averaged_weights_of(trainer):
 
 
 class Known:
-    """The numbers of an updater, real and latent, the same ones on each device."""
+    """A source of real data and latents that are the same on every device."""
 
     def __init__(self, device, shape, latent):
         self.device, self.shape, self.size = device, shape, latent
@@ -100,9 +103,9 @@ class Known:
 
 
 def with_known_numbers(trainer, shape):
-    """An updater of the trainer's networks and optimizers that learns from `Known` numbers, and these from larger weights.
+    """Return an updater of the trainer's networks and optimizers with `Known` data and larger initial weights.
 
-    Where weights begin small, all gradients are, and steps follow from rounding errors.
+    With small initial weights, all gradients would be small, and rounding errors would determine the steps.
     """
     updater, random = trainer.updater, numpy.random.RandomState(1)
     settings, device = settings_of(trainer), updater.generator.device
@@ -146,7 +149,7 @@ def test_updates_are_those_of_the_cpu_and_real_ones_follow(make_trainer, gpu, sc
         for key in first:
             assert abs(ours_after[key] - theirs_after[key]).max() <= 0.01 * moved, key
 
-    observed = update(trainer, 2)       # from the script's own batches, latents and noise
+    observed = update(trainer, 2)       # on the script's own batches, latents and noise
     assert observed.keys() == expected.keys()
     assert all(isinstance(value, gpu.xp.ndarray) and numpy.isfinite(float(value)) for value in observed.values())
     for net, known_weights in zip(nets_of(trainer), ours):
@@ -155,7 +158,7 @@ def test_updates_are_those_of_the_cpu_and_real_ones_follow(make_trainer, gpu, sc
         assert any((now[key] != known_weights[key]).any() for key in now)
 
 
-# a little of everything that has a state: averages, noise, schedules, several steps of D, norms of gradients
+# flags for everything that has a state: moving average, noise and gradient norms; `RESUMED` adds schedules and steps of D
 SCHEDULED = ['--epoch', 2, '--epoch-size', 5, '--log-interval', 2, '--metric-interval', 1000, '--sample-interval', 1000,
              '--snapshot-interval', 1000, '--noise', 0.5, '--noise-end', 0.1, '--average', 0.9, '--gradient-norms']
 RESUMED = {
@@ -209,7 +212,7 @@ WHOLE = {
 
 @pytest.fixture(scope='module')
 def whole(data, tmp_path_factory):
-    """Runs a script to its end, once, and returns the run folder."""
+    """A function that runs a script to its end, only once, and returns the run folder."""
     folder, done = tmp_path_factory.mktemp('whole'), {}
 
     def whole(script):

@@ -1,4 +1,4 @@
-"""Fast Chainer functions and optimizers: the arithmetic of Chainer's own, less of its bookkeeping."""
+"""Fast versions of Chainer functions and optimizers, with the same results up to rounding."""
 from lsgan.functions.activation import activation
 from lsgan.functions.convolution import convolution_2d, deconvolution_2d
 from lsgan.functions.means import each_mean, half_squared_error, mean_softplus, signed_mean, split

@@ -1,4 +1,4 @@
-"""An activation by itself, which leaves images as the kernels lay them in memory. CPU: NumPy; GPU: CUDA kernels."""
+"""Activation functions that keep the memory layout of images. CPU: NumPy; GPU: CUDA kernels."""
 import numpy
 from chainer.backends import cuda
 from chainer.utils import type_check
@@ -44,12 +44,18 @@ class _Activation(Fused):
 
 
 def activation(x, name, shape=None):
-    """An activation of each element.
+    """Apply an activation function to each element.
 
     Args:
-        x: floats of any shape.
+        x (array or chainer.Variable): floats of any shape, with the batch first.
         name (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        shape (tuple of int): of the result without the batch, (units,) or (C, H, W), or None for the shape of x. Reshaping
-            here saves the GPU a copy from one memory layout to another.
+        shape (tuple of int): shape of each example in the result, (units,) or (C, H, W), or None for the shape that it has
+            in x. Reshaping here saves the GPU a copy from one memory layout to another.
+
+    Returns:
+        chainer.Variable: of the same shape as x, or (B, *shape).
+
+    Raises:
+        KeyError: if there is no activation of that name.
     """
     return _Activation(name, shape).apply((x,))[0]

@@ -1,6 +1,7 @@
-"""Convolution and deconvolution of images that lie in memory with their channels last.
+"""Convolution and deconvolution of images that are stored with channels last.
 
-CPU: Winograd or columns. GPU: cuDNN or columns, see `lsgan.functions.gpu`. Elsewhere Chainer's own.
+CPU: Winograd's algorithm or im2col. GPU: cuDNN or im2col, see `lsgan.functions.gpu`. Chainer's own functions take over for
+inputs that these do not support, such as half precision.
 """
 import math
 
@@ -16,12 +17,12 @@ from lsgan.functions.gpu import cudnn
 from lsgan.functions.gpu.activation import bias_gradient
 from lsgan.functions.way import Geometry, Way
 
-CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes, multiplies and drops at a time: about its cache
-LEAST = 1 << 16         # bytes that are worth a thread
+CHUNK = 4 << 20         # bytes of tiles or columns that a thread makes and multiplies at a time; about the size of its cache
+LEAST = 1 << 16         # bytes per thread below which another thread does not pay off
 
 
 class _InChunks(Way):
-    """One pass over the images, by chunks that fit the cache; a subclass gives what is done with a chunk."""
+    """An algorithm that processes the images in chunks that fit the cache; subclasses define the work on one chunk."""
 
     def run(self, big, small, bias, image, weights):
         N = len(small if big is None else big)
@@ -48,7 +49,7 @@ class _InChunks(Way):
 
 
 class Columns(_InChunks):
-    """Windows as rows of one matrix product."""
+    """Convolution by im2col: every window of the big image becomes a row of one matrix product."""
 
     def __init__(self, geometry, W):
         super().__init__(geometry, W)
@@ -89,19 +90,19 @@ class Columns(_InChunks):
 
 
 class Winograd(_InChunks):
-    """Tiles of nine matrix products, `lsgan.functions.cpu.winograd`, for kernels twice as large as their stride."""
+    """Convolution by Winograd's algorithm (`lsgan.functions.cpu.winograd`), for kernels twice as large as their stride."""
 
     @staticmethod
     def serves(geometry, W):
-        """Whether it can, and is faster."""
+        """Return whether the algorithm supports this geometry and is faster than im2col."""
         s = geometry.stride[0]
         return (geometry.stride == (s, s) and geometry.kernel == (2 * s, 2 * s) and min(W.shape[:2]) >= 16
-                # 9 products for each tile instead of 4 for each pixel: none are saved where tiles reach far over the edge
+                # It takes 9 products per tile, im2col 4 per pixel. Tiles that reach far over the edge save nothing
                 and 9 * math.prod(Winograd.grid_of(geometry)) < 4 * math.prod(geometry.small))
 
     @staticmethod
     def grid_of(geometry):
-        """Tiles of 2x2 that cover the small image: (down, across)."""
+        """Return how many 2x2 tiles cover the small image: (rows of tiles, columns of tiles)."""
         return tuple(-(-side // 2) for side in geometry.small)
 
     def __init__(self, geometry, W):
@@ -116,7 +117,7 @@ class Winograd(_InChunks):
         threads.each(lambda part: winograd.from_weights(W, self.stride, *part, self.U), self.filters)
 
     def chunk(self):
-        """Images whose tiles fill a chunk, or that have enough of them to be worth a pass over the weights."""
+        """Return the number of images in a chunk: as many as fit, but at least 256 tiles, to make good use of the weights."""
         return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-256 // self.tiles))
 
     def scratch(self, name, part, channels):
@@ -152,7 +153,7 @@ class Winograd(_InChunks):
 
 
 def channels_last(x):
-    """The array of shape (N, C, H, W) as (N, H, W, C), contiguous; without a copy where it lies so already."""
+    """Return an array of shape (N, C, H, W) as a contiguous array (N, H, W, C), without a copy if it is stored that way."""
     last = x.transpose(0, 2, 3, 1)
     if isinstance(x, cuda.ndarray):
         return cuda.cupy.ascontiguousarray(last)
@@ -166,7 +167,7 @@ def channels_last(x):
 
 
 def _sums(x):
-    """The sum over all but the last axis."""
+    """Return the sum over all axes but the last."""
     if isinstance(x, cuda.ndarray):
         return bias_gradient(x.reshape(-1, x.shape[-1]))[1]
     rows = x.reshape(-1, x.shape[-1])
@@ -180,14 +181,14 @@ def _sums(x):
 
 
 def _way(geometry, W):
-    """Return the way to convolve with these weights on their device."""
+    """Return the fastest algorithm that convolves with these weights on their device."""
     if isinstance(W, cuda.ndarray):
         return (cudnn.Convolution if cudnn.Convolution.serves(W) else gpu.Columns)(geometry, W)
     return (Winograd if Winograd.serves(geometry, W) else Columns)(geometry, W)
 
 
 class _Convolution(Fused):
-    """Both ways; a subclass says which of the images is big."""
+    """Base class of convolution and deconvolution. Each subclass defines which of its images is the big one."""
 
     def __init__(self, stride, pad):
         self.stride, self.pad = _pair(stride), _pair(pad)
@@ -202,7 +203,7 @@ class _Convolution(Fused):
         self.check_sizes(x, W)
 
     def sizes(self, x, W):
-        """Of each axis: the input's pixels, the kernel's, stride, padding."""
+        """Return for each spatial axis the size of the input, the size of the kernel, the stride and the padding."""
         return zip(x.shape[2:], W.shape[2:], self.stride, self.pad)
 
     def serves(self, inputs):
@@ -282,10 +283,40 @@ def _pair(x):
 
 
 def convolution_2d(x, W, b=None, stride=1, pad=0):
-    """`chainer.functions.convolution_2d`: of (B, C, H, W) with weights (O, C, kh, kw) and biases (O,)."""
+    """Convolve images, like `chainer.functions.convolution_2d`.
+
+    Args:
+        x (array or chainer.Variable): images (B, C, H, W).
+        W (array or chainer.Variable): weights (O, C, kh, kw).
+        b (array or chainer.Variable): biases (O,), or None for no bias.
+        stride (int or pair of int): step of the kernel in pixels, vertically and horizontally.
+        pad (int or pair of int): rows and columns of zeros added at each border.
+
+    Returns:
+        chainer.Variable: images (B, O, h, w) with h = (H + 2 pad - kh) // stride + 1, and w likewise.
+
+    Raises:
+        chainer.utils.type_check.InvalidType: if the shapes or types do not match.
+    """
     return _Convolution2D(stride, pad).apply((x, W) if b is None else (x, W, b))[0]
 
 
 def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None):
-    """`chainer.functions.deconvolution_2d`: of (B, O, h, w) with weights (O, C, kh, kw) and biases (C,)."""
+    """Deconvolve images (transposed convolution), like `chainer.functions.deconvolution_2d`.
+
+    Args:
+        x (array or chainer.Variable): images (B, O, h, w).
+        W (array or chainer.Variable): weights (O, C, kh, kw).
+        b (array or chainer.Variable): biases (C,), or None for no bias.
+        stride (int or pair of int): step of the kernel in pixels, vertically and horizontally.
+        pad (int or pair of int): rows and columns cut off at each border.
+        outsize (pair of int): height and width of the result, or None for stride (h - 1) + kh - 2 pad, and likewise for the
+            width.
+
+    Returns:
+        chainer.Variable: images (B, C, H, W).
+
+    Raises:
+        chainer.utils.type_check.InvalidType: if the shapes or types do not match.
+    """
     return _Deconvolution2D(stride, pad, outsize).apply((x, W) if b is None else (x, W, b))[0]

@@ -1,4 +1,4 @@
-"""What the fused functions share: plain arithmetic backward, Chainer's own graph where double backprop is wanted."""
+"""The base class of the fused functions, whose backward pass works on arrays. Double backprop uses Chainer's own functions."""
 import chainer
 import chainer.functions as F
 import numpy
@@ -7,24 +7,25 @@ from chainer.backends import cuda
 from lsgan.functions.cpu import jit
 from lsgan.functions.gpu.layout import dense, is_dense
 
-# The one switch: with `chainer.using_config('fast', False)` every function, link and optimizer here is Chainer's own
+# One switch for the whole package: with `chainer.using_config('fast', False)`, every function, link and optimizer uses
+# Chainer's own code
 chainer.global_config.fast = True
 
 
 def on_cpu(arrays):
-    """Whether the CPU kernels can take these arrays: NumPy's, all float32 or all float64, none empty."""
+    """Return whether the CPU kernels support these arrays: NumPy arrays, all float32 or all float64, none of them empty."""
     return jit.AVAILABLE and all(type(x) is numpy.ndarray and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
                                  for x in arrays)
 
 
 def on_gpu(arrays):
-    """Whether the GPU kernels can take these arrays: CuPy's, all float32 or all float64, none empty."""
+    """Return whether the GPU kernels support these arrays: CuPy arrays, all float32 or all float64, none of them empty."""
     return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype
                                   and x.dtype.char in 'fd' for x in arrays)
 
 
 class _Dense(chainer.FunctionNode):
-    """Copies an array on the GPU that has gaps in memory."""
+    """An identity function that copies a GPU array to remove gaps in memory."""
 
     def forward(self, inputs):
         return dense(inputs[0]),
@@ -34,12 +35,12 @@ class _Dense(chainer.FunctionNode):
 
 
 class Fused(chainer.FunctionNode):
-    """A function whose backward works on arrays and so builds no graph of its own.
+    """A function whose backward pass works on arrays and therefore builds no graph.
 
-    A subclass gives `forward`, `backward_arrays` and `reference`, the same function written with Chainer's. The latter is
-    differentiated where the caller asked for double backprop, and takes over where the fast way is switched off or does not
-    serve. The subclass retains its inputs. On a GPU they and the gradient are dense: C-contiguous, or images with their
-    channels last.
+    Subclasses define `forward`, `backward_arrays` and `reference`, the same function written with Chainer's functions.
+    `reference` computes the result if the fast version is switched off or `serves` returns False. It also computes the
+    gradients if the caller asks for double backprop. `forward` must retain all inputs. On a GPU, the inputs and the gradient
+    are dense: C-contiguous, or images with channels last in memory.
     """
 
     def apply(self, inputs):
@@ -51,12 +52,12 @@ class Fused(chainer.FunctionNode):
         return super().apply(inputs)
 
     def serves(self, inputs):
-        """Whether there is a fast way for these input arrays."""
+        """Return whether the fast version supports these input arrays."""
         return True
 
     def backward(self, indexes, grad_outputs):
         if chainer.config.enable_backprop:
-            # identities, so that one input that depends on another, or stands twice, is differentiated for itself
+            # F.identity gives each input a gradient of its own, even if inputs depend on each other or occur twice
             inputs = [F.identity(x) for x in self.get_retained_inputs()]
             output = self.reference(*inputs)
             return chainer.grad([output], [inputs[i] for i in indexes], grad_outputs, enable_double_backprop=True)
@@ -65,9 +66,18 @@ class Fused(chainer.FunctionNode):
         return tuple(None if g is None else chainer.Variable(g, requires_grad=False) for g in gradients)
 
     def backward_arrays(self, indexes, inputs, gy):
-        """The gradients, as arrays, of the inputs at `indexes`; `inputs` are all input arrays, `gy` the output's gradient."""
+        """Return the gradients with respect to some of the inputs.
+
+        Args:
+            indexes (sequence of int): positions of the inputs whose gradients are needed.
+            inputs (list of array): all inputs.
+            gy (array): the gradient with respect to the output.
+
+        Returns:
+            list of array: one gradient for each index.
+        """
         raise NotImplementedError
 
     def reference(self, *inputs):
-        """The same function of the same Variables, by Chainer's own functions."""
+        """Return the same function of the same Variables, computed by Chainer's own functions."""
         raise NotImplementedError

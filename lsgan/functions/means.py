@@ -1,4 +1,4 @@
-"""Means over a batch of what the losses apply to each of D's outputs, the whole loss as one node. CPU: NumPy; GPU: CUDA."""
+"""The losses' means over a batch, each loss as one node of the graph. CPU: NumPy; GPU: CUDA kernels."""
 import chainer
 import chainer.functions as F
 from chainer import backend
@@ -9,10 +9,10 @@ from lsgan.functions.gpu import means as gpu
 
 
 class _SumOfMeans(Fused):
-    """The sum over the inputs of the mean of some function of each element; a subclass gives the function.
+    """The sum over the inputs of the mean of an elementwise function, which each subclass defines.
 
     Args:
-        constants (sequence of float): what distinguishes the function on each input.
+        constants (sequence of float): the function's parameter for each input, a target or a sign.
     """
 
     def __init__(self, constants):
@@ -82,7 +82,7 @@ class _Softplus(_SumOfMeans):
         return xp.logaddexp(x.dtype.type(0), sign * x)
 
     def derivative(self, xp, x, sign):
-        # the sigmoid, as tanh, which does not overflow
+        # the sigmoid, computed by tanh, which does not overflow
         return sign * (0.5 + 0.5 * xp.tanh((0.5 * sign) * x))
 
     def value_by_chainer(self, x, sign):
@@ -90,22 +90,46 @@ class _Softplus(_SumOfMeans):
 
 
 def signed_mean(outputs, signs):
-    """The sum of E[s y] over arrays y of any shape and the sign s, 1 or -1, of each; a scalar Variable."""
+    """Return the sum of E[s y] over arrays y with signs s.
+
+    Args:
+        outputs (sequence): arrays or Variables y, of any shape.
+        signs (sequence): the sign of each array, 1 or -1.
+
+    Returns:
+        chainer.Variable: a scalar.
+    """
     return _Identity(signs).apply(outputs)[0]
 
 
 def half_squared_error(outputs, targets):
-    """The sum of 1/2 E[(y - t)^2] over arrays y of any shape and the number t that belongs to each; a scalar Variable."""
+    """Return the sum of 1/2 E[(y - t)^2] over arrays y with targets t.
+
+    Args:
+        outputs (sequence): arrays or Variables y, of any shape.
+        targets (sequence of float): the target of each array.
+
+    Returns:
+        chainer.Variable: a scalar.
+    """
     return _HalfSquaredError(targets).apply(outputs)[0]
 
 
 def mean_softplus(outputs, signs):
-    """The sum of E[log(1 + exp(s y))] over arrays y of any shape and the sign s, 1 or -1, of each; a scalar Variable."""
+    """Return the sum of E[log(1 + exp(s y))] over arrays y with signs s.
+
+    Args:
+        outputs (sequence): arrays or Variables y, of any shape.
+        signs (sequence): the sign of each array, 1 or -1.
+
+    Returns:
+        chainer.Variable: a scalar.
+    """
     return _Softplus(signs).apply(outputs)[0]
 
 
 def each_mean(arrays):
-    """Return the mean of each array, a sequence of scalars on its device.
+    """Return the mean of each array, a sequence of scalars on the arrays' device.
 
     Args:
         arrays (sequence): one or two arrays of D's outputs.
@@ -137,7 +161,10 @@ class _Split(chainer.FunctionNode):
 
 
 def _joined(arrays):
-    """Return arrays one after the other; without a copy where they are so on a GPU, as gradients of means are."""
+    """Return arrays concatenated along the first axis.
+
+    On a GPU, arrays that already follow each other in memory are not copied. The gradients of the means are such arrays.
+    """
     first = arrays[0]
     xp = backend.get_array_module(first)
     if on_gpu(arrays) and all(x.flags.c_contiguous for x in arrays):
@@ -148,5 +175,16 @@ def _joined(arrays):
 
 
 def split(y, n):
-    """`chainer.functions.split_axis` of the first axis into n parts of equal size, a tuple of Variables."""
+    """Split an array along its first axis into n parts of equal size, like `chainer.functions.split_axis`.
+
+    Args:
+        y (array or chainer.Variable): of shape (n * B, ...).
+        n (int): number of parts.
+
+    Returns:
+        tuple of chainer.Variable: n parts of shape (B, ...).
+
+    Raises:
+        chainer.utils.type_check.InvalidType: if the length of the first axis is not a multiple of n.
+    """
     return _Split(n).apply((y,))

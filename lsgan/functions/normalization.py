@@ -1,6 +1,6 @@
-"""Batch normalisation and the activation after it as one node (Ioffe & Szegedy 2015). CPU: Numba; GPU: CUDA kernels.
+"""Batch normalisation (Ioffe & Szegedy 2015) fused with the activation after it. CPU: Numba; GPU: CUDA kernels.
 
-Every CPU kernel treats the rows [first, last) of arrays (R, C), a row being one pixel of one image or one example.
+Each CPU kernel processes the rows [first, last) of arrays of shape (R, C). A row is one pixel of one image, or one example.
 """
 import chainer
 import chainer.functions as F
@@ -14,17 +14,17 @@ from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import normalization as gpu
 from lsgan.functions.perceptron import ACTIVATIONS, LEAK
 
-# What a negative input is multiplied by: of no activation, ReLU and leaky ReLU
+# Slope of each activation for negative inputs
 SLOPES = {None: 1.0, 'relu': 0.0, 'leaky_relu': LEAK}
-PIECE = 1 << 18         # bytes of a part of the rows: many parts keep the threads equally busy
-BLOCK = 8               # rows whose sums are kept in the arrays' own precision before they join float64
-# What `lsgan.links.BatchNormalization` gets may be several batches, one after the other, with statistics of their own
+PIECE = 1 << 18         # bytes of rows in one part; many small parts keep all threads equally busy
+BLOCK = 8               # rows that are summed in the arrays' own precision before their sum is added in float64
+# Number of batches, one after the other, in an input of `lsgan.links.BatchNormalization`; each has statistics of its own
 chainer.global_config.batches = 1
 
 
 @kernel
 def _moments(x, first, last, mean, squares):
-    """Mean and sum of squared deviations of each column, block by block (Chan et al. 1983); both outputs are float64."""
+    """Compute mean and sum of squared deviations of each column, block by block (Chan et al. 1983); outputs are float64."""
     C = x.shape[1]
     s = np.empty(C, x.dtype)
     q = np.empty(C, x.dtype)
@@ -55,7 +55,7 @@ def _moments(x, first, last, mean, squares):
 
 @kernel
 def _apply(x, mean, scale, beta, slope, first, last, y):
-    """y = activation(scale (x - mean) + beta)."""
+    """Compute y = activation(scale (x - mean) + beta)."""
     C = x.shape[1]
     zero = mean.dtype.type(0)
     for r in range(first, last):
@@ -67,7 +67,7 @@ def _apply(x, mean, scale, beta, slope, first, last, y):
 
 @kernel
 def _sums(x, gy, mean, scale, beta, slope, first, last, sum_g, sum_gx):
-    """The sums of g and of g (x - mean) of each column, g being the gradient before the activation; outputs float64."""
+    """Sum g and g (x - mean) over each column, where g is the gradient before the activation; outputs are float64."""
     C = x.shape[1]
     s = np.empty(C, x.dtype)
     q = np.empty(C, x.dtype)
@@ -91,7 +91,7 @@ def _sums(x, gy, mean, scale, beta, slope, first, last, sum_g, sum_gx):
 
 @kernel
 def _gradient(x, gy, mean, scale, beta, slope, constant, linear, first, last, gx):
-    """gx = scale g - linear (x - mean) - constant."""
+    """Compute gx = scale g - linear (x - mean) - constant, with g as in `_sums`."""
     C = x.shape[1]
     one, zero = mean.dtype.type(1), mean.dtype.type(0)
     for r in range(first, last):
@@ -103,7 +103,7 @@ def _gradient(x, gy, mean, scale, beta, slope, constant, linear, first, last, gx
 
 
 def _rows(x):
-    """(B, C) or (B, C, H, W) as (R, C)."""
+    """Return an array (B, C) or (B, C, H, W) as a contiguous matrix (R, C)."""
     if x.ndim == 2:
         return x if x.flags.c_contiguous else x.copy()
     last = channels_last(x)
@@ -111,7 +111,7 @@ def _rows(x):
 
 
 def _images(rows, shape):
-    """The inverse of `_rows`."""
+    """Return the array of the given shape that `_rows` turns into these rows."""
     if len(shape) == 2:
         return rows
     N, C, H, W = shape
@@ -119,23 +119,28 @@ def _images(rows, shape):
 
 
 class _OnCPU:
-    """Batch normalisation and an activation on one matrix (batches * R, C); `lsgan.functions.gpu.normalization` on a GPU."""
+    """Batch normalisation and activation of a matrix (batches * R, C). See `lsgan.functions.gpu.normalization` for the GPU."""
 
     def __init__(self, x, gamma, beta, activation, eps, batches):
         self.x, self.gamma, self.beta, self.eps, self.batches = x, gamma, beta, eps, batches
         self.slope = x.dtype.type(SLOPES[activation])
         self.rows = len(x) // batches
         pieces = threads.parts(self.rows, 1 + PIECE // x[0].nbytes, 1 + PIECE // 4 // x[0].nbytes)
-        # each with its batch, the first of them first
+        # (batch, first row, last row) of each part, ordered by batch
         self.parts = [(i, i * self.rows + first, i * self.rows + last) for i in range(batches) for first, last in pieces]
 
     def use(self, mean, var):
-        """Take given statistics, arrays (C,)."""
+        """Use the given statistics, arrays (C,)."""
         self.given = True
         self._keep(mean[None], var[None])
 
     def measure(self, running_mean, running_var, decay):
-        """Compute the statistics of each batch; the running ones, arrays (C,) or None, follow them with memory `decay`."""
+        """Compute the statistics of each batch and update the running statistics.
+
+        Args:
+            running_mean, running_var: arrays (C,), updated in place, or None.
+            decay (float): weight of the old running statistics, from 0 to 1.
+        """
         self.given = False
         R, C = self.rows, self.x.shape[1]
         mean, squares = np.empty((2, len(self.parts), C))
@@ -154,7 +159,7 @@ class _OnCPU:
 
     def _keep(self, mean, var):
         dtype = self.x.dtype
-        self.mean = mean.astype(dtype)        # this and what follows from it: a row for each batch
+        self.mean = mean.astype(dtype)        # one row per batch, here and in what is computed from it
         self.rounded = mean - self.mean
         self.inv_std = (1 / np.sqrt(var + self.eps)).astype(dtype)
         self.scale = self.gamma * self.inv_std
@@ -172,7 +177,11 @@ class _OnCPU:
         return of_parts.reshape(self.batches, -1, of_parts.shape[1])
 
     def backward(self, gy):
-        """Return the gradients with respect to x, gamma and beta, from that with respect to the output, (batches * R, C)."""
+        """Return the gradients with respect to x, gamma and beta.
+
+        Args:
+            gy: array (batches * R, C), the gradient with respect to the output.
+        """
         x = self.x
         parts_g, parts_gx = np.empty((2, len(self.parts), x.shape[1]))
 
@@ -221,7 +230,7 @@ class _BatchNormalization(Fused):
             self.matrix.use(self.running_mean, self.running_var)
         else:
             self.matrix.measure(self.running_mean, self.running_var, self.decay)
-            self.running_mean = self.running_var = None     # or `reference` would move them again under double backprop
+            self.running_mean = self.running_var = None     # otherwise `reference` would update them again in double backprop
         y = self.matrix.forward()
         if not on_gpu(inputs):
             y = _images(y, x.shape)
@@ -252,24 +261,36 @@ class _BatchNormalization(Fused):
 
 def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9,
                         batches=1, shape=None):
-    """`chainer.functions.batch_normalization` over all axes but the second, and an activation.
+    """Normalise over all axes but the second, like `chainer.functions.batch_normalization`, and apply an activation.
 
     Args:
-        x: (B, C) or (B, C, H, W).
-        gamma, beta: (C,).
+        x (array or chainer.Variable): of shape (B, C) or (B, C, H, W).
+        gamma, beta (array or chainer.Variable): scale and shift, of shape (C,).
         activation (str): relu, leaky_relu (slope 0.2) or None.
         eps (float): added to the variance.
-        running_mean, running_var: arrays (C,) that follow the batch's statistics, with memory `decay`; or None.
-        batches (int): x is so many batches of equal size, one after the other, each normalised by its own statistics.
-        shape (tuple of int): as in `lsgan.functions.activation`.
+        running_mean, running_var: arrays (C,), moving averages of the statistics, updated in place; or None.
+        decay (float): weight of the old running statistics, from 0 to 1.
+        batches (int): number of batches of equal size in x, one after the other. Each is normalised by its own statistics.
+        shape (tuple of int): shape of each example in the result, as in `lsgan.functions.activation`.
+
+    Returns:
+        chainer.Variable: of the same shape as x, or (B, *shape).
 
     Raises:
-        chainer.utils.type_check.InvalidType: where the shapes do not fit, or B is no multiple of `batches`.
+        chainer.utils.type_check.InvalidType: if the shapes or types do not match, or B is not a multiple of `batches`.
     """
     function = _BatchNormalization(activation, eps, running_mean, running_var, decay, batches, False, shape)
     return function.apply((x, gamma, beta))[0]
 
 
 def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5, shape=None):
-    """`batch_normalization` with given statistics, as in test mode."""
+    """Normalise by given statistics, as in test mode, and apply an activation.
+
+    Args:
+        x, gamma, beta, activation, eps, shape: as in `batch_normalization`.
+        mean, var: arrays (C,), the statistics.
+
+    Returns:
+        chainer.Variable: of the same shape as x, or (B, *shape).
+    """
     return _BatchNormalization(activation, eps, mean, var, 0.0, 1, True, shape).apply((x, gamma, beta))[0]

@@ -1,8 +1,8 @@
-"""Chainer's Adam, RMSprop and SGD with the same states and snapshots, and the hooks that training adds to them.
+"""Chainer's Adam, RMSprop and SGD, with the same states and snapshots, and the hooks that training adds to them.
 
-CPU: Numba, each parameter's update in one pass over its memory, with the same bits as Chainer's. GPU: CUDA, the update of all
-parameters in one launch, with the clipping of gradients and weights. The variants of Adam, and optimizers with other hooks,
-take Chainer's own way.
+CPU: a Numba kernel updates a parameter in one pass over its memory, with the same bits as Chainer. GPU: one CUDA launch
+updates all parameters, including the clipping of gradients and weights. Variants such as AMSGrad, and optimizers with other
+hooks, use Chainer's own code.
 """
 import chainer
 import numpy as np
@@ -41,13 +41,13 @@ def _sgd(p, g, lr):
 
 
 class _OnePass:
-    """One of Chainer's update rules, by a kernel where nothing else is to be done with a parameter.
+    """One of Chainer's update rules as a single kernel, for parameters to which nothing else is done.
 
-    Chainer's bookkeeping around an update, here left out with it, takes longer than a small parameter's update itself.
+    The kernel skips Chainer's bookkeeping around an update, which takes longer than the update of a small parameter.
     """
 
     def is_alone(self):
-        """Whether a step is nothing but the rule with the optimizer's own hyperparameters."""
+        """Return whether a step is only the rule, with the optimizer's own hyperparameters."""
         hooks = self._hookable
         return (self.enabled and self.is_plain() and not hooks._pre_update_hooks and not hooks._post_update_hooks
                 and vars(self.hyperparam).keys() <= {'_parent'})
@@ -102,7 +102,7 @@ class _SGDRule(_OnePass, optimizers.sgd.SGDRule):
 
 
 def gradient_norm(link):
-    """Return the Euclidean norm of the whole gradient of a link, a scalar on its device."""
+    """Return the Euclidean norm of a link's whole gradient, a scalar on the link's device."""
     grads = [p.grad for p in link.params() if p.grad is not None]
     if on_gpu(grads) and gpu.serves(grads):
         return gpu.norm(grads)
@@ -148,7 +148,7 @@ class MeanGradient:
 
 
 def _part_like(array, memory):
-    """Return `memory`, one-dimensional and contiguous, with the shape of an array and, on a GPU, its layout."""
+    """Return `memory`, a contiguous vector, as an array with the shape and, on a GPU, the memory layout of `array`."""
     if isinstance(array, cuda.ndarray) and not array.flags.c_contiguous:
         N, C, H, W = array.shape
         return memory.reshape(N, H, W, C).transpose(0, 3, 1, 2)
@@ -159,7 +159,7 @@ class GradientNorm:
     """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
 
     Args:
-        observed (str): what the report begins with: gen or dis.
+        observed (str): the prefix of the reported key, gen or dis.
     """
 
     name = 'GradientNorm'
@@ -173,7 +173,11 @@ class GradientNorm:
 
 
 class ClipWeights:
-    """Optimizer hook that keeps every weight within [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1)."""
+    """Optimizer hook that clips every weight to [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1).
+
+    Args:
+        bound (float): the largest absolute value of a weight, above 0.
+    """
 
     name = 'ClipWeights'
     timing = 'post'
@@ -188,10 +192,10 @@ class ClipWeights:
 
 
 class _OneLaunch:
-    """An optimizer whose step on a GPU is one launch.
+    """An optimizer whose step on a GPU is one kernel launch.
 
-    A subclass gives `states`, the names of its rule's arrays; `numbers`, which the launch reads from device memory; and
-    `launch`.
+    Subclasses define `states`, the names of the arrays in the state of their update rule; `numbers`, which returns the
+    numbers that the kernel reads from device memory; and `launch`.
     """
 
     def setup(self, link):
@@ -212,14 +216,14 @@ class _OneLaunch:
         self.count_steps(1)
 
     def prepare(self):
-        """Bring the numbers in device memory up to date; a launch for each that has changed, and none otherwise."""
+        """Update the numbers in device memory, with one launch for each number that has changed."""
         for name, value in self.numbers().items():
             if name not in self._scalars:
                 self._scalars[name] = Scalar(value)
             self._scalars[name].value = value
 
     def count_steps(self, n):
-        """Take note of n steps that the device has taken."""
+        """Count n steps that the device has taken."""
         self.t += n
         for p in self.target.params():
             p.update_rule.t += n
@@ -227,14 +231,17 @@ class _OneLaunch:
             self._scalars['t'].count(n)
 
     def arrangement(self):
-        """Return what a launch depends on, besides numbers in device memory, for comparison with what it was before."""
+        """Return everything that a launch depends on except the numbers in device memory.
+
+        A captured launch can be replayed as long as this stays equal.
+        """
         constants = vars(self.hyperparam).items() - self.numbers().items()
         hooks = [(hook, {name: value for name, value in vars(hook).items() if not name.startswith('_')})
                  for hooks in self._hooks() for hook in hooks]
         return [(p.array.data.ptr, p.update_rule.enabled) for p in self.target.params()], hooks, constants
 
     def fits_one_launch(self):
-        """Whether all that a step does is in the kernel of its launch."""
+        """Return whether one launch can do everything that a step does."""
         params = list(self.target.params())
         if not config.fast or self._loss_scale is not None or any(p.array is None for p in params):
             return False
@@ -250,7 +257,7 @@ class _OneLaunch:
         return list(hookable._pre_update_hooks.values()), list(hookable._post_update_hooks.values())
 
     def _states(self, params):
-        """Return the list of arrays for each of the states, laid out in memory as the parameters."""
+        """Return for each state the list of its arrays, one per parameter and with the parameter's memory layout."""
         for p in params:
             rule = p.update_rule
             rule._init_states(p)
@@ -271,7 +278,7 @@ class _OneLaunch:
 
 
 class Adam(_OneLaunch, optimizers.Adam):
-    """`chainer.optimizers.Adam` (Kingma & Ba 2015)."""
+    """`chainer.optimizers.Adam` (Kingma & Ba 2015) with fast updates."""
 
     states = 'm', 'v'
 
@@ -286,7 +293,7 @@ class Adam(_OneLaunch, optimizers.Adam):
 
 
 class RMSprop(_OneLaunch, optimizers.RMSprop):
-    """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012)."""
+    """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012) with fast updates."""
 
     states = 'ms',
 
@@ -301,7 +308,7 @@ class RMSprop(_OneLaunch, optimizers.RMSprop):
 
 
 class SGD(_OneLaunch, optimizers.SGD):
-    """`chainer.optimizers.SGD`, stochastic gradient descent."""
+    """`chainer.optimizers.SGD`, stochastic gradient descent, with fast updates."""
 
     states = ()
 

@@ -1,4 +1,4 @@
-"""Affine maps with an activation between them as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
+"""Fully connected layers with activations as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
 import chainer.functions as F
 import numpy
 from chainer.utils import type_check
@@ -7,7 +7,7 @@ from lsgan.functions.fused import Fused, on_gpu
 from lsgan.functions.gpu import activation as gpu
 from lsgan.functions.gpu.blas import product
 
-LEAK = 0.2   # slope of leaky ReLU for negative inputs; Chainer's and DCGAN's
+LEAK = 0.2   # slope of leaky ReLU for negative inputs, as in Chainer and DCGAN
 
 
 def _leaky_slope(y):
@@ -17,13 +17,13 @@ def _leaky_slope(y):
 
 
 def _sigmoid(xp, y):
-    y *= y.dtype.type(0.5)      # as tanh, which does not overflow
+    y *= y.dtype.type(0.5)      # computed by tanh, which does not overflow
     xp.tanh(y, out=y)
     y *= y.dtype.type(0.5)
     y += y.dtype.type(0.5)
 
 
-# name: (in place on y, its derivative from its output y, Chainer's own)
+# name: (activation of y in place, derivative from the output y, Chainer's own function)
 ACTIVATIONS = {
     'relu': (lambda xp, y: xp.maximum(y, 0, out=y), lambda y: y > 0, F.relu),
     'leaky_relu': (lambda xp, y: xp.maximum(y, y.dtype.type(LEAK) * y, out=y), _leaky_slope,
@@ -53,7 +53,7 @@ class _Perceptron(Fused):
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         affine = _affine_on_gpu if on_gpu(inputs) else _affine
-        self.values = [inputs[0]]      # of each layer, after the input
+        self.values = [inputs[0]]      # the input, and then the output of each layer
         for i in range(1, len(inputs), 2):
             self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
         return self.values[-1],
@@ -99,7 +99,15 @@ def _affine_on_gpu(x, W, b, name):
 
 
 def _before_bias(gy, y, name, bias, out):
-    """Return the gradients before the activation `name` with output y, in `out` if it is given, and of the bias, or None."""
+    """Return the gradients with respect to the input of an activation and to the bias.
+
+    Args:
+        gy: array (B, n), the gradient with respect to the activation's output.
+        y: array (B, n), the activation's output.
+        name (str): the activation, or None.
+        bias (bool): whether the gradient of the bias is needed; it is None otherwise.
+        out: array (B, n) for the first gradient, or None for a new one.
+    """
     if name is not None:
         gy = numpy.multiply(gy, ACTIVATIONS[name][1](y), out=out)
     return gy, gy.sum(axis=0) if bias else None
@@ -112,20 +120,33 @@ def _before_bias_on_gpu(gy, y, name, bias, out):
 
 
 def perceptron(x, parameters, activation='relu', last=None):
-    """Fully connected layers with activations, in one node.
+    """Apply fully connected layers with activations.
 
     Args:
-        x: floats of shape (B, n_0).
-        parameters: of each layer the weights of shape (n_i, n_{i-1}) and the biases of shape (n_i,), in one flat sequence.
-        activation (str): after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        last (str): after the last layer, or None for no activation there.
+        x (array or chainer.Variable): floats of shape (B, n_0).
+        parameters (sequence of array or chainer.Variable): weights (n_i, n_{i-1}) and biases (n_i,) of each layer in turn.
+        activation (str): activation after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        last (str): activation after the last layer, or None.
 
     Returns:
         chainer.Variable: of shape (B, n_last).
+
+    Raises:
+        chainer.utils.type_check.InvalidType: if the shapes or types do not match.
+        KeyError: if there is no activation of that name.
     """
     return _Perceptron(activation, last).apply((x, *parameters))[0]
 
 
 def linear(x, W, b):
-    """`chainer.functions.linear`: of (B, n_0) with weights (n_1, n_0) and biases (n_1,)."""
+    """Apply one fully connected layer, like `chainer.functions.linear`.
+
+    Args:
+        x (array or chainer.Variable): floats of shape (B, n_0).
+        W (array or chainer.Variable): weights (n_1, n_0).
+        b (array or chainer.Variable): biases (n_1,).
+
+    Returns:
+        chainer.Variable: of shape (B, n_1).
+    """
     return perceptron(x, (W, b))

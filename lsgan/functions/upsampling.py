@@ -1,7 +1,7 @@
-"""Doubling of height and width, of images with their channels last in memory. CPU: Numba; GPU: CUDA kernels.
+"""Doubling the height and width of images stored with channels last. CPU: Numba; GPU: CUDA kernels.
 
-Each pixel becomes a block of 2x2, and a crop takes off rows and columns at the borders. The CPU kernels treat the images
-[first, last) of arrays (N, height, width, channels).
+Each pixel becomes a block of 2x2 pixels. A crop then removes rows and columns at the borders. Each CPU kernel processes the
+images [first, last) of arrays of shape (N, height, width, channels).
 """
 import chainer.functions as F
 import numpy as np
@@ -16,7 +16,11 @@ from lsgan.functions.gpu import upsampling as gpu
 
 @exact_kernel
 def _upsample(x, top, left, first, last, y):
-    """y = the pixels of x as blocks: each channel repeated, or four times as many channels laid out as the block's pixels."""
+    """Fill y with the blocks of x.
+
+    If y has as many channels as x, each channel of a pixel is repeated. If x has four times as many, they become the four
+    pixels of the block.
+    """
     K = x.shape[3]
     _, H, W, C = y.shape
     apart = 0 if K == C else C
@@ -31,7 +35,10 @@ def _upsample(x, top, left, first, last, y):
 
 @exact_kernel
 def _gradient(gy, top, left, first, last, gx):
-    """gx = the gradient with respect to x in `_upsample`; it sums over columns before rows, as Chainer does."""
+    """Fill gx with the gradient of `_upsample` with respect to x.
+
+    The sum of a block adds columns before rows, which gives the same bits as Chainer.
+    """
     _, h, w, K = gx.shape
     _, H, W, C = gy.shape
     block = np.empty((4, C), gy.dtype)
@@ -54,7 +61,7 @@ def _gradient(gy, top, left, first, last, gx):
 
 
 def _run(kernel, source, crop, shape):
-    """Return an array of the given shape, channels last, that a kernel makes from another one, on several threads."""
+    """Run a kernel on several threads and return the array of the given shape that it fills from `source`."""
     made = np.empty(shape, source.dtype)
     parts = threads.parts(len(made), least=LEAST // made[0].nbytes + 1)
     threads.each(lambda part: kernel(source, *crop, *part, made), parts)
@@ -62,7 +69,7 @@ def _run(kernel, source, crop, shape):
 
 
 class _Upsampling(Fused):
-    """A subclass says how many channels of the input make one of the output."""
+    """A way to double height and width; subclasses define `depth`, the number of input channels per output channel."""
 
     def __init__(self, crop):
         self.crop = crop
@@ -112,19 +119,19 @@ class _Repeat(_Upsampling):
 
 
 def depth_to_space(x, crop=(0, 0)):
-    """Double height and width by `chainer.functions.depth2space`: four channels become a block of 2x2 pixels, and crop.
+    """Double height and width by turning four channels into a block of 2x2 pixels, and crop (sub-pixel convolution).
 
-    Source: Shi et al. 2016, arXiv:1609.05158, section 3.2.
+    The blocks are those of `chainer.functions.depth2space`. Source: Shi et al. 2016, arXiv:1609.05158, section 3.2.
 
     Args:
-        x: floats of shape (B, 4 C, H, W).
-        crop (tuple of int): rows and columns to take off at each border of the result.
+        x (array or chainer.Variable): floats of shape (B, 4 C, H, W).
+        crop (pair of int): number of rows and of columns to remove at each border of the result.
 
     Returns:
         chainer.Variable: of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).
 
     Raises:
-        chainer.utils.type_check.InvalidType: if the channels are no multiple of 4, or the crop leaves nothing.
+        chainer.utils.type_check.InvalidType: if the number of channels is not a multiple of 4, or the crop leaves nothing.
     """
     return _DepthToSpace(crop).apply((x,))[0]
 
@@ -133,8 +140,8 @@ def repeat(x, crop=(0, 0)):
     """Double height and width by repeating each pixel (nearest neighbour), and crop.
 
     Args:
-        x: floats of shape (B, C, H, W).
-        crop (tuple of int): rows and columns to take off at each border of the result.
+        x (array or chainer.Variable): floats of shape (B, C, H, W).
+        crop (pair of int): number of rows and of columns to remove at each border of the result.
 
     Returns:
         chainer.Variable: of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).

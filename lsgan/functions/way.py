@@ -1,10 +1,10 @@
-"""What every way to convolve images shares, on a CPU and on a GPU."""
+"""The interface of the convolution algorithms, on CPU and GPU."""
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """How a *big* image (x of a convolution, y of a deconvolution) and a *small* one lie to each other; (height, width)."""
+    """The sizes in a convolution from a *big* to a *small* image, or in a deconvolution back; each is (height, width)."""
 
     kernel: tuple
     stride: tuple
@@ -14,11 +14,11 @@ class Geometry:
 
 
 class Way:
-    """One way to convolve images that lie in memory as (N, height, width, channels); a subclass gives `run`.
+    """An algorithm that convolves images stored as (N, height, width, channels); subclasses define `run`.
 
     Args:
-        geometry (Geometry): of the images.
-        W: array of the weights (O, C, kh, kw), from C channels of the big to O of the small image.
+        geometry (Geometry): the sizes of images and kernel.
+        W: array of weights (O, C, kh, kw), for C channels of the big image and O channels of the small one.
     """
 
     def __init__(self, geometry, W):
@@ -26,22 +26,24 @@ class Way:
         self.O, self.C = W.shape[:2]
 
     def to_small(self, big, bias=None):
-        """Return the convolution of (N, H, W, C): (N, h, w, O), plus a bias (O,) or None."""
+        """Return the convolution (N, h, w, O) of big images (N, H, W, C), plus a bias (O,) unless that is None."""
         return self.run(big, None, bias, 'small', False)[0]
 
     def to_big(self, small, bias=None):
-        """Return the deconvolution of (N, h, w, O): (N, H, W, C), plus a bias (C,) or None."""
+        """Return the deconvolution (N, H, W, C) of small images (N, h, w, O), plus a bias (C,) unless that is None."""
         return self.run(None, small, bias, 'big', False)[0]
 
     def run(self, big, small, bias, image, weights):
-        """Return any of an image and the weights' gradient.
+        """Compute an image, the gradient of the weights, or both.
 
         Args:
-            big, small: the images; one may be None where only the other is needed.
-            image (str): big or small, to be made from the other one and the bias, or None.
-            weights (bool): whether to make the gradient of the weights, from the two images, of which one is a gradient.
+            big, small: arrays of images; None for one that is not needed.
+            bias: array for the channels of the computed image, or None.
+            image (str): the image to compute from the other one, big or small, or None.
+            weights (bool): whether to compute the gradient of the weights. It takes both images. One of them is then the
+                gradient with respect to the output.
 
         Returns:
-            tuple: the image and the gradient (O, C, kh, kw), None for what was not asked for.
+            tuple: the image and the gradient (O, C, kh, kw), each None if not asked for.
         """
         raise NotImplementedError

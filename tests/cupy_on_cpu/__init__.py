@@ -1,7 +1,7 @@
-"""CuPy's unmodified wheel over a CUDA device that is this CPU, for tests. See README.md beside this file.
+"""An emulated GPU for tests: CuPy's unmodified wheel runs on the CPU. See README.md in this folder.
 
-`install()`, before anything imports CuPy, puts a finder in front of `sys.meta_path`. It leaves CuPy's files alone. As CuPy's
-modules are imported, it replaces what they take from the CUDA runtime, cuBLAS, cuRAND and NVRTC.
+Call `install()` before anything imports CuPy. It puts a finder in front of `sys.meta_path`. When CuPy's modules are imported,
+the finder replaces what they take from the CUDA runtime, cuBLAS, cuRAND and NVRTC. CuPy's files stay unchanged.
 """
 import atexit
 import importlib.machinery
@@ -36,15 +36,15 @@ class _Finder:
 
 
 def requested():
-    """Return whether the environment asks for the emulation, by CUPY_ON_CPU=1."""
+    """Return whether the environment asks for the emulation with CUPY_ON_CPU=1."""
     return os.environ.get('CUPY_ON_CPU') == '1'
 
 
 def environment(**settings):
-    """Return the variables with which other Python processes use the emulation.
+    """Return the environment variables with which other Python processes use the emulation.
 
     Args:
-        settings: the settings in README.md, such as `LAZY=1`.
+        settings: settings of README.md without their prefix, such as `LAZY=1`.
     """
     path = [str(Path(__file__).parent / 'startup'), *filter(None, [os.environ.get('PYTHONPATH')])]
     return {'CUPY_ON_CPU': '1', 'PYTHONPATH': os.pathsep.join(path),
@@ -52,7 +52,7 @@ def environment(**settings):
 
 
 def obstacle():
-    """Return why the emulation cannot work here, or None if it can."""
+    """Return the reason why the emulation cannot work here, or None if it can."""
     if sys.platform != 'linux' or os.uname().machine != 'x86_64':
         return 'the emulated device needs Linux on x86-64'
     if importlib.util.find_spec('cupy_backends') is None:
@@ -70,17 +70,17 @@ def install():
     """Make this process use the emulation when it imports CuPy.
 
     Raises:
-        ImportError: if CuPy is already imported, or something is missing.
+        ImportError: if CuPy is already imported, or if something that the emulation needs is missing.
     """
     if _Finder in sys.meta_path:
         return
     if 'cupy' in sys.modules:
-        raise ImportError('cupy_on_cpu.install() comes before the first import of CuPy')
+        raise ImportError('call cupy_on_cpu.install() before the first import of CuPy')
     reason = obstacle()
     if reason:
         raise ImportError(reason)
-    os.environ.setdefault('CUPY_CACHE_DIR', str(CACHE / 'kernels'))     # apart from kernels for a GPU
-    os.environ.setdefault('CUPY_ACCELERATORS', '')                      # CUB is compiled for GPUs
+    os.environ.setdefault('CUPY_CACHE_DIR', str(CACHE / 'kernels'))     # separate from the kernels for a GPU
+    os.environ.setdefault('CUPY_ACCELERATORS', '')                      # without CUB, which is compiled for GPUs
     device()
     sys.meta_path.insert(0, _Finder)
     if 'CUPY_ON_CPU_REPORT' in os.environ:

@@ -1,4 +1,4 @@
-"""g++ in place of NVRTC: a kernel becomes a shared library that runs a grid on one CPU thread."""
+"""A compiler that replaces NVRTC by g++: a kernel becomes a shared library that runs a grid on one CPU thread."""
 import functools
 import hashlib
 import os
@@ -20,10 +20,10 @@ _KNOWS_ITS_THREAD = re.compile(r'threadIdx|blockIdx|blockDim|gridDim|__shared__'
 
 
 def compile_library(target, sources, *flags):
-    """Compile C++ files into a shared library, which other processes see whole or not at all.
+    """Compile C++ files into a shared library. Other processes never see an incomplete file.
 
     Raises:
-        ValueError: with the compiler's message.
+        ValueError: if the compiler fails; contains its message.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     file, part = tempfile.mkstemp(dir=target.parent, suffix='.part')
@@ -41,7 +41,7 @@ def digest(*parts):
 
 @functools.cache
 def fingerprint():
-    """Return a digest of all that decides what a kernel's source is compiled to: this module, the headers, the CPU."""
+    """Return a digest of everything besides a kernel's source that affects the compiled code: this module, headers, CPU."""
     headers = [path.read_text() for path in sorted(NATIVE.rglob('*')) if path.is_file()]
     cpu = [line for line in Path('/proc/cpuinfo').read_text().splitlines() if line.startswith('flags')][:1]
     return digest(Path(__file__).read_text(), *headers, *cpu)
@@ -51,15 +51,15 @@ def compile_kernels(source, options=(), name_expressions=()):
     """Compile CUDA C++.
 
     Args:
-        source (str): the text.
-        options (sequence of str): NVRTC's options, of which macros and folders for headers count.
-        name_expressions (sequence of str): instances of kernel templates that are wanted.
+        source (str): the source text.
+        options (sequence of str): NVRTC's options. All but macros and folders for headers are ignored.
+        name_expressions (sequence of str): instances of kernel templates to compile.
 
     Returns:
-        tuple: the bytes that stand for a cubin, and the name of each expression's kernel in it, a dict.
+        tuple: the bytes that take the place of a cubin, and a dict with the name of each instance's kernel in them.
 
     Raises:
-        ValueError: with the compiler's message.
+        ValueError: if the compiler fails; contains its message.
     """
     includes = [o for o in options if o.startswith('-D')
                 or o.startswith('-I') and '_cccl' not in o and not Path(o[2:], 'cuda.h').exists()]
@@ -81,7 +81,7 @@ def compile_kernels(source, options=(), name_expressions=()):
 
 
 def replace_nvrtc(module):
-    """Make `cupy.cuda.compiler` compile by g++, and with NVRTC=1 by the real NVRTC, too."""
+    """Make `cupy.cuda.compiler` compile with g++ and, with NVRTC=1, with the real NVRTC as well."""
     real = module._compile_using_nvrtc_no_warning
     accepted = set()
 
@@ -96,7 +96,7 @@ def replace_nvrtc(module):
             raise module.CompileException(str(error), source, filename, options, 'g++') from None
 
     module._compile_using_nvrtc_no_warning = compile
-    # CuPy keeps compiled kernels in files, under names in which this text takes part
+    # CuPy caches compiled kernels in files whose names depend on this text
     module._preprocess = lambda *arguments: f'cupy_on_cpu {fingerprint()} {setting("NVRTC")}'
     if not setting('NVRTC'):
         module._get_nvrtc_version = lambda: (13, 2)
@@ -104,7 +104,7 @@ def replace_nvrtc(module):
 
 
 def library(name, sources, *flags):
-    """Return the path of a shared library called `name`, compiled from C++ files or taken from the cache."""
+    """Return the path of the shared library `name`, compiled from C++ files or taken from the cache."""
     texts = [path.read_text() for path in [*sources, *sorted(NATIVE.glob('*.h'))]]
     target = CACHE / f'{name}.{digest(*texts, *flags)}'
     if not target.exists():

@@ -1,4 +1,4 @@
-"""The emulated device, a library compiled from `native/`, and what it counts."""
+"""The emulated device, a library compiled from `native/`, and the counters of its work."""
 import contextlib
 import ctypes
 import functools
@@ -11,12 +11,12 @@ from cupy_on_cpu.compiler import library
 from cupy_on_cpu.settings import NATIVE, setting
 
 COUNTERS = 'kernels', 'products', 'copies in', 'copies out', 'copies within', 'waits', 'allocations', 'bytes out', 'graphs'
-SYNCS = Counter()   # with CUPY_ON_CPU_REPORT: (what, the line that asked for it) -> how often
+SYNCS = Counter()   # with CUPY_ON_CPU_REPORT: (kind of operation, line that asked for it) -> how often
 
 
 @functools.cache
 def device():
-    """Return the library, compiled at first use. It has the name libcuda.so.1, under which CuPy finds it."""
+    """Return the library, compiled at first use. Its name is libcuda.so.1, so that CuPy finds it."""
     path = library('libcuda.so.1', sorted(NATIVE.glob('*.cpp')), f'-I{sysconfig.get_path("include")}')
     loaded = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
     loaded.emu_counts.restype = ctypes.POINTER(ctypes.c_long)
@@ -26,26 +26,26 @@ def device():
 
 
 def counts():
-    """Return what the device did since the program began.
+    """Count what the device has done since the program began.
 
     Returns:
-        dict: for each name in `COUNTERS` a number. Kernels and products that are captured in a graph count once, when they
-            are captured; 'graphs' counts its launches. A 'wait' is a call that returns only when the device has done its work,
-            copies to memory that is not page-locked included.
+        dict: a number for each name in `COUNTERS`. Kernels and products in a graph count once, when they are captured;
+            'graphs' counts the launches of graphs. A 'wait' is a call that returns only when the device has done its work,
+            such as a copy to memory that is not page-locked.
     """
     values = device().emu_counts()
     return {name: values[i] for i, name in enumerate(COUNTERS)}
 
 
 def launched():
-    """Return how often each kernel was launched, a Counter by name."""
+    """Return how often each kernel was launched, a Counter by kernel name."""
     text = ctypes.create_string_buffer(device().emu_launched(None, 0))
     device().emu_launched(text, len(text))
     return Counter({name: int(n) for n, name in (line.split(' ', 1) for line in text.value.decode().splitlines())})
 
 
 def observe(what, size):
-    """Note which line of the program asked for a wait, a copy between host and device, or memory."""
+    """Record which line of the program asked for a wait, a copy between host and device, or memory."""
     if what == 'malloc' and not setting('MALLOCS'):
         return
     frames = [f for f in traceback.extract_stack() if '/cupy/' not in f.filename and '/cupy_on_cpu/' not in f.filename]
@@ -59,7 +59,7 @@ def observe(what, size):
 
 
 def write_report(path):
-    """Append to a file, or to stderr if its name is -, what the device did, if it did anything."""
+    """Append a report of the device's work, if there is any, to a file, or print it on stderr if the path is -."""
     if not any(counts().values()):
         return
     with contextlib.nullcontext(sys.stderr) if path == '-' else open(path, 'a') as file:

@@ -1,4 +1,4 @@
-"""What takes the place of the CUDA libraries in CuPy's modules, as each of them is imported."""
+"""Functions that replace the CUDA libraries in CuPy's modules when these are imported."""
 import ctypes
 import functools
 import glob
@@ -15,11 +15,11 @@ from cupy_on_cpu.device import device, observe
 from cupy_on_cpu.settings import setting
 
 _CUDA_VERSION = 13020
-_TYPES = {  # of Cython's signatures; what is not here is a pointer
+_TYPES = {  # types in Cython's signatures; all others are pointers
     'int': ctypes.c_int, 'unsigned int': ctypes.c_uint, 'intptr_t': ctypes.c_ssize_t, 'size_t': ctypes.c_size_t,
     'uintmax_t': ctypes.c_size_t, 'float': ctypes.c_float, 'CUdevice': ctypes.c_int, 'PyObject *': ctypes.py_object,
     'struct __pyx_obj_13cupy_backends_4cuda_3api_7runtime_PointerAttributes *': ctypes.py_object}
-_kept = []      # what C code refers to
+_kept = []      # objects that C code refers to, kept alive
 
 
 class _Settings(ctypes.Structure):
@@ -38,7 +38,7 @@ _pointer_of = _function('GetPointer', ctypes.c_void_p, ctypes.py_object, ctypes.
 
 
 def blas():
-    """Return the addresses of the matrix products of NumPy's OpenBLAS, for float32 and float64.
+    """Return the addresses of the matrix products in NumPy's OpenBLAS, for float32 and float64.
 
     Raises:
         ImportError: if this NumPy comes without OpenBLAS.
@@ -47,11 +47,11 @@ def blas():
     for path in glob.glob(str(folder / 'libscipy_openblas64*')):
         loaded = ctypes.CDLL(path)
         return [ctypes.cast(getattr(loaded, f'scipy_cblas_{char}gemm64_'), ctypes.c_void_p) for char in 'sd']
-    raise ImportError('cupy_on_cpu needs NumPy from PyPI, which comes with OpenBLAS')
+    raise ImportError('the emulated device needs NumPy from PyPI, which contains OpenBLAS; reinstall it with pip')
 
 
 def replace_runtime(module):
-    """Give CuPy's other modules, and Python, the device's functions in place of those of the CUDA runtime.
+    """Replace the functions of the CUDA runtime by the emulated device's, for CuPy's other modules and for Python.
 
     Cython modules take each other's C functions from `__pyx_capi__`, a dict of capsules whose names are signatures.
     """
@@ -84,7 +84,7 @@ def _callable_from_python(name, signature):
 
 
 def replace_libraries(module):
-    """Make `cuda.pathfinder` find the device where it looks for cuBLAS and cuRAND."""
+    """Make `cuda.pathfinder` find the emulated device when it looks for cuBLAS and cuRAND."""
     real = module.load_nvidia_dynamic_lib
     names = {'cublas': 'libcublas.so.13', 'curand': 'libcurand.so.10'}
 
@@ -96,7 +96,7 @@ def replace_libraries(module):
 
 @functools.cache
 def _stand_in(name, soname):
-    """Return a library with the functions that CuPy's extension module asks for, those that the device lacks refusing."""
+    """Return a library with all functions that CuPy's extension module needs. Those that the device lacks return an error."""
     backends = Path(next(iter(importlib.util.find_spec('cupy_backends').submodule_search_locations)))
     extension = next(backends.glob(f'cuda/libs/{name}.*.so'))
     symbols = subprocess.run(['nm', '-D', '--undefined-only', extension], capture_output=True, text=True, check=True).stdout
@@ -105,14 +105,14 @@ def _stand_in(name, soname):
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, f'{name}.cpp')
         source.write_text('\n'.join(['#include <stdio.h>', *refusals, '']))
-        # linked with the device, so that ctypes finds the device's functions by this library, too
+        # linked with the device, so that ctypes finds the device's functions through this library as well
         path = library(soname, [source], '-Wl,--no-as-needed', device()._name)
     loaded = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
     return SimpleNamespace(abs_path=str(path), _handle_uint=loaded._handle)
 
 
 def replace_thrust(module):
-    """Sort by NumPy, for Thrust is compiled for GPUs."""
+    """Sort with NumPy instead of Thrust, which is compiled for GPUs."""
     import numpy
 
     def view(dtype, address, shape):
@@ -133,7 +133,7 @@ def replace_thrust(module):
 
 
 def without_pool(module):
-    """With GUARD=1, take each array's memory from the device: CuPy's pool would put several into one allocation."""
+    """With GUARD=1, allocate each array separately, because CuPy's memory pool would put several into one allocation."""
     if setting('GUARD'):
         module.cuda.set_allocator(None)
 

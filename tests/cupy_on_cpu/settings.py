@@ -1,4 +1,4 @@
-"""What the environment says about the emulation."""
+"""The settings of the emulation, from environment variables."""
 import os
 from pathlib import Path
 
@@ -7,5 +7,5 @@ CACHE = Path(os.environ.get('CUPY_ON_CPU_CACHE', Path.home() / '.cache' / 'cupy_
 
 
 def setting(name, default=0):
-    """Return the whole number that the environment variable CUPY_ON_CPU_`name` holds."""
+    """Return the integer in the environment variable CUPY_ON_CPU_`name`, or the default."""
     return int(os.environ.get(f'CUPY_ON_CPU_{name}', default))

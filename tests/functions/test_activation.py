@@ -11,7 +11,7 @@ every = pytest.mark.parametrize('name', STOCK)
 
 
 def images(dtype=numpy.float64, seed=0):
-    """Numbers (N, C, H, W) that lie in memory as (N, H, W, C), none near the kink of ReLU."""
+    """Return images (N, C, H, W) stored as (N, H, W, C), with no number near the kink of ReLU."""
     rng = numpy.random.default_rng(seed)
     return (rng.uniform(0.1, 3, (4, 5, 6, 3)) * rng.choice([-1, 1], (4, 5, 6, 3))).astype(dtype).transpose(0, 3, 1, 2)
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from lsgan import functions
 
-FUNCTIONS = {'convolution_2d': 1, 'deconvolution_2d': 0}       # the axis of the weights that the input's channels belong to
+FUNCTIONS = {'convolution_2d': 1, 'deconvolution_2d': 0}       # name: axis of the weights for the input's channels
 each_function = pytest.mark.parametrize('name', FUNCTIONS)
 thorough = settings(max_examples=40, deadline=None, derandomize=True, print_blob=False)
 
 
 @st.composite
 def geometries(draw):
-    """Channels from and to, kernel, stride, pad, small image: any, or such as Winograd's filtering takes."""
+    """Draw the sizes of a convolution: arbitrary ones, or ones that Winograd's algorithm supports."""
     if draw(st.booleans()):
         stride = draw(st.integers(1, 3))
         channels = draw(st.tuples(st.integers(16, 18), st.integers(16, 18)))
@@ -27,7 +27,7 @@ def geometries(draw):
         stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     pad = tuple(draw(st.integers(0, k - 1)) for k in kernel)
     small = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    # what a deconvolution gives, and a convolution may leave over
+    # the result of a deconvolution, plus rows and columns that a convolution leaves over
     big = tuple((n - 1) * s + k - 2 * p + draw(st.integers(0, s - 1)) for n, s, k, p in zip(small, stride, kernel, pad))
     assume(min(big) > 0)
     return {'batch': draw(st.integers(1, 3)), 'channels': channels, 'kernel': kernel, 'small': small, 'big': big,
@@ -35,7 +35,7 @@ def geometries(draw):
 
 
 def arrays(name, geometry, dtype=numpy.float64, seed=0):
-    """x, W and where there is one b; and the options of the function."""
+    """Return the inputs x, W and, if there is a bias, b, and the options of the function."""
     rng = numpy.random.default_rng(seed)
     filters, C = geometry['channels']
     options = dict(geometry['options'])
@@ -48,7 +48,7 @@ def arrays(name, geometry, dtype=numpy.float64, seed=0):
 
 
 def results(function, inputs, options, gy=None):
-    """The output and the gradients of all inputs, for a gradient of the output that is the same for equal shapes."""
+    """Return the output and the gradients of all inputs. The default gradient of the output depends on its shape only."""
     variables = [chainer.Variable(a) for a in inputs]
     y = function(*variables, **options)
     if gy is None:
@@ -89,7 +89,7 @@ def test_rounding_is_at_most_twice_chainers(name, channels, kernel, stride, rect
     geometry = {'batch': 4, 'channels': channels, 'kernel': (kernel, kernel), 'small': (n, n), 'bias': True,
                 'big': ((n - 1) * stride + kernel - 2, (n - 1) * stride + kernel - 2), 'options': {'stride': stride, 'pad': 1}}
     inputs, options = arrays(name, geometry)
-    if rectified:       # as after ReLU
+    if rectified:       # like inputs after ReLU
         inputs[0] = numpy.maximum(inputs[0], 0)
     inputs = [a.astype(numpy.float32).astype(numpy.float64) for a in inputs]
     gy = numpy.random.default_rng(1).standard_normal(results(getattr(F, name), inputs, options)[0].shape).astype(numpy.float32)

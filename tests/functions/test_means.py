@@ -68,7 +68,7 @@ def test_gradients_are_the_numerical_ones(function, stock, constants):
 
 @each
 def test_second_gradients_are_right(function, stock, constants):
-    numpy.random.seed(0)    # the check draws its direction
+    numpy.random.seed(0)    # the check draws a random direction
     inputs = arrays(len(constants))
     ggs = [numpy.random.default_rng(1).standard_normal(a.shape) for a in inputs]
     gradient_check.check_double_backward(

@@ -13,7 +13,7 @@ both_modes = pytest.mark.parametrize('train', [True, False])
 
 
 def arrays(shape, dtype=numpy.float64):
-    """x, gamma, beta, gy and the running mean and variance."""
+    """Return x, gamma, beta, gy, and the running mean and variance."""
     rng = numpy.random.default_rng(0)
     C = shape[1]
     x, gy = rng.standard_normal((2, *shape))
@@ -37,7 +37,7 @@ def chainers(x, gamma, beta, mean, var, activation, train):
 
 
 def results(function, inputs, activation, train):
-    """The output, the gradients and the running statistics."""
+    """Return the output, the gradients and the running statistics."""
     x, gamma, beta, gy, mean, var = inputs
     mean, var = mean.copy(), var.copy()
     variables = [chainer.Variable(a) for a in (x, gamma, beta)]
@@ -71,7 +71,7 @@ def test_gradients_are_the_numerical_ones(activation, shape, train):
 @both_modes
 def test_rounding_is_at_most_twice_chainers(activation, shape, train):
     inputs = arrays(shape, numpy.float32)
-    if activation:      # away from the kink, where rounding decides about the gradient
+    if activation:      # keep away from the kink, where rounding decides the gradient
         normalized = ours(*inputs[:3], *inputs[4:], None, train).array
         inputs[0] += numpy.where(abs(normalized) < 0.01, 0.1, 0).astype('f')
     exact = results(chainers, [a.astype(numpy.float64) for a in inputs], activation, train)

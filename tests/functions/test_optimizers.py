@@ -21,7 +21,7 @@ RATE = {'Adam': 'alpha', 'RMSprop': 'lr', 'SGD': 'lr'}
 
 
 def make_net(seed=0):
-    """Parameters of 4, 2, 1 and 0 dimensions."""
+    """Return a network with parameters of 4, 2, 1 and 0 dimensions."""
     net = chainer.Chain(conv=L.Convolution2D(2, 3, 3), linear=L.Linear(3, 4), norm=L.BatchNormalization(4),
                         last=L.Linear(4, 1, nobias=True))
     with net.init_scope():
@@ -32,12 +32,12 @@ def make_net(seed=0):
 
 
 def make_pair(name, make=make_net, **options):
-    """Ours and Chainer's own, each set up with an equal net."""
+    """Return our optimizer and Chainer's, set up with equal networks."""
     return [getattr(module, name)(**options).setup(make()) for module in (functions, optimizers)]
 
 
 def step(optimizer, number, skip=()):
-    """An update by gradients that follow from its number; parameters whose position is in `skip` get none."""
+    """Run an update with gradients that depend on its number. Parameters whose position is in `skip` get no gradient."""
     optimizer.target.cleargrads()
     for i, p in enumerate(optimizer.target.params()):
         if i not in skip and p.array is not None:
@@ -46,7 +46,7 @@ def step(optimizer, number, skip=()):
 
 
 def state(optimizer):
-    """All that an optimizer and its link hold, by name."""
+    """Return the states of an optimizer and its link, a dict of arrays by name."""
     serializer = chainer.serializers.DictionarySerializer()
     serializer['optimizer'].save(optimizer)
     serializer['link'].save(optimizer.target)

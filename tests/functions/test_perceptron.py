@@ -12,7 +12,7 @@ every_depth = pytest.mark.parametrize('sizes', [(3, 2), (3, 4, 2), (3, 5, 4, 1)]
 
 
 def arrays(sizes, dtype=numpy.float64, batch=6):
-    """x and each layer's W and b."""
+    """Return x, and W and b of each layer."""
     rng = numpy.random.default_rng(0)
     shapes = [(batch, sizes[0])] + [shape for n, m in zip(sizes, sizes[1:]) for shape in ((m, n), (m,))]
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
@@ -61,7 +61,7 @@ def test_forward_does_not_change_its_inputs(activation):
 
 @every_activation
 def test_second_gradients_are_right(activation):
-    numpy.random.seed(0)    # the check draws its direction
+    numpy.random.seed(0)    # the check draws a random direction
     inputs = arrays((3, 5, 4, 2))
     rng = numpy.random.default_rng(1)
     ggs = [rng.standard_normal(a.shape) for a in inputs]

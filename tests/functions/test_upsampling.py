@@ -23,7 +23,7 @@ def images(*shape, dtype='d', seed=0):
 
 
 def differentiated(function, x, crop):
-    """The output and the gradient of a sum in which every element counts, in another way."""
+    """Return the output, and the gradient of a sum in which every element has a different weight."""
     x = chainer.Variable(x)
     y = function(x, crop)
     y.grad = images(*y.shape, dtype=y.dtype, seed=1)

@@ -147,27 +147,27 @@ def refused(path):
 def test_weights_of_another_network_are_refused(tmp_path, link):
     path = tmp_path / 'other.npz'
     serializers.save_npz(path, link)
-    assert refused(path) == 'weights of another network than the judge'
+    assert refused(path).startswith('weights of another network than the judge')
 
 
 @pytest.mark.parametrize('last', [numpy.zeros((3, 10)), numpy.zeros(10), numpy.float32(0)])
 def test_arrays_of_other_shapes_and_types_are_refused(tmp_path, last):
     path = tmp_path / 'other.npz'
     numpy.savez(path, **{**state(Judge()), 'last/b': last})
-    assert refused(path) == 'weights of another network than the judge'
+    assert refused(path).startswith('weights of another network than the judge')
 
 
 @pytest.mark.parametrize('content', [b'', b'no zip', WEIGHTS.read_bytes()[:1000], WEIGHTS.read_bytes()[:-1000]])
 def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / 'judge.npz'
     path.write_bytes(content)
-    assert refused(path).startswith('truncated, damaged or no npz file')
+    assert refused(path).startswith('truncated, damaged or not an npz file')
 
 
 def test_what_is_no_npz_file_is_refused(tmp_path):
     assert refused(tmp_path / 'none.npz') == 'no such file'
     assert refused(tmp_path) == 'Is a directory'
     numpy.save(tmp_path / 'array.npy', numpy.zeros(3))
-    assert refused(tmp_path / 'array.npy').startswith('truncated, damaged or no npz file')
+    assert refused(tmp_path / 'array.npy').startswith('truncated, damaged or not an npz file')
     numpy.savez(tmp_path / 'pickled.npz', numpy.array([None]))
-    assert refused(tmp_path / 'pickled.npz').startswith('truncated, damaged or no npz file')
+    assert refused(tmp_path / 'pickled.npz').startswith('truncated, damaged or not an npz file')

@@ -1,1 +1,1 @@
-"""The machinery of the CPU versions: Numba kernels of convolutions, threads and memory."""
+"""Numba kernels of convolutions, threads and memory management for the CPU versions of the functions."""

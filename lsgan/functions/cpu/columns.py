@@ -1,7 +1,7 @@
-"""Convolution of any geometry as one matrix product: every pixel's window becomes a row (im2col), and back.
+"""Convolution of any geometry as one matrix product: every pixel's window becomes a row (im2col), and back (col2im).
 
-Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C). Every kernel treats the images
-[first, last) and counts the columns from `first`.
+Images are stored as (N, height, width, channels), columns as (N, h, w, kh, kw, C). Each kernel processes the images
+[first, last); its columns begin with those of image `first`.
 """
 import numpy as np
 
@@ -10,10 +10,10 @@ from lsgan.functions.cpu.jit import kernel
 
 @kernel
 def from_big(big, kh, kw, sy, sx, ph, pw, h, w, first, last, columns):
-    """columns = the window of each of the h x w positions, zero outside of the image."""
+    """Fill `columns` with the window of each of the h x w positions. Pixels outside the image are zero."""
     N, H, W, C = big.shape
     out = columns.reshape(columns.size)
-    length, across = np.uint64(kw * C), np.uint64(sx * C)       # unsigned: a sign would be tested at each index
+    length, across = np.uint64(kw * C), np.uint64(sx * C)       # unsigned, because Numba tests the sign of each index
     line = np.zeros(((w - 1) * sx + kw) * C, big.dtype)         # a row of the padded image
     row = line[pw * C:(pw + W) * C]
     for n in range(first, last):
@@ -35,7 +35,7 @@ def from_big(big, kh, kw, sy, sx, ph, pw, h, w, first, last, columns):
 
 @kernel
 def to_big(columns, bias, kh, kw, sy, sx, ph, pw, h, w, first, last, big):
-    """big = the sum of the windows, each where it was taken from, + bias."""
+    """Fill `big` with the sum of all windows, each at the place that `from_big` takes it from, plus the bias."""
     N, H, W, C = big.shape
     source = columns.reshape(columns.size)
     length, across = np.uint64(kw * C), np.uint64(sx * C)
@@ -61,7 +61,7 @@ def to_big(columns, bias, kh, kw, sy, sx, ph, pw, h, w, first, last, big):
 
 @kernel
 def add_bias(rows, bias):
-    """rows += bias, of shapes (R, C) and (C,)."""
+    """Add a bias (C,) to each of the rows (R, C), in place."""
     R, C = rows.shape
     for r in range(R):
         row = rows[r]
@@ -71,7 +71,7 @@ def add_bias(rows, bias):
 
 @kernel
 def column_sums(rows, sums):
-    """sums = the sums of the columns, of shapes (R, C) and (C,), the latter float64."""
+    """Fill `sums`, a float64 array (C,), with the sum of each column of the rows (R, C)."""
     R, C = rows.shape
     block = np.empty(C, rows.dtype)
     sums[:] = 0
@@ -87,7 +87,7 @@ def column_sums(rows, sums):
 
 @kernel
 def transpose(x, first, last, y):
-    """y = x with its last two axes exchanged, of shapes (N, P, Q) and (N, Q, P), in blocks that fit the cache."""
+    """Fill y (N, Q, P) with x (N, P, Q), last two axes exchanged, in blocks that fit the cache."""
     N, P, Q = x.shape
     for n in range(first, last):
         for p0 in range(0, P, 16):

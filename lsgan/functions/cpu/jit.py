@@ -1,27 +1,28 @@
-"""Numba as the CPU kernels use it: compiled on first use, kept on disk, and saying so."""
+"""Decorators that compile the CPU kernels with Numba on first use, cache them on disk and tell the user once."""
 import sys
 
 try:
     import numba
     from numba.core import event
-except ImportError:         # there are platforms without it
+except ImportError:         # Numba does not support every platform
     numba = None
 
 AVAILABLE = numba is not None
 
 
 def kernel(function):
-    """Decorates a function of arrays and numbers: it runs as machine code, on one thread, without holding Python's lock.
+    """Decorate a function of arrays and numbers to run as machine code, on one thread, without Python's global lock.
 
-    The code is compiled at the first call for each combination of types and kept in Numba's cache, beside this package or,
-    where that cannot be written, in the user's cache folder; where neither can, each process compiles anew.
+    The first call with each combination of types compiles the code. Numba caches it beside this package or, if that folder
+    is not writable, in the user's cache folder. If neither is writable, every process compiles again. Without Numba, the
+    function stays as it is.
     """
-    # contraction and reassociation let sums run in vector registers; NaN and infinity stay what they are
+    # Contraction and reassociation let sums run in vector registers. NaN and infinity keep their meaning
     return _compile(function, {'contract', 'reassoc', 'nsz'})
 
 
 def exact_kernel(function):
-    """As `kernel`, with each operation rounded as NumPy rounds it."""
+    """Decorate a function like `kernel`, with every operation rounded as NumPy rounds it."""
     return _compile(function, False)
 
 
@@ -31,7 +32,7 @@ def _compile(function, fastmath):
     options = {'nogil': True, 'error_model': 'numpy', 'fastmath': fastmath}
     try:
         compiled = numba.njit(function, cache=True, **options)
-    except RuntimeError:        # Numba finds no folder that it could write to
+    except RuntimeError:        # Numba finds no folder that it can write to
         compiled = numba.njit(function, **options)
     _kernels.add(compiled)
     return compiled
@@ -41,12 +42,12 @@ _kernels = set()
 
 if AVAILABLE:
     class _Notice(event.Listener):
-        """Tells the user once why the first update takes seconds."""
+        """A listener that tells the user once why the first update takes seconds."""
 
         def on_start(self, event):
             if event.data['dispatcher'] in _kernels:
                 _kernels.clear()
-                print('compiling the CPU kernels: some seconds, once on this machine', file=sys.stderr, flush=True)
+                print('Compiling CPU kernels (a few seconds, once per machine)', file=sys.stderr, flush=True)
 
         def on_end(self, event):
             pass

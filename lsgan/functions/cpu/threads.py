@@ -1,4 +1,4 @@
-"""Work on several threads, each with matrix products of its own."""
+"""Threads for the CPU kernels, each of which computes its own matrix products."""
 import concurrent.futures
 import contextvars
 import functools
@@ -14,7 +14,7 @@ import threadpoolctl
 
 _given = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-# Threads that the CPU kernels use; as every entry of Chainer's configuration it can be set for a block and for a thread
+# Number of threads of the CPU kernels. `chainer.using_config` changes it for a block of code, in the calling thread only
 chainer.global_config.cpu_threads = int(_given) if _given.isdigit() and int(_given) else _cores
 
 
@@ -24,12 +24,12 @@ def _controller():
 
 
 def single_threaded_blas():
-    """A context in which each matrix product takes one thread: two teams of threads on the same cores fight."""
+    """Return a context in which each matrix product uses one thread, so that BLAS does not compete with our threads."""
     return _controller().limit(limits=1, user_api='blas')
 
 
 class _Pool:
-    """The threads beside the caller's, started when they are first needed; a forked process starts its own."""
+    """The threads besides the caller's, started when they are first needed. A forked process starts its own."""
 
     def __init__(self):
         self.forget()
@@ -41,19 +41,24 @@ class _Pool:
         with self.lock:
             if copies > self.size:
                 self.executor, self.size = concurrent.futures.ThreadPoolExecutor(copies, 'lsgan'), copies
-        # in the caller's context, which says what NumPy does where a number is too large
+        # the caller's context includes NumPy's error handling, such as what to do on overflow
         return [self.executor.submit(contextvars.copy_context().run, work) for _ in range(copies)]
 
 
 _pool = _Pool()
 _local = threading.local()
 _background = weakref.WeakSet()
-if hasattr(os, 'register_at_fork'):     # no thread comes along, so that nothing may be half done
+if hasattr(os, 'register_at_fork'):     # a forked process has none of the threads, so their work must be finished
     os.register_at_fork(before=lambda: concurrent.futures.wait(_background), after_in_child=_pool.forget)
 
 
 def each(task, items):
-    """Calls `task(item)` for each item, on `chainer.config.cpu_threads` threads, in any order; errors are raised here."""
+    """Call `task(item)` for each item, on `chainer.config.cpu_threads` threads and in any order.
+
+    Args:
+        task (callable): takes an item. An exception that it raises reaches the caller of `each`.
+        items (sequence): what to work on.
+    """
     others = min(chainer.config.cpu_threads, len(items)) - 1
     if others < 1:
         for item in items:
@@ -71,21 +76,30 @@ def each(task, items):
     try:
         work()
     finally:
-        helpers = [helper for helper in helpers if not helper.cancel()]     # those that never began have nothing left to do
+        helpers = [helper for helper in helpers if not helper.cancel()]     # nothing is left for those that have not begun
         concurrent.futures.wait(helpers)
     for helper in helpers:
         helper.result()
 
 
 def background(task):
-    """Calls `task()` on another thread meanwhile: a `concurrent.futures.Future` of its result."""
+    """Start `task()` on another thread and return a `concurrent.futures.Future` of its result."""
     future, = _pool.submit(task, 1)
     _background.add(future)
     return future
 
 
 def parts(n, most=None, least=1):
-    """[0, n) as (start, stop) pairs, of at least `least` and at most `most` items, as many for each thread where it can be."""
+    """Return a division of [0, n) into parts, the same number of parts for each thread if possible.
+
+    Args:
+        n (int): number of items.
+        most (int): the most items in a part, or None for no limit. `least` takes precedence.
+        least (int): the fewest items in a part, if there are that many.
+
+    Returns:
+        list of tuple: (start, stop) of each part.
+    """
     threads = chainer.config.cpu_threads
     count = -(-n // max(1, most or n))
     count = max(1, min(n // least, -(-count // threads) * threads))
@@ -93,7 +107,13 @@ def parts(n, most=None, least=1):
 
 
 def total(term, n, most):
-    """The sum of `term((start, stop))`, an array, over [0, n) in parts of at most `most`; the same bits at each call."""
+    """Return the sum of `term(part)` over parts of [0, n). With the same number of threads, every call gives the same bits.
+
+    Args:
+        term (callable): takes a part (start, stop); returns its contribution, an array.
+        n (int): number of items, at least 1.
+        most (int): the most items in a part.
+    """
     shares = parts(n, n)
     sums = [None] * len(shares)
 
@@ -112,7 +132,15 @@ def total(term, n, most):
 
 
 def scratch(name, shape, dtype):
-    """An array of this thread's own with anything in it, the same memory at each call with this name: it stays cached."""
+    """Return an uninitialised array that belongs to the calling thread.
+
+    Calls with the same name and type reuse the same memory, so that it stays in the CPU's cache.
+
+    Args:
+        name (str): what the array is for.
+        shape (tuple of int): its shape.
+        dtype (numpy.dtype): its type.
+    """
     arrays = _local.__dict__.setdefault('arrays', {})
     size = math.prod(shape)
     if (name, dtype) not in arrays or arrays[name, dtype].size < size:

@@ -1,20 +1,21 @@
 """Convolution by Winograd's minimal filtering, for kernels twice as large as their stride: 9 multiplications instead of 16.
 
-Such a kernel, along one axis, is `s` interleaved kernels of two taps, one for each phase of the input, and two taps at two
-neighbouring outputs cost three multiplications, F(2, 2) (Lavin & Gray 2016, arXiv:1509.09308): y = A^T [(G w) * (B^T x)] with
+Along one axis, such a kernel consists of `s` interleaved kernels of two taps, where `s` is the stride: one kernel for each
+phase of the input. The algorithm F(2, 2) computes two neighbouring outputs of two taps with three multiplications instead of
+four (Lavin & Gray 2016, arXiv:1509.09308): y = A^T [(G w) * (B^T x)] with
 
     B^T = 1  0 -1     G = 1    0      A^T = 1  1  1
           0  1  1         1/2  1/2          0  1 -1
           0 -1  1         1/2 -1/2
 
-In two dimensions a tile of 2x2 outputs takes 3x3 products for each pair of channels and each phase; those of all tiles are
-nine matrix products. The adjoint of each transform gives the gradients. The interpolation points are 0, 1 and -1: with the
-usual 0, 1 and infinity, rounding would cost more than twice what it costs direct summation.
+In two dimensions, a tile of 2x2 outputs takes 3x3 products for each pair of channels and each phase. The products of all tiles
+together are nine matrix products. The adjoint transforms give the gradients. The interpolation points are 0, 1 and -1, because
+with the usual points 0, 1 and infinity the rounding error would be more than twice that of direct summation.
 
-Below, *big* is the image that the stride divides (H x W, C channels; x of a convolution, y of a deconvolution) and *small* the
-other (h x w, F channels, one for each filter). Both lie in memory as (N, height, width, channels). Tiles are arrays
-(9, T, s*s*C) of big and (9, T, F) of small ones, over T = N * TY * TX tiles of 2x2 pixels of the small image. Every kernel
-treats the images [first, last).
+Below, *big* is the image that the stride divides: x of a convolution, y of a deconvolution, with H x W pixels and C channels.
+*Small* is the other image, with h x w pixels and F channels, one per filter. Both are stored as (N, height, width, channels).
+The small image is covered by T = N * TY * TX tiles of 2x2 pixels. The transformed tiles are arrays (9, T, s*s*C) for the big
+image and (9, T, F) for the small one. Each kernel processes the images [first, last).
 """
 import numpy as np
 
@@ -23,9 +24,9 @@ from lsgan.functions.cpu.jit import kernel
 
 @kernel
 def from_big(big, stride, top, left, TY, TX, first, last, tiles):
-    """tiles = B^T big B, of big images padded by `top` and `left` and, at the end, as far as the tiles reach."""
+    """Compute tiles = B^T big B. Zeros pad the images by `top` and `left`, and at the other borders as far as tiles reach."""
     N, H, W, C = big.shape
-    step = stride * C                                   # a group of pixels, one of each phase
+    step = stride * C                                   # numbers in a group of pixels, one pixel of each phase
     rows = np.zeros((3, (2 * TX + 1) * step), big.dtype)
     nothing = np.zeros(W * C, big.dtype)
     inside = rows[:, left * C:(left + W) * C]
@@ -66,7 +67,7 @@ def from_big(big, stride, top, left, TY, TX, first, last, tiles):
 
 @kernel
 def from_small(small, TY, TX, first, last, tiles):
-    """tiles = A small A^T."""
+    """Compute tiles = A small A^T."""
     N, h, w, F = small.shape
     rows = np.zeros((3, 2 * TX * F), small.dtype)
     nothing = np.zeros(w * F, small.dtype)
@@ -101,7 +102,7 @@ def from_small(small, TY, TX, first, last, tiles):
 
 @kernel
 def to_small(tiles, bias, TY, TX, first, last, small):
-    """small = A^T tiles A + bias."""
+    """Compute small = A^T tiles A + bias."""
     N, h, w, F = small.shape
     rows = np.empty((3, F), small.dtype)
     t = 0
@@ -133,7 +134,7 @@ def to_small(tiles, bias, TY, TX, first, last, small):
 
 @kernel
 def to_big(tiles, bias, stride, top, left, TY, TX, first, last, big):
-    """big = B tiles B^T + bias, without its padding."""
+    """Compute big = B tiles B^T + bias, and leave out the padding."""
     N, H, W, C = big.shape
     step = stride * C
     rows = np.zeros((3, TX, step), big.dtype)
@@ -200,7 +201,7 @@ def to_big(tiles, bias, stride, top, left, TY, TX, first, last, big):
 
 @kernel
 def from_weights(W, stride, first, last, tiles):
-    """tiles[:, first:last] = G W G^T, from weights (F, C, 2s, 2s) to (9, F, s*s*C)."""
+    """Compute tiles[:, first:last] = G W G^T, an array (9, F, s*s*C) from weights (F, C, 2s, 2s)."""
     F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
     taps = np.empty((K * K, C), W.dtype)
@@ -237,7 +238,7 @@ def from_weights(W, stride, first, last, tiles):
 
 @kernel
 def to_weights(tiles, stride, first, last, W):
-    """W[first:last] = G^T tiles G, from (9, F, s*s*C) to (F, C, 2s, 2s)."""
+    """Compute W[first:last] = G^T tiles G, weights (F, C, 2s, 2s) from an array (9, F, s*s*C)."""
     F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
     taps = np.empty((K * K, C), W.dtype)

@@ -1,1 +1,1 @@
-"""The GPU versions of the functions, optimizers and random streams: CUDA kernels and matrix products."""
+"""The GPU versions of the functions, optimizers and random streams: CUDA kernels, matrix products, cuDNN and CUDA graphs."""

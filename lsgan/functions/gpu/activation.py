@@ -1,4 +1,4 @@
-"""CUDA kernels of activations, alone or after a bias, and of their gradients."""
+"""CUDA kernels for activations, alone or after a bias, and for their gradients."""
 from chainer.backends import cuda
 
 from lsgan.functions.gpu import reduction
@@ -26,7 +26,7 @@ __device__ T slope(T y, int kind) {
     }
     return T(1);
 }
-// Where element i of an image in one memory layout lies in the other: an image is a x b numbers, read across instead of down.
+// Return the place of element i in the other memory layout. An image is a matrix (b, a) here and its transpose there.
 __device__ long long moved(long long i, long long a, long long b) {
     if (a == 1 || b == 1) return i;
     long long image = i / (a * b), j = i - image * a * b;
@@ -56,7 +56,7 @@ extern "C" __global__ void bias_activation(T *y, const T *bias, long long n, lon
 }''')
 
 _bias_gradient = Kernel(SOURCE + reduction.SOURCE + r'''
-// g = gy times the derivative of the activation whose output is y, if there is one, and the sums of its columns.
+// Compute g = gy * activation'(y), if there is an activation, and the sum of each column of g.
 extern "C" __global__ void bias_gradient(const T *__restrict__ gy, const T *__restrict__ y, long long rows, long long columns,
                                          long long kind, double *parts, unsigned *tickets, T *__restrict__ g, T *sums) {
     __shared__ double shared[256];
@@ -96,7 +96,7 @@ def forward(x, name, y, a=1, b=1):
 
 
 def gradient(y, gy, name, gx=None, a=1, b=1):
-    """Return the gradient with respect to x in `forward`.
+    """Return the gradient of `forward` with respect to x.
 
     Args:
         y: the output of `forward`.
@@ -122,16 +122,16 @@ def add_bias(y, bias, name):
 
 
 def bias_gradient(gy, y=None, name=None):
-    """Return the gradients before and after a bias, of `add_bias`. The sums are float64, always in the same order.
+    """Return the gradients of `add_bias`. Sums are computed in float64 and always in the same order.
 
     Args:
         gy: C-contiguous array (R, C), the gradient with respect to the activation's output.
-        y: C-contiguous array (R, C), the activation's output, or None where there is no activation.
+        y: C-contiguous array (R, C), the activation's output, or None if there is no activation.
         name (str): the activation, a key of `KINDS`.
 
     Returns:
-        tuple: the gradient with respect to the matrix, (R, C), which is gy where there is no activation, and with respect to
-            the bias, (C,).
+        tuple: the gradient with respect to the matrix, (R, C), which is gy itself if there is no activation, and the gradient
+            with respect to the bias, (C,).
     """
     rows, columns = gy.shape
     g = gy if name is None else cuda.cupy.empty_like(gy)

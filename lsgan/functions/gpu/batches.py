@@ -1,11 +1,12 @@
-"""Batches in one launch each: points of a mixture, images of a set, and several arrays joined, with noise or without."""
+"""CUDA kernels that make a batch in one launch: points of a mixture, images of a set, or joined arrays with or without noise.
+"""
 from chainer.backends import cuda
 
 from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 from lsgan.functions.gpu.random import BLOCKS, FLOAT, SOURCE
 from lsgan.functions.gpu.scalar import Scalar
 
-_ELEMENTS = 1024        # of an image that a block gathers, about
+_ELEMENTS = 1024        # approximate number of elements of an image that one block gathers
 
 _POINTS = Kernel(SOURCE + r'''
 extern "C" __global__ void draw_points(T *points, long long n, const T *centers, long long modes, T sigma,
@@ -21,7 +22,7 @@ extern "C" __global__ void draw_points(T *points, long long n, const T *centers,
 }
 ''', types='f')
 
-# The images' numbers are those that `Philox.integers` draws. Scaling rounds twice, as `lsgan.datasets.images.scaled` does
+# The indexes of the images are those that `Philox.integers` draws. Scaling rounds twice, like `lsgan.datasets.images.scaled`
 _IMAGES = Kernel(SOURCE + r'''
 extern "C" __global__ void draw_images(T *batch, const unsigned char *images, long long n, long long size, long long width,
                                        long long channels, long long mirror, long long parts, unsigned long long key,
@@ -73,7 +74,7 @@ def points(n, centers, sigma, philox):
         n (int): how many points.
         centers (cupy.ndarray): float32 array of shape (K, 2).
         sigma (float): standard deviation along each axis.
-        philox (lsgan.functions.gpu.random.Philox): where the randomness comes from.
+        philox (lsgan.functions.gpu.random.Philox): source of the random numbers.
 
     Returns:
         cupy.ndarray: float32 array of shape (n, 2).
@@ -88,9 +89,9 @@ def images(n, held, mirror, philox):
 
     Args:
         n (int): how many images.
-        held (cupy.ndarray): the set, uint8 of shape (N, C, H, W), channels last in memory; an image has less than 2^31 bytes.
-        mirror (bool): whether an image is mirrored, left to right, with probability 1/2.
-        philox (lsgan.functions.gpu.random.Philox): where the randomness comes from.
+        held (cupy.ndarray): the set, uint8 of shape (N, C, H, W), channels last in memory; each image less than 2^31 bytes.
+        mirror (bool): whether to mirror each image left to right with probability 1/2.
+        philox (lsgan.functions.gpu.random.Philox): source of the random numbers.
 
     Returns:
         cupy.ndarray: float32 array of shape (n, C, H, W), channels last in memory.
@@ -104,14 +105,14 @@ def images(n, held, mirror, philox):
 
 
 def _in_memory_order(arrays):
-    """Return arrays, C-contiguous with their axes in the order of memory, and the axes that undo this transposition."""
+    """Return C-contiguous arrays with axes in memory order, and the axes that undo this transposition."""
     if arrays[0].ndim == 4 and not all(x.flags.c_contiguous for x in arrays):
         return [cuda.cupy.ascontiguousarray(x.transpose(0, 2, 3, 1)) for x in arrays], (0, 3, 1, 2)
     return [cuda.cupy.ascontiguousarray(x) for x in arrays], range(arrays[0].ndim)
 
 
 def _join(arrays, kernel, elements, arguments):
-    """Launch a kernel that joins one or two arrays; each thread makes a number of elements."""
+    """Launch a kernel that joins one or two arrays; each thread makes `elements` elements."""
     (first, *rest), axes = _in_memory_order(arrays)
     second, = rest or [first[:0]]
     out = cuda.cupy.empty((len(first) + len(second), *first.shape[1:]), first.dtype)
@@ -124,8 +125,8 @@ def joined(arrays):
     """Return one or two arrays joined along the first axis; images keep their channels last in memory.
 
     Args:
-        arrays (list of cupy.ndarray): of one type, float32 or float64, and of one shape but for the first axis; one array is
-            returned as it is. Two that lie in memory in different orders, or with gaps, are copied first.
+        arrays (list of cupy.ndarray): all float32 or all float64. All axes but the first have equal lengths. A single array
+            is returned as it is. Arrays with different memory layouts, or with gaps, are copied first.
     """
     return arrays[0] if len(arrays) == 1 else _join(arrays, _JOIN, 1, ())
 
@@ -135,8 +136,9 @@ def add_normal(arrays, sigma, philox):
 
     Args:
         arrays (list of cupy.ndarray): as in `joined`.
-        sigma (float or Scalar): the noise's standard deviation; a captured graph keeps a float but reads a scalar anew.
-        philox (lsgan.functions.gpu.random.Philox): where the noise comes from.
+        sigma (float or Scalar): standard deviation of the noise. A captured graph keeps a float for all replays, but reads
+            the current value of a scalar.
+        philox (lsgan.functions.gpu.random.Philox): source of the noise.
     """
     level = (0.0, sigma.array) if isinstance(sigma, Scalar) else (float(sigma), NULL)
     return _join(arrays, _ADD_NORMAL, 4, (*level, philox.key, philox.counter))

@@ -1,7 +1,8 @@
-"""Matrix products by cuBLAS, in a way that a CUDA graph can capture.
+"""Matrix products by cuBLAS that a CUDA graph can capture.
 
-CuPy refuses its own cuBLAS calls while a stream is captured. cuBLAS itself allows them if its workspace is given to it, so
-this module has its own handles (cuBLAS documentation, section 2.1.4, "Results reproducibility", and 2.1.10, "CUDA Graphs").
+CuPy refuses its own cuBLAS calls while a stream is captured. cuBLAS itself allows them if the caller provides the workspace.
+Therefore this module has its own handles (cuBLAS documentation, section 2.1.4, "Results reproducibility", and 2.1.10, "CUDA
+Graphs").
 """
 import ctypes
 import functools
@@ -9,7 +10,7 @@ import functools
 import chainer
 from chainer.backends import cuda
 
-# Whether float32 products and convolutions may round their inputs to TF32, 10 bits of mantissa, for the tensor cores
+# Whether float32 products and convolutions may round their inputs to TF32 (10 bits of mantissa) to use the tensor cores
 chainer.global_config.tf32 = True
 
 _WORKSPACE = 32 << 20       # bytes, what NVIDIA recommends for Hopper
@@ -38,7 +39,7 @@ def _check(status):
 
 @functools.cache
 def _handle(device, stream):
-    """Return the handle for a device's stream, and the memory that it works in."""
+    """Return the cuBLAS handle for a stream of a device, and the handle's workspace."""
     library, handle = _library(), ctypes.c_void_p()
     _check(library.cublasCreate_v2(ctypes.byref(handle)))
     memory = cuda.cupy.cuda.Memory(_WORKSPACE)
@@ -48,12 +49,12 @@ def _handle(device, stream):
 
 
 def _matrix(x):
-    """Return a matrix as cuBLAS takes it, column by column: its operation and its leading dimension."""
+    """Return how cuBLAS, which stores matrices column by column, reads an array: operation and leading dimension."""
     if x.flags.c_contiguous:
         return _N, max(1, x.shape[1])
     if x.flags.f_contiguous:
         return _T, max(1, x.shape[0])
-    raise ValueError('a matrix with gaps between its rows')
+    raise ValueError('the matrix has gaps between its rows; pass a contiguous array')
 
 
 def product(a, b):
@@ -70,7 +71,7 @@ def product(a, b):
     compute = _COMPUTE_64F if char == 'd' else _COMPUTE_32F_FAST_TF32 if chainer.config.tf32 else _COMPUTE_32F
     handle, _ = _handle(a.device.id, cuda.cupy.cuda.get_current_stream().ptr)
     (of_a, lead_a), (of_b, lead_b) = _matrix(a), _matrix(b)
-    # the product of the transposed matrices, in the other order, is column by column what is wanted row by row
+    # cuBLAS stores column by column, so it computes the transposed product: transposed matrices in reverse order
     _check(_library().cublasGemmEx(handle, of_b, of_a, N, M, K, ctypes.byref(one), b.data.ptr, kind, lead_b, a.data.ptr, kind,
                                    lead_a, ctypes.byref(zero), out.data.ptr, kind, N, compute, _DEFAULT_ALGORITHM))
     return out

@@ -1,7 +1,7 @@
-"""Convolution of any geometry as one matrix product, on the GPU: every pixel's window becomes a row (im2col), and back.
+"""Convolution of any geometry as one matrix product, on the GPU: every window becomes a row (im2col), and back (col2im).
 
-Images lie in memory as (N, height, width, channels), columns as (N, h, w, kh, kw, C), and weights as (O, kh, kw, C) behind
-their shape (O, C, kh, kw). A window's row of kw pixels is one piece of kw * C numbers in a row of the image.
+Images are stored as (N, height, width, channels) and columns as (N, h, w, kh, kw, C). Weights have the shape (O, C, kh, kw)
+but are stored as (O, kh, kw, C). A row of a window has kw pixels. It is a contiguous piece of kw * C numbers in the image.
 """
 import math
 
@@ -11,8 +11,8 @@ from lsgan.functions.gpu.blas import product
 from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel, blocks_for
 from lsgan.functions.way import Way
 
-_WIDTHS = 4, 1      # numbers that a thread moves at once: four where the channels and the memory allow it
-_BLOCKS = 4096      # that add a bias, at most: some for each multiprocessor of a large GPU
+_WIDTHS = 4, 1      # numbers that a thread moves at once: four if the number of channels and the alignment allow it
+_BLOCKS = 4096      # the most blocks that add a bias: several for each multiprocessor of a large GPU
 
 _GEOMETRY = '''
 struct __align__(WIDTH * sizeof(T)) V { T v[WIDTH]; };
@@ -24,12 +24,12 @@ typedef long long Int;
 
 
 def _kernels(source):
-    """Return the kernel for each width; `V` in its source is that many numbers."""
+    """Return the kernel for each width. The type `V` in its source holds that many numbers."""
     return {width: Kernel(f'#define WIDTH {width}\n{_GEOMETRY}{source}') for width in _WIDTHS}
 
 
 _IM2COL = _kernels('''
-// columns = the window of each position of the small image, zero outside of the big one; a block does a row of positions
+// Fill columns with the window of each position of the small image, zero outside the big one. A block does a row of positions.
 extern "C" __global__ void im2col(const V *big, V *columns, GEOMETRY) {
     const unsigned length = kw * C, window = kh * length;
     const unsigned n = blockIdx.x / (unsigned)h, y = blockIdx.x % (unsigned)h;
@@ -44,7 +44,7 @@ extern "C" __global__ void im2col(const V *big, V *columns, GEOMETRY) {
 ''')
 
 _COL2IM = _kernels('''
-// big = the sum of the windows, each where im2col takes it from, + bias (if any); a block does a row of pixels
+// Fill big with the sum of all windows, each where im2col takes it from, plus the bias, if any. A block does a row of pixels.
 extern "C" __global__ void col2im(const V *columns, const V *bias, V *big, GEOMETRY) {
     const unsigned n = blockIdx.x / (unsigned)H, i = blockIdx.x % (unsigned)H + ph;
     const V *windows = columns + n * h * w * kh * kw * C;
@@ -66,7 +66,7 @@ extern "C" __global__ void col2im(const V *columns, const V *bias, V *big, GEOME
 ''')
 
 _ADD_BIAS = _kernels('''
-// rows += bias, of shapes (R, C) and (C,); the block is channels x rows
+// Add a bias (C,) to rows (R, C). The threads of a block are channels x rows.
 extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
     for (Int r = blockIdx.x * (Int)blockDim.y + threadIdx.y; r < R; r += gridDim.x * blockDim.y)
         for (Int c = threadIdx.x; c < C; c += blockDim.x) {
@@ -79,13 +79,13 @@ extern "C" __global__ void add_bias(V *rows, const V *bias, Int R, Int C) {
 
 
 def _width(C, *arrays):
-    """Return how many of C channels can be moved at once."""
+    """Return how many of the C channels a thread can move at once."""
     return next(width for width in _WIDTHS if C % width == 0
                 and all(x.data.ptr % (width * x.itemsize) == 0 for x in arrays if x is not None))
 
 
 def _block(C):
-    """Return a block of threads, channels x rows, in which neighbours read neighbouring memory."""
+    """Return the shape of a block of threads, channels x rows. Neighbouring threads read neighbouring memory."""
     across = min(C, 32)
     return across, THREADS // across
 
@@ -100,11 +100,11 @@ def add_bias(rows, bias):
 
 
 class Columns(Way):
-    """A convolution as columns and matrix products."""
+    """Convolution by im2col and matrix products."""
 
     def __init__(self, geometry, W):
         super().__init__(geometry, W)
-        self.W = cuda.cupy.ascontiguousarray(W.transpose(0, 2, 3, 1))   # copies only weights that lie otherwise
+        self.W = cuda.cupy.ascontiguousarray(W.transpose(0, 2, 3, 1))   # no copy if channels are last in memory
 
     def run(self, big, small, bias, image, weights):
         columns = self._columns(big) if weights or image == 'small' else None

@@ -26,21 +26,23 @@ def _front_end():
         cudnn.backend_version()
     except ImportError:
         return None
-    except Exception as error:      # what it raises depends on the version and on what is missing
-        warnings.warn(f'Convolutions do not use cuDNN, because its library does not load: {error}', stacklevel=2)
+    except Exception as error:      # the type of the error depends on the version and on what is missing
+        warnings.warn(f'Convolutions run without cuDNN and are slower, because its library does not load: {error}',
+                      stacklevel=2)
         return None
     return cudnn
 
 
 @functools.cache
 def _works(device):
-    """Return whether cuDNN computes on a device; if it is installed and does not, warn once with the reason."""
+    """Return whether cuDNN works on a device. If it is installed but does not work, warn once with the reason."""
     if _front_end() is None:
         return False
     try:
         _current_handle()
-    except Exception as error:      # for example where the library is made for another driver
-        warnings.warn(f'Convolutions do not use cuDNN, because it does not work on this GPU: {error}', stacklevel=2)
+    except Exception as error:      # for example, if the library needs another driver
+        warnings.warn(f'Convolutions run without cuDNN and are slower, because it does not work on this GPU: {error}',
+                      stacklevel=2)
         return False
     return True
 
@@ -58,17 +60,18 @@ def _current_handle():
 
 
 class Plan:
-    """How cuDNN computes one direction of a convolution of float32 images with their channels last in memory.
+    """A cuDNN algorithm for one direction of a convolution of float32 images with channels last in memory.
 
     Args:
         direction (str): fprop, dgrad or wgrad.
-        N (int): images in a batch.
-        O, C (int): channels of the small and of the big image.
-        geometry (lsgan.functions.way.Geometry): of the images.
+        N (int): number of images in a batch.
+        O, C (int): number of channels of the small and of the big image.
+        geometry (lsgan.functions.way.Geometry): the sizes of images and kernel.
         bias (bool): whether fprop adds a bias (O,).
         tf32 (bool): whether the inputs may be rounded to TF32.
         deterministic (bool): whether the result must have the same bits every time.
-        device: what tells the front end the device: `handle`, or `device_property` and `sm_version` of one that is absent.
+        device: arguments that tell the front end the device: `handle`, or `device_property` and `sm_version` for a device
+            that is not present.
 
     Raises:
         cudnn.cudnnGraphNotSupportedError: if cuDNN has no such plan.
@@ -107,14 +110,14 @@ class Plan:
         self.workspace = self.graph.get_workspace_size()    # bytes
 
     def __call__(self, inputs, output):
-        """Fill the array `output` from arrays of the plan's shapes, on the current stream."""
+        """Compute the array `output` from arrays of the plan's shapes, on the current stream."""
         workspace = cuda.cupy.empty(self.workspace, 'b')
         pointers = {tensor: array.data.ptr for tensor, array in zip([*self.inputs, self.output], [*inputs, output])}
         self.graph.execute(pointers, workspace.data.ptr, handle=_current_handle())
 
 
 def _strides(shape):
-    """Return the strides, counted in numbers, of an image or of weights with their channels last in memory."""
+    """Return the strides, counted in numbers, of images or weights with channels last in memory."""
     _, C, H, W = shape
     return C * H * W, 1, C * W, C
 
@@ -129,14 +132,11 @@ def _plan(device, *arguments):
 
 
 class Convolution(Columns):
-    """A convolution by cuDNN, and by columns where cuDNN has no plan.
-
-    Args: as `Columns`.
-    """
+    """Convolution by cuDNN, or by im2col if cuDNN has no plan. The arguments are those of `Columns`."""
 
     @staticmethod
     def serves(W):
-        """Return whether cuDNN is there and convolves with weights of this type."""
+        """Return whether cuDNN works on the device of these weights and supports their type."""
         return W.dtype.char == 'f' and _works(W.device.id)
 
     def run(self, big, small, bias, image, weights):
@@ -155,6 +155,6 @@ class Convolution(Columns):
         outputs = [cuda.cupy.empty(shape, self.dtype) for _, _, shape in tasks]
         for plan, (_, inputs, _), output in zip(plans, tasks, outputs):
             plan(inputs, output)
-        if image == 'big' and bias is not None:     # which cuDNN cannot add along with dgrad
+        if image == 'big' and bias is not None:     # cuDNN cannot add a bias in dgrad
             add_bias(outputs[0], bias)
         return outputs[0] if image else None, outputs[-1].transpose(0, 3, 1, 2) if weights else None

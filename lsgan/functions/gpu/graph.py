@@ -7,8 +7,8 @@ from chainer.backends import cuda
 
 from lsgan.errors import InputError
 
-WARM_UP = 2         # runs before the capture: they compile kernels, build plans and allocate what lives on
-_running = []       # the graph whose work is being done
+WARM_UP = 2         # runs before the capture; they compile kernels, build plans and allocate lasting memory
+_running = []       # the graph whose work is being done, if there is one
 
 
 def outside_graphs(action):
@@ -30,37 +30,37 @@ def outside_graphs(action):
 def _stream(device):
     """Return the stream for captures, always the same one, since cuBLAS and cuDNN have a handle and memory for each stream.
 
-    A capture is not possible on the default stream. On a stream that waits for that one, it would fail if a library used the
-    default stream meanwhile, for example while it loads.
+    A capture is not possible on the default stream. On a stream that waits for the default stream, a capture fails if a
+    library uses the default stream meanwhile, for example while it loads.
     """
     return cuda.cupy.cuda.Stream(non_blocking=True)
 
 
 class Graph:
-    """Runs work on the device, from the third time on as one CUDA graph, or as several with actions between them.
+    """Work on the device that is captured at its third run and replayed from then on.
 
-    The work must enqueue the same operations every time, read what changes from device memory, and neither wait for the
-    device nor copy from or to main memory. Its arrays come from a pool of their own, in which nothing else allocates between
-    replays.
+    The work becomes one CUDA graph, or several graphs with actions between them (see `outside_graphs`). It must enqueue the
+    same operations every time, read everything that changes from device memory, and neither wait for the device nor copy from
+    or to main memory. Its arrays come from a memory pool of their own, so that nothing else overwrites them between replays.
 
     Args:
-        work (callable): takes nothing; what it returns at the capture is the result of every replay.
+        work (callable): takes nothing. The result that it returns at the capture is the result of every replay.
     """
 
     def __init__(self, work):
         self._work, self._runs, self._parts, self._result, self._key = work, 0, None, None, None
         self._stream = _stream(cuda.cupy.cuda.device.get_device_id())
         self._pool = cuda.cupy.cuda.MemoryPool()
-        self._new = None        # the parts of the capture that goes on, if one does
+        self._new = None        # the parts of the capture in progress, or None
 
     def __call__(self, key):
         """Do the work once.
 
         Args:
-            key: what the operations depend on; after a change there is another warm-up and capture.
+            key: everything that the operations depend on. After a change of the key, the work is warmed up and captured again.
 
         Returns:
-            tuple: the result, and whether the work was replayed, so that its Python code did not run.
+            tuple: the result, and whether the work was replayed. In a replay its Python code does not run.
 
         Raises:
             InputError: if the work cannot be captured, because it waits for the device or copies from or to main memory.
@@ -113,19 +113,19 @@ class Graph:
         self._new.append(self._stream.end_capture().launch)
 
     def _capture(self):
-        gc.collect()        # now, for during a capture CUDA may refuse to free memory
-        cuda.memory_pool.free_all_blocks()      # what updates before the first run have left
+        gc.collect()        # before the capture, because CUDA may refuse to free memory during it
+        cuda.memory_pool.free_all_blocks()      # memory that updates before the first run have left
         self._new = []
         self._stream.begin_capture()
         try:
             self._result = self._work()
             self._end_part()
             self._parts = self._new
-        except RuntimeError as error:       # what CuPy and CUDA refuse
+        except RuntimeError as error:       # CuPy and CUDA refuse an operation
             self._end_failed_capture()
             reason = str(error).partition('\n')[0]
-            raise InputError(f'this update cannot be captured as a CUDA graph ({reason}); add --no-graph, or '
-                             'graph=False in Python') from error
+            raise InputError(f'this update cannot be captured as a CUDA graph ({reason}); train without graphs: add '
+                             '--no-graph, or pass graph=False in Python') from error
         except BaseException:
             self._end_failed_capture()
             raise
@@ -133,5 +133,5 @@ class Graph:
             self._new = None
 
     def _end_failed_capture(self):
-        with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # an invalid capture is reported once more
+        with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # CUDA reports the failed capture again
             self._stream.end_capture()

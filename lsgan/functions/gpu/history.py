@@ -4,8 +4,8 @@ from chainer.backends import cuda
 
 from lsgan.functions.gpu.kernel import Kernel
 
-MOST = 32           # scalars of one update
-_ROWS = 1024        # updates whose scalars share a piece of memory
+MOST = 32           # the most scalars of one update
+_ROWS = 1024        # number of updates whose scalars share a piece of memory
 _POINTERS = numpy.dtype([('of', numpy.uint64, MOST)])
 
 _gather = Kernel(f'struct Pointers {{ const T *of[{MOST}]; }};' + r'''
@@ -14,7 +14,7 @@ extern "C" __global__ void gather_scalars(Pointers scalars, T *to) { to[threadId
 
 
 def gathered(scalars):
-    """Return scalars on the device in one array, in one launch.
+    """Return scalars on the device as one array, made by one launch.
 
     Args:
         scalars (sequence): at most `MOST` scalar arrays of one type.
@@ -26,13 +26,13 @@ def gathered(scalars):
 
 
 class History:
-    """Vectors of one length, of which the latest ones share a piece of memory."""
+    """Vectors of equal length that are stored one after the other in shared pieces of memory."""
 
     def __init__(self):
         self._rows = self._next = None
 
     def add(self, vector):
-        """Return a copy of a vector, by a copy on the device that waits for nothing."""
+        """Return a copy of a vector, made on the device without waiting for it."""
         if self._rows is None or self._next == _ROWS or self._rows.shape[1] != vector.size or self._rows.dtype != vector.dtype:
             self._rows, self._next = cuda.cupy.empty((_ROWS, vector.size), vector.dtype), 0
         row = self._rows[self._next]
@@ -42,13 +42,13 @@ class History:
 
 
 class ToHost:
-    """Copies scalars to main memory, a piece of memory that many of them share at once."""
+    """A function that copies scalars to main memory. Scalars that share a piece of memory are copied together."""
 
     def __init__(self):
-        self._copies = {}       # of pieces of memory, by address, each with its array, whose memory is not freed meanwhile
+        self._copies = {}       # address of a piece of memory -> (its array, which keeps it from being freed; the copy)
 
     def __call__(self, scalar):
-        """Return a scalar array, or anything else, as NumPy's if it is CuPy's."""
+        """Return a CuPy scalar as a NumPy scalar, and anything else as it is."""
         if not isinstance(scalar, cuda.ndarray):
             return scalar
         whole = scalar if scalar.base is None else scalar.base

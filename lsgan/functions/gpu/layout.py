@@ -1,11 +1,11 @@
-"""Memory layouts of images on the GPU: (N, height, width, channels) behind arrays of shape (N, channels, height, width)."""
+"""Memory layouts of images on the GPU: arrays of shape (N, channels, height, width), stored with or without channels last."""
 import math
 
 from chainer.backends import cuda
 
 
 def is_dense(x):
-    """Return whether x is C-contiguous or, if it is images, lies in memory without gaps and with channels last."""
+    """Return whether x is C-contiguous or holds images with channels last and without gaps in memory."""
     return x.flags.c_contiguous or x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
@@ -15,7 +15,7 @@ def dense(x):
 
 
 def laid_out_as(x, y):
-    """Return x with the memory layout of y, an array of the same shape; x itself if it has that layout."""
+    """Return x with the memory layout of y, an array of the same shape, without a copy if x has that layout already."""
     if all(a == b for a, b, n in zip(x.strides, y.strides, x.shape) if n > 1):
         return x
     copy = cuda.cupy.empty_like(y)
@@ -24,15 +24,15 @@ def laid_out_as(x, y):
 
 
 def reshaped(x, shape):
-    """Return an empty array for x reshaped, and how x is to be written there.
+    """Return an uninitialised array for a reshaped x, and how to write x into it.
 
     Args:
         x: dense array (N, C, H, W) or (N, units).
-        shape (tuple of int): of the result without N: (units,) or (C, H, W), or None for the shape of x. Units are the
-            numbers of an image in the order of a C-contiguous array. Images get channels last.
+        shape (tuple of int): shape of each example in the result, (units,) or (C, H, W), or None for the shape of x. Units are
+            the numbers of an image in the order of a C-contiguous array. Images are stored with channels last.
 
     Returns:
-        tuple: the array, and the last two arguments of `lsgan.functions.gpu.activation.forward`.
+        tuple: the array, and the arguments a and b of `lsgan.functions.gpu.activation.forward`.
     """
     if shape is None:
         return cuda.cupy.empty_like(x), (1, 1)

@@ -1,14 +1,14 @@
-"""CUDA kernels of means over D's outputs: the losses and what is reported."""
+"""CUDA kernels for means over D's outputs: the losses, and the means that training reports."""
 from chainer.backends import cuda
 
 from lsgan.functions.gpu import reduction
 from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 
 KINDS = {'identity': 0, 'half squared error': 1, 'softplus': 2}
-MOST = 2        # arrays in one launch: D's outputs on real and on generated data
+MOST = 2        # the most arrays in one launch: D's outputs on real and on generated data
 
 _SOURCE = r'''
-// What a loss applies to one of D's outputs x, with the target or the sign c; and its derivative.
+// The function that a loss applies to each of D's outputs x, with the target or sign c, and its derivative.
 __device__ T value(T x, T c, int kind) {
     switch (kind) {
         case 1: return T(0.5) * (x - c) * (x - c);
@@ -26,7 +26,7 @@ __device__ T derivative(T x, T c, int kind) {
 '''
 
 _forward = Kernel(_SOURCE + reduction.SOURCE + r'''
-// One block: the means of both arrays and their sum.
+// Compute the means of both arrays and their sum, in one block.
 extern "C" __global__ void means(const T *x, const T *y, long long n, long long m, T c, T d, long long kind, T *both,
                                  T *total) {
     __shared__ double shared[256];
@@ -51,18 +51,21 @@ extern "C" __global__ void means_gradient(const T *x, const T *y, long long n, l
 
 
 def _both(arrays, constants):
-    """Return the arguments of a launch for one array or two."""
+    """Return the arguments of a launch for one or two arrays."""
     x, y = arrays[0], arrays[-1]
     return x, y, x.size, y.size if len(arrays) == 2 else 0, float(constants[0]), float(constants[-1])
 
 
 def sum_of_means(arrays, constants, kind):
-    """Return the sum over at most two arrays of the mean of a function of each element, a scalar array.
+    """Return the sum, over one or two arrays, of the mean of an elementwise function.
 
     Args:
-        arrays: C-contiguous arrays of one type.
+        arrays: C-contiguous arrays of the same type.
         constants: the target or sign of each array.
         kind (str): the function, a key of `KINDS`.
+
+    Returns:
+        cupy.ndarray: a scalar.
     """
     total = cuda.cupy.empty((), arrays[0].dtype)
     _forward(total.dtype, 1, (*_both(arrays, constants), KINDS[kind], NULL, total), (1, 256))
@@ -73,6 +76,7 @@ def gradients(arrays, constants, kind, gy):
     """Return the gradients of `sum_of_means` with respect to each array, one after the other in one piece of memory.
 
     Args:
+        arrays, constants, kind: as in `sum_of_means`.
         gy: scalar array, the gradient with respect to the sum.
     """
     n, m = arrays[0].size, sum(x.size for x in arrays)
@@ -82,7 +86,7 @@ def gradients(arrays, constants, kind, gy):
 
 
 def each_mean(arrays):
-    """Return the mean of each of at most two arrays, an array with one number for each."""
+    """Return the mean of each of one or two arrays, as an array of one or two numbers."""
     means = cuda.cupy.empty(len(arrays), arrays[0].dtype)
     _forward(means.dtype, 1, (*_both(arrays, (1, 1)), KINDS['identity'], means, NULL), (1, 256))
     return means

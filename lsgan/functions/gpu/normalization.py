@@ -1,8 +1,8 @@
-"""CUDA kernels of batch normalisation and the activation after it, two launches forward and two backward.
+"""CUDA kernels for batch normalisation and the activation after it, two launches forward and two backward.
 
 The kernels treat x as a matrix (batches * R, C): `batches` batches, one after the other, each with its own statistics. A row
-is one pixel of one image, or one example. What follows from the statistics is float64, of shape (batches, C). Element i of
-this matrix lies at `moved(i, u, v)` in the memory of x, and at `moved(i, a, b)` in that of y.
+is one pixel of one image, or one example. Means and inverse standard deviations are float64 arrays (batches, C). Element i of
+the matrix is stored at `moved(i, u, v)` in the memory of x and at `moved(i, a, b)` in the memory of y.
 """
 import numpy
 from chainer.backends import cuda
@@ -13,7 +13,7 @@ from lsgan.functions.gpu.kernel import NULL, Kernel, blocks_for
 from lsgan.functions.gpu.layout import laid_out_as, reshaped
 
 _PAIRS = activation.SOURCE + reduction.SOURCE + r'''
-// Keep the sums of s and of q over the rows of this block, a chunk of a batch, for the block that ends last.
+// Store the sums of s and of q over the rows of this block, a chunk of a batch, for the block that finishes last.
 __device__ void keep_sums(double s, double q, double *shared, double *parts, long long columns) {
     long long column = blockIdx.x * blockDim.x + threadIdx.x, chunk = blockIdx.z * (long long)gridDim.y + blockIdx.y;
     s = over_rows(s, shared);
@@ -24,7 +24,7 @@ __device__ void keep_sums(double s, double q, double *shared, double *parts, lon
         to[columns] = q;
     }
 }
-// The sums over all chunks of a batch.
+// Compute the sums over all chunks of a batch.
 __device__ void all_sums(long long batch, double *shared, const double *parts, long long columns, double &s, double &q) {
     long long column = blockIdx.x * blockDim.x + threadIdx.x, chunks = gridDim.y;
     s = q = 0;
@@ -40,7 +40,7 @@ __device__ void all_sums(long long batch, double *shared, const double *parts, l
 '''
 
 _moments = Kernel(_PAIRS + r'''
-// Mean and 1 / sqrt(variance + eps) of each column of each batch; the running statistics follow them.
+// Compute mean and 1 / sqrt(variance + eps) of each column of each batch, and update the running statistics.
 extern "C" __global__ void normalization_moments(
         const T *x, long long rows, long long columns, long long batches, long long u, long long v, double eps, double decay,
         double *parts, unsigned *tickets, double *mean, double *inv_std, T *running_mean, T *running_var) {
@@ -48,7 +48,7 @@ extern "C" __global__ void normalization_moments(
     long long column = blockIdx.x * blockDim.x + threadIdx.x, batch = blockIdx.z, chunks = gridDim.y;
     bool used = column < columns;
     long long start = batch * rows * columns + column;
-    double first = used ? x[moved(start, u, v)] : 0, s = 0, q = 0;      // sums of deviations from the first row cancel little
+    double first = used ? x[moved(start, u, v)] : 0, s = 0, q = 0;      // deviations from the first row avoid cancellation
     if (used)
         for (long long r = blockIdx.y * (long long)blockDim.y + threadIdx.y; r < rows; r += chunks * blockDim.y) {
             double d = x[moved(start + r * columns, u, v)] - first;
@@ -75,7 +75,7 @@ extern "C" __global__ void normalization_moments(
 }''')
 
 _apply = Kernel(activation.SOURCE + r'''
-// y = activation(gamma (x - mean) inv_std + beta), in the memory layout of y.
+// Compute y = activation(gamma (x - mean) inv_std + beta), in the memory layout of y.
 extern "C" __global__ void normalization(
         const T *x, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long n, long long columns,
         long long per_batch, long long u, long long v, long long a, long long b, long long kind, T *y) {
@@ -87,8 +87,8 @@ extern "C" __global__ void normalization(
 }''')
 
 _sums = Kernel(_PAIRS + r'''
-// From the sums of g and of g (x - mean) over the rows of each batch, g being the gradient before the activation, follow the
-// gradients of gamma and beta and, for each batch, what `normalization_gradient` subtracts from g.
+// Sum g and g (x - mean) over the rows of each batch, where g is the gradient before the activation. From the sums, compute
+// the gradients of gamma and beta and, for each batch, the terms that `normalization_gradient` subtracts from g.
 extern "C" __global__ void normalization_sums(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, long long rows,
         long long columns, long long batches, long long u, long long v, long long a, long long b, long long kind,
@@ -128,8 +128,8 @@ extern "C" __global__ void normalization_sums(
 }''')
 
 _gradient = Kernel(activation.SOURCE + r'''
-// gx = scale (g - constant - linear (x - mean)), where those two are 0 if statistics are given. They come divided already,
-// since a division of doubles for each element takes many times as long as reading it.
+// Compute gx = scale (g - constant - linear (x - mean)), where `subtracted` holds constant and linear; both are 0 with given
+// statistics. They are divided beforehand, because dividing doubles takes many times as long as reading an element.
 extern "C" __global__ void normalization_gradient(
         const T *x, const T *gy, const double *mean, const double *inv_std, const T *gamma, const T *beta, const T *subtracted,
         long long n, long long columns, long long rows, long long u, long long v, long long a, long long b, long long kind,
@@ -156,8 +156,8 @@ class Normalization:
         gamma, beta: arrays (C,).
         activation (str): None, relu or leaky_relu.
         eps (float): added to the variance.
-        batches (int): batches with statistics of their own.
-        shape (tuple of int): of the output without the batch, as in `lsgan.functions.activation`.
+        batches (int): number of batches in x, each with statistics of its own.
+        shape (tuple of int): shape of each example in the result, as in `lsgan.functions.activation`.
     """
 
     def __init__(self, x, gamma, beta, activation, eps, batches, shape):
@@ -167,13 +167,18 @@ class Normalization:
         self.layouts, self.y = layouts(x, shape)
 
     def use(self, mean, var):
-        """Take given statistics, arrays (C,)."""
+        """Use the given statistics, arrays (C,)."""
         self.given, self.rows = True, self.all_rows
         self.mean = mean[None].astype(float)
         self.inv_std = 1 / cuda.cupy.sqrt(var[None].astype(float) + self.eps)
 
     def measure(self, running_mean, running_var, decay):
-        """Compute the statistics of each batch; the running ones, arrays (C,) or None, follow them with memory `decay`."""
+        """Compute the statistics of each batch and update the running statistics.
+
+        Args:
+            running_mean, running_var: arrays (C,), updated in place, or None.
+            decay (float): weight of the old running statistics, from 0 to 1.
+        """
         self.given, self.rows = False, self.all_rows // self.batches
         threads, blocks = reduction.shape_of(self.rows, self.columns, self.batches)
         parts = cuda.cupy.empty((self.batches, blocks[1], 2, self.columns))
@@ -191,7 +196,11 @@ class Normalization:
         return self.y
 
     def backward(self, gy):
-        """Return the gradients with respect to x, gamma and beta, from that with respect to the output."""
+        """Return the gradients with respect to x, gamma and beta.
+
+        Args:
+            gy: the gradient with respect to the output.
+        """
         x, batches, gy = self.x, len(self.mean), laid_out_as(gy, self.y)
         known = self.mean, self.inv_std, self.gamma, self.beta
         threads, blocks = reduction.shape_of(self.rows, self.columns, batches)
@@ -206,7 +215,7 @@ class Normalization:
 
 
 def layouts(x, shape):
-    """Return where the kernels find the elements of x and y, (u, v, a, b), and an empty array y."""
+    """Return the memory layouts of x and y, (u, v, a, b) as above, and an uninitialised array y."""
     if x.ndim == 2:
         y, moved = reshaped(x, shape)
         return (1, 1, *moved), y

@@ -1,4 +1,4 @@
-"""CUDA kernels that treat all parameters of a network in one launch: optimizer steps, gradient norms, moving averages."""
+"""CUDA kernels that process all parameters of a network in one launch: optimizer steps, gradient norms, moving averages."""
 import numpy
 from chainer.backends import cuda
 
@@ -6,30 +6,30 @@ from lsgan.functions.gpu import reduction
 from lsgan.functions.gpu.kernel import NULL, THREADS, Kernel
 from lsgan.functions.gpu.layout import is_dense, laid_out_as
 
-MOST = 80               # tensors in a launch: kernel arguments may take 4 KiB
-_KINDS = 4              # arrays that belong to a tensor, at most
-_ELEMENTS = 4096        # elements that a block treats
+MOST = 80               # the most tensors in a launch, because kernel arguments may take 4 KiB
+_KINDS = 4              # the most arrays that belong to a tensor
+_ELEMENTS = 4096        # elements that one block processes
 _TENSORS = numpy.dtype([('first', numpy.int64, MOST), ('size', numpy.int64, MOST), ('arrays', numpy.uint64, (_KINDS, MOST))])
 
 _SOURCE = (f'constexpr long long MOST = {MOST}, KINDS = {_KINDS}, ELEMENTS = {_ELEMENTS};\n' + reduction.SOURCE + r'''
 struct Tensors { long long first[MOST], size[MOST]; T *arrays[KINDS][MOST]; };   // `first` is the first block of each tensor
 
-// Calls f(tensor, element) for each element that belongs to this block.
+// Call f(tensor, element) for each element that belongs to this block.
 template <class F> __device__ void for_each(const Tensors &tensors, long long count, F f) {
     long long k = count - 1;
     while (tensors.first[k] > (long long)blockIdx.x) --k;
     long long start = (blockIdx.x - tensors.first[k]) * ELEMENTS, end = min(start + ELEMENTS, tensors.size[k]);
     for (long long i = start + threadIdx.y; i < end; i += blockDim.y) f(k, i);
 }
-// The number of this step, from 1; the last block to ask counts it. All threads of all blocks ask once.
+// Return the number of this step, from 1. All threads of all blocks call this once; the last block counts the step.
 __device__ double step_number(double *steps, unsigned *ticket) {
     double number = *(volatile double *)steps + 1;
     if (is_last(ticket, gridDim.x) && threadIdx.y == 0) *steps = number;
     return number;
 }
-// What gradients are multiplied by so that their norm is at most the threshold, 0 for no limit.
+// Return the factor that scales gradients to a norm of at most the threshold; a threshold of 0 sets no limit.
 __device__ T clipping(const T *norm, T threshold) { return threshold > T(0) ? min(T(1), threshold / *norm) : T(1); }
-// x, at most `bound` in size, where that is not 0; NaN stays NaN, so that a run that diverges is noticed.
+// Return x clipped to [-bound, bound]; a bound of 0 sets no limit. NaN stays NaN, so that a diverging run is noticed.
 __device__ T within(T x, T bound) { return bound > T(0) && fabs(x) > bound ? copysign(bound, x) : x; }
 ''')
 
@@ -88,7 +88,7 @@ extern "C" __global__ void gradient_norm(Tensors tensors, long long count, doubl
 }''')
 
 _average = Kernel(_SOURCE + r'''
-// Moving averages, arrays[0], of what is in arrays[1].
+// Update the moving averages in arrays[0] with the values in arrays[1].
 extern "C" __global__ void average(Tensors tensors, long long count, double *updates, unsigned *ticket, double decay) {
     double t = step_number(updates, ticket), keep = min(decay, (1 + t) / (10 + t));
     T old = keep, rest = 1 - keep;
@@ -108,8 +108,9 @@ def _launch(kernel, lists, *arguments):
     """Launch a kernel on tensors.
 
     Args:
-        lists (sequence): at most four lists of arrays; the arrays at one place of the lists have the same shape and layout.
-        arguments: what follows the tensors and their number.
+        kernel (Kernel): its first parameters are the tensors and their number.
+        lists (sequence): at most four lists of arrays. Arrays at the same place of the lists have the same shape and layout.
+        arguments: the kernel's other arguments.
     """
     tensors = numpy.zeros((), _TENSORS)
     count, sizes = len(lists[0]), [x.size for x in lists[0]]
@@ -122,17 +123,17 @@ def _launch(kernel, lists, *arguments):
 
 
 def serves(arrays):
-    """Return whether the kernels can take a network's arrays, each filling its memory without gaps."""
+    """Return whether the kernels support a network's arrays: at most `MOST` of them, without gaps in memory."""
     return 0 < len(arrays) <= MOST and all(is_dense(x) or x.flags.f_contiguous for x in arrays)
 
 
 class Limits:
-    """What an optimizer step does besides its update rule.
+    """The clipping of gradients and weights in an optimizer step.
 
     Attributes:
-        norm: scalar array, the norm of all gradients, or None where these are not clipped.
-        threshold (float): the norm that gradients are scaled down to.
-        bound (float): every weight stays within [-bound, bound]; 0 for no bound.
+        norm: scalar array, the norm of all gradients, or None for no clipping of gradients.
+        threshold (float): the norm that larger gradients are scaled down to.
+        bound (float): weights are clipped to [-bound, bound]; 0 for no clipping of weights.
     """
 
     def __init__(self, norm=None, threshold=0.0, bound=0.0):
@@ -140,7 +141,7 @@ class Limits:
 
     @property
     def arguments(self):
-        """The last three arguments of a kernel."""
+        """The last three arguments of an optimizer's kernel."""
         return NULL if self.norm is None else self.norm, self.threshold, self.bound
 
 
@@ -149,10 +150,10 @@ def adam(lists, steps, alpha, hp, limits):
 
     Args:
         lists: the parameters, their gradients, m and v, each a list of arrays.
-        steps (lsgan.functions.gpu.scalar.Scalar): steps so far; the kernel adds 1.
+        steps (lsgan.functions.gpu.scalar.Scalar): number of steps so far; the kernel adds 1.
         alpha (lsgan.functions.gpu.scalar.Scalar): the learning rate.
-        hp (chainer.optimizer.Hyperparameter): of `chainer.optimizers.Adam`; its alpha is not read.
-        limits (Limits): clipping.
+        hp (chainer.optimizer.Hyperparameter): hyperparameters of `chainer.optimizers.Adam`; its alpha is not read.
+        limits (Limits): the clipping of gradients and weights.
     """
     _launch(_adam, lists, steps.array, reduction.tickets(), alpha.array, numpy.float64(hp.beta1), numpy.float64(hp.beta2),
             float(hp.eps), float(hp.eta), *limits.arguments)
@@ -164,8 +165,8 @@ def rmsprop(lists, lr, hp, limits):
     Args:
         lists: the parameters, their gradients and the mean squares, each a list of arrays.
         lr (lsgan.functions.gpu.scalar.Scalar): the learning rate.
-        hp (chainer.optimizer.Hyperparameter): of `chainer.optimizers.RMSprop`; its lr is not read.
-        limits (Limits): clipping.
+        hp (chainer.optimizer.Hyperparameter): hyperparameters of `chainer.optimizers.RMSprop`; its lr is not read.
+        limits (Limits): the clipping of gradients and weights.
     """
     _launch(_rmsprop, lists, lr.array, numpy.float64(hp.alpha), float(hp.eps), *limits.arguments)
 
@@ -176,13 +177,13 @@ def sgd(lists, lr, limits):
     Args:
         lists: the parameters and their gradients, each a list of arrays.
         lr (lsgan.functions.gpu.scalar.Scalar): the learning rate.
-        limits (Limits): clipping.
+        limits (Limits): the clipping of gradients and weights.
     """
     _launch(_sgd, lists, lr.array, *limits.arguments)
 
 
 def norm(grads):
-    """Return the Euclidean norm of all arrays of a list together, a scalar array."""
+    """Return the Euclidean norm over all arrays of a list, a scalar array."""
     result = cuda.cupy.empty((), grads[0].dtype)
     blocks = sum(-(-g.size // _ELEMENTS) for g in grads)
     _launch(_norm, (grads,), cuda.cupy.empty(blocks), reduction.tickets(), result)
@@ -190,21 +191,21 @@ def norm(grads):
 
 
 def average(averages, values, updates, decay):
-    """Move averages towards values.
+    """Update moving averages (EMA) with new values.
 
     Args:
         averages, values: lists of arrays.
-        updates (lsgan.functions.gpu.scalar.Scalar): updates so far; the kernel adds 1.
-        decay (float): weight of the past, at most; it is (1 + t) / (10 + t) in the t-th update where that is less.
+        updates (lsgan.functions.gpu.scalar.Scalar): number of updates so far; the kernel adds 1.
+        decay (float): weight of the old average. In the t-th update it is (1 + t) / (10 + t) if that is less.
     """
     _launch(_average, (averages, [laid_out_as(x, a) for x, a in zip(values, averages)]), updates.array, reduction.tickets(),
             numpy.float64(decay))
 
 
 def copy(to, values):
-    """Copy arrays, all of them in one launch.
+    """Copy arrays in one launch.
 
     Args:
-        to, values: lists of arrays; those at one place have the same shape.
+        to, values: lists of arrays. Arrays at the same place of the lists have the same shape.
     """
     _launch(_copy, (to, [laid_out_as(x, a) for x, a in zip(values, to)]))

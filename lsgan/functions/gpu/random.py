@@ -2,9 +2,9 @@
 
 Source: Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
 
-Every number is a function of a key, the number of the draw and the number's place in the draw. The state of a generator is the
-number of draws so far. It lives in device memory, and each kernel that draws advances it, so that a captured CUDA graph
-draws new numbers whenever it is launched.
+Each random number is a function of the key, the count of draws so far and the number's place in the draw. The state of a
+generator is the count of draws. It is stored in device memory, and each kernel that draws increments it, so that a captured
+CUDA graph draws new numbers at every launch.
 """
 
 import numpy
@@ -14,13 +14,13 @@ from lsgan.functions.gpu.kernel import Kernel, blocks_for
 from lsgan.functions.gpu.reduction import TICKET
 
 FLOAT = numpy.dtype(numpy.float32)
-BLOCKS = 1024       # the most blocks that a drawing kernel has, since each of them takes a ticket in `next_draw`
+BLOCKS = 1024       # the most blocks of a kernel that draws, because each block takes a ticket in `next_draw`
 
-# Device functions for every kernel that draws. Such a kernel has the parameters `unsigned long long key` and
-# `unsigned long long *counter`, see `Philox`, and a one-dimensional grid
+# Device functions for all kernels that draw. Such a kernel has a one-dimensional grid and the parameters
+# `unsigned long long key` and `unsigned long long *counter`, see `Philox`
 SOURCE = TICKET + r'''
 // Return the number of this launch's draw, and count it. All threads call this once, together. Each block reads the count
-// before it takes a ticket. So the block with the last ticket can advance the count.
+// before it takes a ticket. Therefore the block with the last ticket can increment the count.
 __device__ unsigned long long next_draw(unsigned long long *counter) {
     unsigned long long draw = counter[0];
     __syncthreads();
@@ -31,7 +31,7 @@ __device__ unsigned long long next_draw(unsigned long long *counter) {
     return draw;
 }
 
-// Return the four random words with a given number in a draw.
+// Return the four random words at a given place in a draw.
 __device__ uint4 philox(unsigned long long key, unsigned long long draw, unsigned long long number) {
     unsigned k0 = key, k1 = key >> 32;
     uint4 c = make_uint4(number, number >> 32, draw, draw >> 32);
@@ -101,17 +101,17 @@ extern "C" __global__ void draw_integers(long long *out, long long n, long long 
 
 
 class Philox:
-    """A generator of random numbers on the current device; each method is one launch on the current stream.
+    """A generator of random numbers on the current device. Each draw is one launch on the current stream.
 
-    Only one stream at a time may draw from it.
+    Only one stream at a time may draw from a generator.
 
     Args:
-        key (int): 64 bits that tell this generator from others.
+        key (int): 64 bits that distinguish this generator from others.
 
     Attributes:
-        key (numpy.uint64): a kernel's argument `key`.
-        counter (cupy.ndarray): a kernel's argument `counter`, uint64 of shape (2,): the number of draws, and the tickets that
-            the blocks of the launch in progress have taken. The memory stays the same for the generator's life.
+        key (numpy.uint64): the argument `key` of kernels that draw.
+        counter (cupy.ndarray): the argument `counter` of kernels that draw, uint64 of shape (2,): the number of draws, and
+            the number of tickets that the blocks of the launch in progress have taken. Its memory never moves.
     """
 
     def __init__(self, key):
@@ -119,7 +119,7 @@ class Philox:
 
     @property
     def draws(self):
-        """The number of draws so far; may be set. Reading it waits for the device."""
+        """The number of draws so far. It can be set. Reading it waits for the device."""
         return int(self.counter[0])
 
     @draws.setter
@@ -146,7 +146,7 @@ class Philox:
             ValueError: if `high` is outside these bounds.
         """
         if not 1 <= high <= 1 << 32:
-            raise ValueError(f'high is {high}, not between 1 and 2^32')
+            raise ValueError(f'high is {high}, but must be at least 1 and at most 2^32')
         out = cuda.cupy.empty(shape, numpy.int64)
         _INTEGERS(FLOAT, blocks_for(out.size, most=BLOCKS), (out, out.size, int(high), self.key, self.counter))
         return out

@@ -1,16 +1,15 @@
-"""What kernels that reduce over many rows share: sums over rows by several blocks, finished by the block that ends last."""
+"""Sums over many rows by several blocks; the block that finishes last adds up the partial sums of all blocks."""
 import functools
 
 from chainer.backends import cuda
 
-# A launch of this shape reduces the rows of a matrix: threads (across, down) of a block take `across` columns
-THREADS = 256           # in a block
-BLOCKS = 512            # in a launch, about, if there are enough rows: some for each multiprocessor of a large GPU
-ROWS = 8                # rows that are worth a thread
+THREADS = 256           # threads in a block
+BLOCKS = 512            # approximate number of blocks if there are enough rows: several per multiprocessor of a large GPU
+ROWS = 8                # rows per thread below which another thread does not pay off
 _TICKETS = 1 << 16
 
 TICKET = r'''
-// For one thread of each block: count the block, and return whether it is the last of `blocks`, which resets the ticket.
+// Count a block, and return whether it is the last of `blocks`, which resets the ticket. One thread of each block calls this.
 template <class Count> __device__ bool arrives_last(Count *ticket, unsigned blocks) {
     bool last = atomicAdd(ticket, Count(1)) == blocks - 1;
     if (last) *ticket = 0;
@@ -19,7 +18,8 @@ template <class Count> __device__ bool arrives_last(Count *ticket, unsigned bloc
 '''
 
 SOURCE = TICKET + r'''
-// Whether the calling block is the last of `blocks` to arrive; it sees what the others wrote before, and resets the ticket.
+// Return whether the calling block is the last of `blocks` to arrive. The last one sees all that the others wrote before, and
+// resets the ticket.
 __device__ bool is_last(unsigned *ticket, unsigned blocks) {
     __shared__ bool last;
     __threadfence();
@@ -29,7 +29,7 @@ __device__ bool is_last(unsigned *ticket, unsigned blocks) {
     __threadfence();
     return last;
 }
-// The sum over the threads (x, 0), (x, 1), ... of the block, the same for all of them. Their number is a power of two.
+// Return the sum over the threads (x, 0), (x, 1), ... of the block to all of them. Their number is a power of two.
 __device__ double over_rows(double value, double *shared) {
     int lines = blockDim.y, across = blockDim.x, x = threadIdx.x, y = threadIdx.y;
     __syncthreads();
@@ -50,20 +50,21 @@ def _tickets(device):
 
 
 def tickets():
-    """Return the zeros of the current device that blocks count their arrivals in; every launch leaves zeros behind."""
+    """Return the counters, zeros on the current device, in which blocks count their arrivals. Each launch resets them to 0."""
     return _tickets(cuda.cupy.cuda.device.get_device_id())
 
 
 def shape_of(rows, columns, batches=1):
-    """Return how a launch covers the rows of matrices: the threads of a block, and the blocks.
+    """Return the shapes of block and grid of a launch that reduces the rows of matrices.
 
     Args:
-        rows (int): rows of each matrix.
-        columns (int): columns of each matrix.
-        batches (int): matrices.
+        rows (int): number of rows of each matrix.
+        columns (int): number of columns of each matrix.
+        batches (int): number of matrices.
 
     Returns:
-        tuple: threads (across, down), powers of two, and blocks (groups of columns, chunks of rows, batches).
+        tuple: the threads of a block (columns, rows), powers of two, and the blocks (groups of columns, chunks of rows,
+            batches).
     """
     across = 1
     while across < min(columns, 32):

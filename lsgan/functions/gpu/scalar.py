@@ -1,4 +1,4 @@
-"""A number that lives in device memory, such as a learning rate, so that a captured CUDA graph reads its latest value."""
+"""A number in device memory, such as a learning rate, whose current value a captured CUDA graph reads at every replay."""
 import numpy
 from chainer.backends import cuda
 
@@ -12,11 +12,11 @@ extern "C" __global__ void set_scalar(T *scalar, T value) { *scalar = value; }
 class Scalar:
     """A float64 number in device memory that the host sets without a copy and without waiting for the device.
 
-    Kernels read it from `array`, through a parameter `const double *`. The memory stays the same for the scalar's life.
-    Setting a value launches a kernel on the current stream, if the value differs from the last one.
+    Kernels read it from `array`, through a parameter `const double *`. Its memory never moves. Setting a new value launches
+    a kernel on the current stream.
 
     Args:
-        value (float): its first value.
+        value (float): the initial value.
 
     Attributes:
         array (cupy.ndarray): the number on the current device, float64 of shape (1,).
@@ -29,7 +29,7 @@ class Scalar:
 
     @property
     def value(self):
-        """The number, a float; may be set."""
+        """The number, a float. It can be set."""
         return self._value
 
     @value.setter
@@ -40,5 +40,5 @@ class Scalar:
             self._value = value
 
     def count(self, n=1):
-        """Take note that kernels have added n to the number."""
+        """Record that kernels have added n to the number."""
         self._value += n

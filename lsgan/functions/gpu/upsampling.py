@@ -1,14 +1,15 @@
-"""CUDA kernels that double height and width: each pixel becomes a block of 2x2, and rows and columns at the borders go.
+"""CUDA kernels that double height and width: each pixel becomes a block of 2x2, and a crop removes rows and columns.
 
-Images lie in memory as (N, height, width, channels): x has K channels, h rows and w columns, and y has C. If K is C, each
-channel is repeated. If K is 4 C, C channels for each pixel of a block follow each other.
+Images are stored as (N, height, width, channels). x has h rows, w columns and K channels, and y has C channels. If K is C,
+each channel is repeated. If K is 4 C, the channels of a pixel of x are those of the four pixels of a block, one after the
+other.
 """
 from chainer.backends import cuda
 
 from lsgan.functions.gpu.kernel import Kernel
 
 _UPSAMPLE = Kernel(r'''
-// A block of threads makes a row of y.
+// Compute y. A block of threads makes a row.
 extern "C" __global__ void upsample(const T *x, long long h, long long w, long long K, long long C, long long top,
                                     long long left, T *y) {
     const long long W = 2 * (w - left);
@@ -22,7 +23,7 @@ extern "C" __global__ void upsample(const T *x, long long h, long long w, long l
 }''')
 
 _GRADIENT = Kernel(r'''
-// A block of threads makes a row of gx, in which each pixel is the sum of its block or, if K is 4 C, has all of it.
+// Compute gx. Each of its pixels is the sum of a block or, if K is 4 C, the whole block. A block of threads makes a row.
 extern "C" __global__ void upsample_gradient(const T *gy, long long h, long long w, long long K, long long C, long long top,
                                              long long left, T *gx) {
     const long long H = 2 * (h - top), W = 2 * (w - left);
@@ -46,8 +47,8 @@ def upsampled(x, crop, shape):
 
     Args:
         x: C-contiguous array (N, h, w, K).
-        crop (tuple of int): rows and columns to take off at each border.
-        shape (tuple of int): of the result, (N, 2 h - 2 crop[0], 2 w - 2 crop[1], C); C is K or K / 4.
+        crop (pair of int): number of rows and of columns to remove at each border.
+        shape (tuple of int): shape of the result, (N, 2 h - 2 crop[0], 2 w - 2 crop[1], C); C is K or K / 4.
     """
     y = cuda.cupy.empty(shape, x.dtype)
     _UPSAMPLE(x.dtype, shape[0] * shape[1], (x, *x.shape[1:], shape[3], *crop, y))
@@ -55,12 +56,12 @@ def upsampled(x, crop, shape):
 
 
 def gradient(gy, crop, shape):
-    """Return the gradient with respect to x in `upsampled`, from that with respect to the result.
+    """Return the gradient of `upsampled` with respect to x.
 
     Args:
-        gy: C-contiguous array, of the shape of the result.
-        crop (tuple of int): as in `upsampled`.
-        shape (tuple of int): of x.
+        gy: C-contiguous array, the gradient with respect to the result.
+        crop (pair of int): as in `upsampled`.
+        shape (tuple of int): shape of x.
     """
     gx = cuda.cupy.empty(shape, gy.dtype)
     _GRADIENT(gy.dtype, shape[0] * shape[1], (gy, *shape[1:], gy.shape[3], *crop, gx))

@@ -28,7 +28,7 @@ static unsigned draw(unsigned long long seed, unsigned long long i) {
     philox(seed, i / 4, o);
     return o[i % 4];
 }
-// Fill n numbers by f(seed, the first of the words for this number, its index)
+// Fill n numbers with f(seed, position of the first random word for this number, index of the number)
 template <class F>
 static int generate(Rand *g, const void *to, size_t n, int words, F f) {
     if (n && !on_device((Address)to, 1)) return LAUNCH_FAILED;

@@ -1,4 +1,4 @@
-// What the parts of the emulated device share: its memory, its streams and the counters of what it did
+// Declarations for all parts of the emulated device: its memory, its streams and the counters of its work
 #pragma once
 #include <Python.h>
 #include <stdint.h>
@@ -32,11 +32,11 @@ enum Status {
 
 struct Settings {
     size_t memory;    // bytes on the device
-    int lazy;         // operations run when somebody waits for them
-    int guard;        // allocations end at a page that nobody may touch
-    int order;        // of threads and blocks: 0 rising, 1 falling, 2 shuffled
-    int fold;         // kernels that stride over the grid run as one thread
-    int poison;       // new memory is filled with NaN
+    int lazy;         // run operations only when somebody waits for them
+    int guard;        // put an inaccessible page after each allocation
+    int order;        // of threads and blocks: 0 ascending, 1 descending, 2 random
+    int fold;         // run kernels that only loop over a grid as one thread
+    int poison;       // fill new memory with NaN
 };
 extern Settings settings;
 
@@ -50,9 +50,9 @@ bool on_device(Address start, size_t size);
 struct Stream {
     std::deque<std::pair<long, Operation>> queue;    // with the number of each operation
     int capturing = 0, mode = 2, flags = 0, priority = 0;
-    std::vector<Operation> graph;    // what was put into the stream since a capture began
+    std::vector<Operation> graph;    // the operations of the capture in progress
 };
-int enqueue(Address stream, Operation operation);    // runs it at once unless settings.lazy; returns a status
-void drain_all();                                    // runs what is left in every stream
+int enqueue(Address stream, Operation operation);    // runs it immediately unless settings.lazy; returns a status
+void drain_all();                                    // runs all remaining operations of every stream
 
 }    // namespace emulated

@@ -7,7 +7,7 @@
 
 using namespace emulated;
 
-static const int SHARED_MEMORY = 49152, MOST_SHARED_MEMORY = 232448;    // bytes of a block, and where it asks for more
+static const int SHARED_MEMORY = 49152, MOST_SHARED_MEMORY = 232448;    // bytes per block, by default and on request
 static const int ATTRIBUTE_THREADS = 0, ATTRIBUTE_SHARED_MEMORY = 8;
 
 struct Function {
@@ -48,7 +48,7 @@ int cuModuleLoadData(Module **m, void *image) {    // 8 bytes of magic, the leng
     if (memcmp(image, "CPUCUBIN", 8)) return INVALID_IMAGE;
     size_t size;
     memcpy(&size, (char *)image + 8, 8);
-    const char *folder = getenv("TMPDIR");    // dlopen knows libraries by their names, so each has its own
+    const char *folder = getenv("TMPDIR");    // each file has a unique name, because dlopen identifies libraries by name
     std::string path = std::string(folder ? folder : "/tmp") + "/cupy_on_cpu.XXXXXX";
     int fd = mkstemp(&path[0]);
     bool whole = fd >= 0 && write(fd, (char *)image + 16, size) == (ssize_t)size;
@@ -108,7 +108,7 @@ int cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
     ++launches[f->name];
     EmuLaunch probe = {};
     f->entry(&probe);
-    std::vector<size_t> offsets;    // of the arguments, which the caller may change after the launch, in a copy
+    std::vector<size_t> offsets;    // of the arguments in a copy, because the caller may change them after the launch
     std::string held;
     for (int i = 0; probe.sizes[i] >= 0; ++i) {
         held.resize((held.size() + 15) / 16 * 16);

@@ -1,4 +1,4 @@
-// CUDA C++ for g++: included in front of each kernel source, so that the source compiles as C++ and runs on one CPU thread
+// CUDA C++ for g++. This file is included before each kernel's source, which then compiles as C++ and runs on one CPU thread
 #pragma once
 #include <assert.h>
 #include <math.h>
@@ -45,7 +45,7 @@ struct dim3 {
 static uint3 threadIdx, blockIdx;
 static dim3 blockDim, gridDim;
 static const int warpSize = 32;
-static char *emu_shared;    // dynamic shared memory of the block that runs
+static char *emu_shared;    // dynamic shared memory of the running block
 
 #include "arithmetic.h"
 #include "threads.h"

@@ -22,7 +22,7 @@ static long ticket;           // the number of the last operation that was put i
 static int deferred_error;    // the first error of an operation that ran later than it was enqueued
 
 static PyObject *(*raise_status)(int, int);    // CuPy's runtime.check_status
-static PyObject *observer;                     // called with what waits, copies or allocates and its size; or None
+static PyObject *observer;                     // called with each wait, copy and allocation, and its size; or None
 
 struct Event {
     bool timing;
@@ -57,7 +57,7 @@ static double now() {
 static const int NON_BLOCKING = 1, RELAXED = 2;
 static bool is_legacy(Address stream) { return stream <= 2; }    // null, and the two handles that CUDA reserves
 static Stream &stream_of(Address stream) { return streams[is_legacy(stream) ? 0 : stream]; }
-static bool capturing(bool strictly = false) {    // strictly: not in relaxed mode, CuPy's default
+static bool capturing(bool strictly = false) {    // strictly: captures in relaxed mode, CuPy's default, do not count
     for (auto &s : streams)
         if (s.second.capturing && !(strictly && s.second.mode == RELAXED)) return true;
     return false;
@@ -138,7 +138,7 @@ void emu_drain() { drain_all(); }
 // ---- memory
 static const size_t PAGE = 4096;
 static size_t whole_pages(size_t size) { return (size + PAGE - 1) / PAGE * PAGE; }
-static char *map_memory(size_t size) {    // followed by a page that nobody may touch
+static char *map_memory(size_t size) {    // an inaccessible page follows the memory
     size_t whole = whole_pages(size);
     char *m = (char *)mmap(0, whole + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) return 0;
@@ -155,7 +155,7 @@ Address rt_malloc(size_t size, int) {
     if (bytes_in_use + size > settings.memory) return refused(OUT_OF_MEMORY);
     char *m = map_memory(size ? size : 1);
     if (!m) return refused(OUT_OF_MEMORY);
-    if (settings.poison) memset(m, 0xff, size);    // NaN, so that nobody reads what was never written unnoticed
+    if (settings.poison) memset(m, 0xff, size);    // NaN reveals reads of memory that was never written
     device_memory[(Address)m] = size ? size : 1;
     bytes_in_use += size;
     peak_bytes = std::max(peak_bytes, bytes_in_use);
@@ -190,7 +190,7 @@ PyObject *rt_memGetInfo(int) {
     return Py_BuildValue("nn", (Py_ssize_t)(settings.memory - bytes_in_use), (Py_ssize_t)settings.memory);
 }
 
-// Counts a copy. Kinds: 1 host to device, 2 device to host, 3 device to device, 4 whichever the addresses say
+// Count a copy. Kinds: 1 host to device, 2 device to host, 3 device to device, 4 according to the addresses
 static int count_copy(Address to, Address from, size_t size, int kind) {
     bool into = on_device(to, size), out_of = on_device(from, size);
     if ((kind == 1 && !into) || (kind == 2 && !out_of) || (kind == 3 && !(into && out_of))) return INVALID_VALUE;
@@ -322,7 +322,7 @@ PyObject *rt_streamSynchronize(Address s, int) {
 }
 PyObject *rt_streamQuery(Address s, int) {
     if (!settings.lazy || stream_of(s).queue.empty()) Py_RETURN_NONE;
-    drain(stream_of(s), stream_of(s).queue.front().first);    // so that asking again and again ends
+    drain(stream_of(s), stream_of(s).queue.front().first);    // so that a loop of queries ends
     return checked(NOT_READY);
 }
 static Address last_handle = 1000;

@@ -1,5 +1,5 @@
-// The threads of a grid. Blocks run one after the other, and so do the threads of a block; where a kernel has barriers or warp
-// intrinsics (EMU_FIBRES), each thread of a block is a fibre with a stack of its own, which others follow while it waits.
+// The threads of a grid. Blocks run one after the other, and so do the threads of a block. If a kernel has barriers or warp
+// intrinsics (EMU_FIBRES), each thread of a block is a fibre with its own stack, and other fibres run while it waits.
 #pragma once
 #include "launch.h"
 #include <stddef.h>
@@ -96,7 +96,7 @@ inline unsigned __ballot_sync(unsigned m, int p) {
 inline int __any_sync(unsigned m, int p) { return __ballot_sync(m, p) != 0; }
 inline int __all_sync(unsigned m, int p) { return __ballot_sync(m, p) == m; }
 
-// The place of a thread or block in the order in which they run: 0 rising, 1 falling, 2 shuffled
+// The order in which threads or blocks run: 0 ascending, 1 descending, 2 random
 static unsigned long long emu_greatest_divisor(unsigned long long a, unsigned long long b) {
     return b ? emu_greatest_divisor(b, a % b) : a;
 }
@@ -118,7 +118,7 @@ static uint3 emu_index(unsigned long long i, const dim3 &size) {
 }
 
 #if defined(EMU_FIBRES)
-// Run the threads of a block; return whether they wait for each other for ever
+// Run the threads of a block; return whether they end in a deadlock
 static int emu_run_fibres(void (*body)(void **), void **arguments, int order) {
     const size_t STACK = 64 << 10;
     static char *stacks =
@@ -153,7 +153,7 @@ static int emu_run_fibres(void (*body)(void **), void **arguments, int order) {
                 if (fibres[i].state == EMU_BLOCK) fibres[i].state = EMU_RUN;
             continue;
         }
-        for (int w = 0; w < n; w += 32) {    // __syncwarp: so is every lane that somebody waits for
+        for (int w = 0; w < n; w += 32) {    // __syncwarp: every lane that another lane waits for is here
             unsigned waiting = 0, mask = 0, alive = 0;
             for (int i = w; i < n && i < w + 32; ++i) {
                 if (fibres[i].state != EMU_DONE) alive |= 1u << (i - w);

@@ -1,4 +1,4 @@
-"""Use the emulated device in every Python process that has this folder on PYTHONPATH, CUPY_ON_CPU=1 and CuPy's wheel."""
+"""Use the emulated device in every Python process with this folder on PYTHONPATH, CUPY_ON_CPU=1 and CuPy's wheel."""
 import importlib.util
 import os
 import sys

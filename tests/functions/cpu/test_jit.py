@@ -22,7 +22,7 @@ def run(before='', **environment):
 
 def test_kernels_are_compiled_once_on_a_machine_and_that_is_said_once(tmp_path):
     first, second = (run(NUMBA_CACHE_DIR=str(tmp_path / 'cache')) for _ in range(2))
-    assert first.stderr.count('compiling the CPU kernels') == 1
+    assert first.stderr.count('Compiling CPU kernels') == 1
     assert second.stderr == ''
     assert first.stdout == second.stdout
     assert list((tmp_path / 'cache').rglob('*.nbc'))
@@ -33,7 +33,7 @@ def test_without_a_folder_to_write_to_kernels_are_compiled_anew(tmp_path):
     for _ in range(2):
         done = run(NUMBA_CACHE_LOCATOR_CLASSES='UserProvidedCacheLocator', NUMBA_CACHE_DIR='')
         assert done.stdout == expected
-        assert done.stderr.count('compiling the CPU kernels') == 1
+        assert done.stderr.count('Compiling CPU kernels') == 1
 
 
 def test_without_numba_chainers_own_functions_do_the_work():

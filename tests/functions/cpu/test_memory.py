@@ -23,4 +23,4 @@ def test_freed_memory_is_used_again_without_fetching_its_pages():
     made, pages = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True, check=True).stdout.split()
     if made == 'False':
         pytest.skip('a C library other than glibc')
-    assert int(pages) < 200      # 20 times 7 MiB are 35,840
+    assert int(pages) < 200      # mapping 7 MiB 20 times would take 35,840 pages
