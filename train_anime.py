@@ -60,7 +60,8 @@ PRESETS = {
         'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases, '
                  "G's first layer, which begins twice as large, and batches, which are drawn at random; 32 x 32",
         'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
-        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'upsample': 'deconv', 'norm_g': 'channel', 'norm_d': 'but-first',
+        'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'upsample': 'deconv',
+        'norm_g': 'channel', 'norm_d': 'but-first',
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,

@@ -27,7 +27,8 @@ COLUMNS = ('iteration', *LEVELS, *(f'{level}_floor' for level in LEVELS), 'diver
            'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second', *TRAITS)
 REAL = '--images data/faces'
 # the groups `faces`, `real` and `rates` have the settings of an earlier default
-FIRST = {'wgan': '--upsample deconv', None: '--upsample deconv --norm-d none --lr-g 1e-3 --lr-d 5e-4 --noise 0.3 --noise-end 0.03'}
+FIRST = {'wgan': '--upsample deconv',
+         None: '--upsample deconv --norm-d none --lr-g 1e-3 --lr-d 5e-4 --noise 0.3 --noise-end 0.03'}
 RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # of the best trial of MNIST's Wasserstein GAN, results/mnist/tune.py
 
 
