@@ -50,7 +50,7 @@ def train(data, epochs, seed):
 
     Args:
         data: training and test images with labels, see `load_digits`.
-        epochs (int): passes over the training images.
+        epochs (int): length of training.
         seed (int): random seed.
     """
     numpy.random.seed(seed)     # initial weights, image order, shifts and dropout use this stream
