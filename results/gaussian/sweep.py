@@ -1,12 +1,12 @@
-"""Makes the rows of runs.csv: every run of the table in README.md, each once.
+"""Make the runs in the table of README.md, and write one row for each run to runs.csv.
 
-    python results/gaussian/sweep.py                    all that is missing, one run at a time
-    python results/gaussian/sweep.py --jobs 2           two at a time
-    python results/gaussian/sweep.py --only default     only the runs of that name
-    python results/gaussian/sweep.py --list             what is there and what is missing
+    python results/gaussian/sweep.py                    make all missing rows, one run at a time
+    python results/gaussian/sweep.py --jobs 2           make two runs at a time
+    python results/gaussian/sweep.py --only default     make only the runs named default
+    python results/gaussian/sweep.py --list             list the rows that exist and those that are missing
 
-A run that was stopped goes on where it was; a finished one appends its row, with the commit that made it, and its folder in
-result/sweep stays for pictures. Run it from a clean checkout.
+An interrupted run continues where it stopped. A finished run appends its row with the git commit that made it. Its run folder
+in result/sweep is kept for pictures. Start from a clean checkout, so that the commit describes the code.
 """
 import pathlib
 import sys

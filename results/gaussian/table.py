@@ -1,4 +1,4 @@
-"""Prints the table of README.md from runs.csv: means over the seeds, the standard deviation behind them.
+"""Print the table of README.md from runs.csv: means over the seeds, each with its standard deviation.
 
     python results/gaussian/table.py
 """
@@ -10,12 +10,26 @@ from lsgan.training.sweep import rows
 
 
 def meets_target(row):
-    """All modes with at least half of their share, 97% of high quality, every spread within 30% of sigma."""
+    """Return whether a run is on target.
+
+    It is if every mode holds at least half of its fair share of the samples, at least 97% of the samples are of high quality,
+    and the standard deviation of every mode is within 30% of sigma.
+
+    Args:
+        row (dict): a row of runs.csv.
+    """
     return (row['modes_fair'] == row['modes_total'] and float(row['high_quality']) >= 0.97
             and float(row['spread_min']) >= 0.7 and float(row['spread_max']) <= 1.3)
 
 
 def mean(runs, key, digits):
+    """Return the mean of a column as text, with the standard deviation if there are several runs.
+
+    Args:
+        runs (list of dict): rows of runs.csv.
+        key (str): the column.
+        digits (int): decimal places.
+    """
     values = [float(row[key]) for row in runs]
     spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
     return f'{statistics.mean(values):.{digits}f}{spread}'

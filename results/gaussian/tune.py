@@ -1,12 +1,12 @@
-"""Tunes the default preset for the losses beside the least squares one; a row a trial in trials.csv.
+"""Tune the default preset for the losses other than least squares; each trial is one row of trials.csv.
 
     python results/gaussian/tune.py gan                 38 trials of the standard GAN, one at a time
-    python results/gaussian/tune.py wgan --jobs 2       of the Wasserstein GAN with clipped weights, two at a time
+    python results/gaussian/tune.py wgan --jobs 2       38 trials of the Wasserstein GAN with clipped weights, two at a time
 
-Least squares had 38 trials (tuning.csv), and so has each of these: the default's own settings and 25 others, drawn at random,
-on seed 100, then the best four of them again on seeds 101 to 103. The best is that of the largest mean score over these three,
-of equal ones that of the smallest mean distance. Trials see as many real examples as the default. Those that are there are not
-made again.
+Each loss gets 38 trials, as many as least squares (tuning.csv). 26 of them use seed 100: the default's own settings and 25
+random settings. The best four settings are then tried again with seeds 101 to 103. The winner has the largest mean score over
+these three seeds; ties go to the smallest mean distance. Every trial sees as many real examples as the default. Trials that
+already have a row are not repeated.
 """
 import random
 import statistics
@@ -27,13 +27,17 @@ CHOICES = {
             '--beta2': ['0.99', '0.999']},
     'wgan': {**COMMON, '--lr-g': ['1e-4', '3e-4', '1e-3'], '--lr-d': ['1e-4', '3e-4', '1e-3'],
              '--clip': ['0.03', '0.1', '0.3', '1'],
-             # steps of D, and the epochs that make its real examples those of every other run
+             # more steps of D for each of G need fewer epochs, so that D sees as many real examples as in the other runs
              '--n-critic': [f'{n} --epoch {epochs} --epoch-size 1000' for n, epochs in ((1, 25), (2, 13), (5, 5))]},
 }
 
 
 def settings(loss):
-    """The trials' flags: the default's own first."""
+    """Return the flags of each trial, the default's own settings first.
+
+    Args:
+        loss (str): gan or wgan; it also seeds the random draws.
+    """
     draw = random.Random(loss)
     return [f'--loss {loss}'] + [
         ' '.join([f'--loss {loss}', *(f'{flag} {draw.choice(values)}' for flag, values in CHOICES[loss].items())])
@@ -41,7 +45,14 @@ def settings(loss):
 
 
 def score(row):
-    """1 on target, less by the factor by which each part of it is missed; 0 where the trial diverged."""
+    """Return the score of a trial: 1 if it is on target, 0 if it diverged.
+
+    Otherwise it is a product of one factor for each part of the target (see `table.meets_target`). A factor is 1 if its part
+    is met, and smaller the further it is missed.
+
+    Args:
+        row (dict): a row of trials.csv.
+    """
     fair, total, quality, least, most = (float(row[key]) for key in (
         'modes_fair', 'modes_total', 'high_quality', 'spread_min', 'spread_max'))
     return fair / total * min(1, quality / 0.97) * min(1, least / 0.7) * min(1, 1.3 / most) if most > 0 else 0
@@ -49,11 +60,12 @@ def score(row):
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument('loss', choices=list(CHOICES))
+    parser.add_argument('loss', choices=list(CHOICES), help='loss to tune: standard GAN or Wasserstein GAN')
     return guarded(parser.prog, lambda: tune(**vars(parser.parse_args())))
 
 
 def tune(loss, jobs):
+    """Make the missing trials of a loss, `jobs` at a time, print the ranking, and return an exit status."""
     number = {flags: i for i, flags in enumerate(settings(loss))}
 
     def trials():

@@ -1,10 +1,11 @@
-"""Have D and G learnt the training images by heart? Prints, for each run:
+"""Have D and G memorised the training images? Print one table row for each run.
 
-what D gives training images, test images, which it never saw, and samples of G: means of 10,000, or all that there are;
-how far samples are from the nearest training image, as `nearest_distance` in metrics.json is, the mean and the least of 2,000,
-and the mean that test images of the same classes have, by the judge: those of some digits are nearer to each other.
+    python results/mnist/byheart.py RUN ...             RUN: run folders of train_mnist.py; the newest snapshot of each is used
 
-    python results/mnist/byheart.py RUN ...             RUN: folders of train_mnist.py; of each the newest snapshot
+The first three numbers are D's mean output on training images, on test images (which it never saw) and on samples of G. They
+use 10,000 images, or all if there are fewer. The last three are distances to the nearest training image, as
+`nearest_distance` in metrics.json: the mean and the smallest distance of 2,000 samples, and the mean distance of test images
+of the same classes. The judge assigns the classes. They matter because images of some digits are nearer to each other.
 """
 import argparse
 import pathlib
@@ -27,14 +28,24 @@ ROOT, IMAGES, SEARCHED = pathlib.Path(__file__).resolve().parent.parent.parent, 
 
 
 def learnt(path):
-    """D's mean outputs for training images, test images and samples; and distances to the nearest training image: the mean
-    and the least of samples, and the mean of test images in the same classes."""
+    """Return two lists: D's mean outputs, and distances to the nearest training image.
+
+    Args:
+        path (pathlib.Path): run folder of train_mnist.py.
+
+    Returns:
+        tuple: D's mean outputs on training images, test images and samples; then the mean and the smallest distance of
+        samples, and the mean distance of test images of the same classes, in grey levels (0 to 255) of all pixels together.
+
+    Raises:
+        InputError: if the run is not of train_mnist.py, or not on images of 28x28 pixels with test images.
+    """
     folder = RunFolder(path, ROOT)
     if folder.settings['experiment'] != 'mnist':
-        raise InputError(f'{path}: a run of train_{folder.settings["experiment"]}.py; one of train_mnist.py is needed')
+        raise InputError(f'{path}: this is a run of train_{folder.settings["experiment"]}.py; give a run of train_mnist.py')
     data = mnist.load(folder.settings['data'])
     if data.test is None or data.test.shape[1:] != (28, 28):
-        raise InputError(f'{path}: not trained on images of 28x28 pixels that have test images beside them')
+        raise InputError(f'{path}: this run was not trained on images of 28x28 pixels with test images; give one that was')
     networks = {'generator': folder.experiment.generator, 'discriminator': folder.experiment.discriminator}
     snapshot.load_networks(path, networks)
     real = [scaled(images[:IMAGES, None]) for images in (data.train, data.test)]
@@ -54,7 +65,7 @@ def learnt(path):
 
 def main():
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN', help='run folders')
+    parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN', help='one or more run folders of train_mnist.py')
 
     def act():
         lines = []

@@ -1,10 +1,10 @@
-"""Trains the judge of generated digits, lsgan/networks/judge.npz: about five minutes of one core.
+"""Train the judge of generated digits, lsgan/networks/judge.npz, in about five minutes on one core.
 
-    python results/mnist/judge.py                       on MNIST itself, downloaded where it is not there yet
-    python results/mnist/judge.py --data data/fashion --out fashion.npz     on other images of 28x28 in files like MNIST's
+    python results/mnist/judge.py                       train on MNIST, and download it if it is missing
+    python results/mnist/judge.py --data data/fashion --out fashion.npz     train on other 28x28 images in MNIST's file format
 
-The seed determines the weights, up to how a processor's own kernels round. Nothing is chosen by the test images, which are
-looked at after each epoch. The log goes to result/judge.
+The seed determines the weights, apart from rounding differences between processors. The test images are evaluated after each
+epoch, but nothing is chosen by them. The log goes to result/judge.
 """
 import argparse
 import pathlib
@@ -31,19 +31,29 @@ from lsgan.networks.judge import WEIGHTS, Judge
 from lsgan.npz import save_weights
 from lsgan.training import flags, run, snapshot
 
-BATCH, RATE, SHIFT = 100, 2e-3, 2       # images, of Adam at first, pixels either way
+BATCH, RATE, SHIFT = 100, 2e-3, 2       # images in a batch, initial learning rate, largest shift in pixels
 
 
 def shifted(example):
-    """An image and its label, the image moved at random and filled up with the background, 0."""
+    """Return an image, shifted at random and padded with the background (0), and its label.
+
+    Args:
+        example (tuple): uint8 image of shape (28, 28), and its label.
+    """
     image, label = example
     dy, dx = numpy.random.randint(2 * SHIFT + 1, size=2)
     return scaled(numpy.pad(image, SHIFT)[None, dy:dy + image.shape[0], dx:dx + image.shape[1]]), label
 
 
 def train(data, epochs, seed):
-    """A `Judge` trained on that many passes over `data.train`, by a rate that falls to 0."""
-    numpy.random.seed(seed)     # initial weights, the order of the images, shifts and dropout draw from it
+    """Return a `Judge` trained on `data.train` for `epochs` epochs, with a learning rate that falls linearly to 0.
+
+    Args:
+        data: training and test images with labels, see `load_digits`.
+        epochs (int): length of training.
+        seed (int): random seed.
+    """
+    numpy.random.seed(seed)     # initial weights, image order, shifts and dropout use this stream
     judge = Judge(int(data.train_labels.max()) + 1)
     model = L.Classifier(judge)
     optimizer = functions.Adam(RATE).setup(model)
@@ -61,23 +71,27 @@ def train(data, epochs, seed):
 
 
 def load_digits(path):
-    """Training and test images of 28x28 pixels, with the labels of both, from a folder; MNIST's for None."""
+    """Return training and test images of 28x28 pixels with their labels, from a folder, or MNIST if `path` is None.
+
+    Raises:
+        InputError: if the folder lacks labels or test images, or if the images have another size.
+    """
     data = mnist.load(path)
     if data.train_labels is None or data.test_labels is None or data.train.shape[1:] != (28, 28):
-        raise InputError(f'{path}: training and test images of 28x28 pixels are needed, and the labels of both')
+        raise InputError(f'{path}: the folder needs training and test images of 28x28 pixels, and the labels of both')
     return data
 
 
 def main(args):
     if args.out is None:
-        if args.data is not None:       # the judge that comes along is of MNIST
-            raise InputError('--data: say by --out where the judge of these images is written, such as --out judge.npz')
+        if args.data is not None:       # the judge in the package must remain one of MNIST
+            raise InputError('--data: also give the file for the judge of these images, such as --out judge.npz')
         args.out = WEIGHTS
     if args.out.is_dir() or not args.out.parent.is_dir():
-        raise InputError(f'{args.out}: give the name of a file in a folder that is there')
+        raise InputError(f'{args.out}: not a file name in an existing folder; create the folder or give another file')
     data = load_digits(args.data)
     start = time.perf_counter()
-    chainer.global_config.cpu_threads = 1       # sums over threads are rounded differently for each number of them
+    chainer.global_config.cpu_threads = 1       # the rounding of sums depends on the number of threads
     with threadpoolctl.threadpool_limits(1, 'blas'):
         judge = train(data, args.epoch, args.seed)
         seconds = time.perf_counter() - start
@@ -94,10 +108,11 @@ def main(args):
 
 if __name__ == '__main__':
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', metavar='DIR', help='folder of the four files (default: MNIST, downloaded if missing)')
+    parser.add_argument('--data', metavar='DIR',
+                        help='folder with the four idx files of images and labels (default: MNIST, downloaded if missing)')
     parser.add_argument('--out', type=pathlib.Path, metavar='FILE',
-                        help='needed with --data (default: the one in the package)')
+                        help='file for the weights; required with --data (default: the judge in the package)')
     parser.add_argument('--epoch', type=flags.positive, default=15,
-                        help='passes over the training images (default: %(default)s)')
-    parser.add_argument('--seed', type=flags.seed, default=0, help='default: %(default)s')
+                        help='number of epochs (default: %(default)s)')
+    parser.add_argument('--seed', type=flags.seed, default=0, help='random seed (default: %(default)s)')
     sys.exit(run.guarded(parser.prog, lambda: main(parser.parse_args())))

@@ -1,7 +1,7 @@
-"""Prints what the judge says of the test images, and Fréchet distances of what is wrong with images in known ways.
+"""Print how well the judge reads the test images, and the Fréchet distances of images with known defects.
 
-    python results/mnist/scale.py                       of MNIST, downloaded where it is not there yet
-    python results/mnist/scale.py --data DIR            of digits in files like MNIST's
+    python results/mnist/scale.py                       use MNIST, and download it if it is missing
+    python results/mnist/scale.py --data DIR            use digits in MNIST's file format
 """
 import argparse
 import sys
@@ -18,14 +18,18 @@ from lsgan.training.run import guarded
 
 
 def blurred(images):
-    """Each pixel the mean of 2 x 2; the last row and column stay."""
+    """Return images in which each pixel is the mean of 2 x 2 pixels; the last row and column do not change.
+
+    Args:
+        images: float array of shape (N, 1, H, W).
+    """
     means = images.copy()
     means[..., :-1, :-1] = (images[..., :-1, :-1] + images[..., 1:, :-1] + images[..., :-1, 1:] + images[..., 1:, 1:]) / 4
     return means
 
 
 def tell(path):
-    """Prints all of it, of the images in a folder, or of MNIST for None."""
+    """Print all numbers for the images in folder `path`, or for MNIST if `path` is None."""
     judge, data, rng = load_judge(), load_digits(path), np.random.default_rng(0)
     test, train = scaled(data.test[:, None]), scaled(data.train[:, None])
     n = min(10000, len(train) // 2)
@@ -51,7 +55,7 @@ def tell(path):
 def main():
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', type=flags.path, metavar='DIR',
-                        help='folder of the four files (default: MNIST, downloaded if missing)')
+                        help='folder with the four idx files of images and labels (default: MNIST, downloaded if missing)')
 
     def act():
         tell(parser.parse_args().data)

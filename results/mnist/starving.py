@@ -1,16 +1,19 @@
-"""Does a D that is too good starve G? Trains D on a frozen, half-trained G and follows the gradient that G would get.
+"""Does a D that is too good starve G? Train D against a frozen, half-trained G and record the gradient that G would get.
 
-    python results/mnist/starving.py                    tables and picture of the rows of this folder, starving.csv
-    python results/mnist/starving.py RUN                of RUN/starving.csv, with rows of each loss and seed that it lacks
-    python results/mnist/starving.py RUN --jobs 2       two at a time
-    python results/mnist/starving.py RUN --steps 2000   at most so many steps
+    python results/mnist/starving.py                    print the tables and draw the picture of starving.csv in this folder
+    python results/mnist/starving.py RUN                first add the missing rows to RUN/starving.csv, then show that file
+    python results/mnist/starving.py RUN --jobs 2       train two D's at a time
+    python results/mnist/starving.py RUN --steps 2000   train each D for at most 2,000 steps
 
-RUN is a run folder of train_mnist.py, stopped half-way; its newest generator is taken. D starts anew, with that run's
-network, initial weights and Adam: of a least squares GAN with one step on the sum of both terms, then with two steps, of a
-standard GAN, and as critic with clipped weights, by RMSprop. It is trained until its loss stops falling: until the mean of
-5,000 steps is not below that of the 5,000 before. Every 20 steps, after 5,000 every 200, a row says how D does and how long
-the gradient of G's loss is. A loss and seed that have rows are not trained again, so RUN must not go on between. The picture
-is starving.png beside the rows.
+RUN is a run folder of train_mnist.py that was stopped half-way. G is its newest generator. D starts anew, with the network,
+the distribution of initial weights and the Adam of that run. It is trained with least squares in one optimizer step for the
+sum of both losses, with least squares in two steps, with the standard GAN loss, and as a Wasserstein critic with clipped
+weights and RMSprop. Each D is trained until its loss stops falling: until the mean of 5,000 steps is not below that of the
+5,000 before.
+
+Every 20 steps (every 200 after step 5,000), a row records D's loss and outputs and the norm of the gradient of G's loss. A
+loss and seed that have rows are not trained again, so do not continue RUN in between. The picture is starving.png beside the
+rows.
 """
 import itertools
 import multiprocessing
@@ -36,29 +39,37 @@ from lsgan.training.updater import GANUpdater
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, TABLE = HERE.parent.parent, 'starving.csv'
-SEEDS, BLOCK = (0, 1, 2), 5000      # the means of two blocks of steps are compared
-# name: loss, whether in two steps
+SEEDS, BLOCK = (0, 1, 2), 5000      # BLOCK: steps in each of the two blocks whose mean losses are compared
+# name: loss, and whether D takes two optimizer steps, one for each of its losses
 LOSSES = {
     'LSGAN': (losses.LeastSquares(), False),
     'LSGAN, two steps': (losses.LeastSquares(), True),
     'GAN': (losses.NonSaturating(), False),
     'WGAN': (losses.Wasserstein(), False),
 }
-WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000)    # of steps, the table's columns before that of the end
-LEVELS = 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0       # of D's loss, between which the second table's rows are
+WINDOWS = (1, 1), (400, 600), (1600, 2400), (4000, 5000)    # steps in each column but the last of the first table
+LEVELS = 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0       # bounds of D's loss for the rows of the second table
 
 
 def ended(losses):
-    """Whether D's loss, of every step so far, has stopped falling: looked at after each block."""
+    """Return whether D's loss has stopped falling; it is checked after each block of steps.
+
+    Args:
+        losses (list of float): D's loss at every step so far.
+    """
     blocks, rest = divmod(len(losses), BLOCK)
     return blocks > 1 and not rest and np.mean(losses[-BLOCK:]) >= np.mean(losses[-2 * BLOCK:-BLOCK])
 
 
 def follow(task):
-    """The rows of one D's training, a dict each, from the loss's name, a seed, a run folder and the most steps."""
+    """Train one D against the frozen G and return its rows, a list of dict.
+
+    Args:
+        task (tuple): name of the loss (a key of `LOSSES`), random seed, run folder, and the largest number of steps.
+    """
     name, seed, path, steps = task
     loss, split = LOSSES[name]
-    np.random.seed(seed)        # D's initial weights draw from it
+    np.random.seed(seed)        # D's initial weights use this stream
     folder = RunFolder(path, ROOT)
     experiment, generator, settings = folder.experiment, folder.generator, folder.settings
     optimizer = (functions.RMSprop(flags.WGAN['lr_d']) if name == 'WGAN' else
@@ -84,8 +95,14 @@ def follow(task):
 
 
 def tell(table):
-    """The lines of a table: G's gradient and D's loss in each window of steps, of all seeds the median, and between which
-    values eight tenths are; the end is the last fifth of each seed's steps."""
+    """Yield the lines of the first table: G's gradient and D's loss in each window of steps.
+
+    Each cell has the median over all seeds and, in brackets, the 10th and 90th percentile. The end is the last fifth of the
+    steps of each seed.
+
+    Args:
+        table (list of dict): rows of starving.csv.
+    """
     windows = [(a, b) for a, b in WINDOWS if any(a <= int(row['step']) <= b for row in table)]
     heads = [f'{a:,} to {b:,}' if a < b else f'{a:,}' for a, b in windows]
     yield '| steps | ' + ' | '.join([*heads, 'the end', 'ended after']) + ' |'
@@ -93,7 +110,7 @@ def tell(table):
     for key, what in ('gen/gradient', "norm of G's gradient"), ('dis/loss', "D's loss"):
         for name in LOSSES:
             runs = [row for row in table if row['loss'] == name]
-            lengths = {row['seed']: int(row['step']) for row in runs}       # the last of each
+            lengths = {row['seed']: int(row['step']) for row in runs}       # the last step of each seed
             inside = [[row for row in runs if first <= int(row['step']) <= last] for first, last in windows]
             inside.append([row for row in runs if int(row['step']) > 0.8 * lengths[row['seed']]])
             cells = []
@@ -106,8 +123,13 @@ def tell(table):
 
 
 def tell_levels(table):
-    """The lines of a table: G's gradient where D's least squares loss is the same, by one step of D's or two: of all seeds
-    the median, the medians of each, and of how many rows."""
+    """Yield the lines of the second table: G's gradient at equal values of D's least squares loss, with one step and with two.
+
+    Each cell has the median over all seeds and, in brackets, the median of each seed and the number of rows.
+
+    Args:
+        table (list of dict): rows of starving.csv.
+    """
     names = [name for name, (loss, _) in LOSSES.items() if isinstance(loss, losses.LeastSquares)]
     yield "| norm of G's gradient where D's loss is | " + ' | '.join(names) + ' |'
     yield '|---|' + '---|' * len(names)
@@ -125,7 +147,12 @@ def tell_levels(table):
 
 
 def draw(table, file):
-    """Writes the picture: G's gradient over D's steps, and D's outputs, the median over the seeds, while all go on."""
+    """Draw G's gradient and D's outputs over D's steps: medians over the seeds, up to the end of the shortest seed.
+
+    Args:
+        table (list of dict): rows of starving.csv.
+        file: binary file that the PNG is written to.
+    """
     figure = Figure((8, 6.4), dpi=100, layout='constrained')
     gradient, outputs = figure.subplots(2, 1, sharex=True)
     for color, name in zip(palette.CYCLE, LOSSES):
@@ -133,7 +160,7 @@ def draw(table, file):
         for row in table:
             if row['loss'] == name:
                 runs.setdefault(row['seed'], []).append(row)
-        shared = list(zip(*runs.values()))      # the rows of all seeds at each step; all have the same steps but for the end
+        shared = list(zip(*runs.values()))      # the rows of all seeds at each step; the seeds differ only in where they end
         steps = [int(same[0]['step']) for same in shared]
 
         def median(key, shared=shared):
@@ -141,7 +168,7 @@ def draw(table, file):
 
         gradient.plot(steps, median('gen/gradient'), color=color, linewidth=2, label=name)
         outputs.plot(steps, np.subtract(median('dis/real'), median('dis/fake')), color=color, linewidth=2, label=name)
-    outputs.set_ylim(bottom=1e-3)       # below D still sees no difference, or the wrong way round
+    outputs.set_ylim(bottom=1e-3)       # below this, D sees no difference yet, or one in the wrong direction
     gradient.set_ylabel("norm of G's gradient", fontsize=palette.LABEL)
     outputs.set_ylabel("D's outputs,\nreal less generated", fontsize=palette.LABEL)
     outputs.set_xlabel("D's steps, G held fixed", fontsize=palette.LABEL)
@@ -157,10 +184,19 @@ def draw(table, file):
 
 
 def make(path, steps, jobs):
-    """Adds the rows that the table of a run folder lacks."""
+    """Train the D's whose rows RUN/starving.csv lacks, and append their rows.
+
+    Args:
+        path (pathlib.Path): run folder of train_mnist.py.
+        steps (int): largest number of steps for each D.
+        jobs (int): number of D's trained at a time.
+
+    Raises:
+        InputError: if the run is not of train_mnist.py.
+    """
     folder = RunFolder(path, ROOT)
     if folder.settings['experiment'] != 'mnist':
-        raise InputError(f'{path}: a run of train_mnist.py is needed, stopped half-way')
+        raise InputError(f'{path}: this is not a run of train_mnist.py; give one that was stopped half-way')
     print(f'G of {folder.newest[0]}')
     there = {(row['loss'], int(row['seed'])) for row in rows(path / TABLE)}
     missing = [(name, seed, path, steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
@@ -168,14 +204,16 @@ def make(path, steps, jobs):
         for made in pool.imap(follow, missing):
             append(path / TABLE, made)
             print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
-        pool.close()        # else what its processes hold would be found leaking
+        pool.close()        # without this, the resources of its processes would be reported as leaked
         pool.join()
 
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='run folder')
-    parser.add_argument('--steps', type=flags.positive, default=100000, metavar='N', help='of D at most (default: 100000)')
+    parser.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN',
+                        help='run folder of train_mnist.py (default: train nothing and show the rows in this folder)')
+    parser.add_argument('--steps', type=flags.positive, default=100000, metavar='N',
+                        help='largest number of steps of each D (default: 100000)')
 
     def act():
         args = parser.parse_args()
@@ -184,7 +222,7 @@ def main():
         folder = args.run or HERE
         table = rows(folder / TABLE)
         if not table:
-            raise InputError(f'{folder}: no rows yet; give a RUN')
+            raise InputError(f'{folder}: there are no rows yet; give a RUN to make them')
         print(*tell(table), '', *tell_levels(table), sep='\n')
         print(report.draw(folder / 'starving.png', lambda file: draw(table, file)))
         return 0

@@ -1,8 +1,9 @@
-"""Prints what the runs of a group measured at their ends, each number the median over the seeds; rows are GROUP.csv's.
+"""Print the final metrics of the runs of a group from GROUP.csv; each number is the median over the seeds.
 
-    python results/mnist/table.py losses                groups as in sweep.py
+    python results/mnist/table.py losses                the groups are those of sweep.py
 
-Behind the number of seeds stands how many of them learnt, see `sweep.learnt`; behind the distance all seeds' range.
+The column "learnt" counts the seeds that have learnt, see `sweep.learnt`. The brackets after the distance give the range over
+the seeds.
 """
 import argparse
 import statistics
@@ -19,7 +20,7 @@ MEDIANS = {'confident': 3, 'classes_fair': 0, 'saturated': 2, 'dis/real last': 2
 
 
 def table(group):
-    """Yields the lines of a group's table."""
+    """Yield the lines of the table of `group`, a key of `sweep.GROUPS`."""
     yield ('| run | seeds | learnt | Fréchet distance | confident | fair classes | saturated | D on real | on generated '
            "| norm of G's gradient | updates | seconds |")
     yield '|---|' + '--:|' * 11
@@ -36,7 +37,7 @@ def table(group):
 
 def main():
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'any of {", ".join(GROUPS)}')
+    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'one or more of {", ".join(GROUPS)}')
 
     def act():
         for group in parser.parse_args().groups:

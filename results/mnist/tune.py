@@ -1,12 +1,12 @@
-"""Tunes the convolutional networks for each loss; a row a trial in trials.csv.
+"""Tune the convolutional networks for each loss; each trial is one row of trials.csv.
 
     python results/mnist/tune.py lsgan                  10 trials of least squares, one at a time
-    python results/mnist/tune.py wgan --jobs 2          of the Wasserstein GAN with clipped weights, two at a time
-    python results/mnist/tune.py gan                    of the standard GAN
+    python results/mnist/tune.py wgan --jobs 2          10 trials of the Wasserstein GAN with clipped weights, two at a time
+    python results/mnist/tune.py gan                    10 trials of the standard GAN
 
-Each loss has ten settings, drawn at random, on seed 100, all with 60,000 real images seen, one pass. The best is that of the
-smallest Fréchet distance. Trials that are there are not made again. The rows `tune` are of a first round, of least squares
-with other settings to choose from.
+Each loss gets ten random settings with seed 100. Every trial lasts one epoch, 60,000 real images. The best trial has the
+smallest Fréchet distance. Trials that already have a row are not repeated. The rows named `tune` are from a first round of
+least squares, which drew from other settings.
 """
 import random
 import sys
@@ -27,13 +27,17 @@ CHOICES = {
     'lsgan': {**NETS, **ADAM},
     'gan': {**NETS, **ADAM},
     'wgan': {**NETS, '--lr-g': ['5e-5', '2e-4', '1e-3'], '--lr-d': ['5e-5', '2e-4', '1e-3'], '--clip': ['0.01', '0.03', '0.1'],
-             # steps of D, and the updates in an epoch that make its real images those of every other run
+             # more steps of D for each of G need fewer updates, so that D sees as many real images as in the other runs
              '--n-critic': ['1 --epoch-size 600', '2 --epoch-size 300', '5 --epoch-size 120']},
 }
 
 
 def settings(loss):
-    """The trials' flags."""
+    """Return the flags of each trial.
+
+    Args:
+        loss (str): a key of `CHOICES`; it also seeds the random draws.
+    """
     draw = random.Random(loss)
     drawn = [' '.join(f'{flag} {draw.choice(values)}' for flag, values in CHOICES[loss].items()) for _ in range(DRAWN)]
     return [f'--loss {loss} {LENGTH} {flags}' for flags in drawn]
@@ -41,11 +45,12 @@ def settings(loss):
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument('loss', choices=list(CHOICES))
+    parser.add_argument('loss', choices=list(CHOICES), help='loss to tune: least squares, standard GAN or Wasserstein GAN')
     return guarded(parser.prog, lambda: tune(**vars(parser.parse_args())))
 
 
 def tune(loss, jobs):
+    """Make the missing trials of a loss, `jobs` at a time, print them from best to worst, and return an exit status."""
     wanted = [(f'second {loss} {i}', flags, SEED) for i, flags in enumerate(settings(loss))]
     failed = sweep(SCRIPT, TRIALS, wanted, COLUMNS, jobs)
     names = {name for name, _, _ in wanted}
