@@ -95,14 +95,18 @@ def test_wrong_flags_get_the_usage(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def speed():
-    """benchmarks/speed.py as a module, which its own processes can import, too."""
+def benchmarks():
+    """The folder benchmarks/, from which modules can be imported, also by processes that they start."""
     sys.path.insert(0, str(ROOT / 'benchmarks'))
-    try:
-        import speed
-        yield speed
-    finally:
-        sys.path.remove(str(ROOT / 'benchmarks'))
+    yield
+    sys.path.remove(str(ROOT / 'benchmarks'))
+
+
+@pytest.fixture(scope='module')
+def speed(benchmarks):
+    """benchmarks/speed.py as a module."""
+    import speed
+    return speed
 
 
 def measured(*seconds, failure=None):
@@ -147,3 +151,42 @@ def test_the_networks_of_pytorch_have_as_many_parameters_and_update(speed, name)
     peers = [torch.nn.Sequential(*layers) for layers in torch_peers.networks(case)]
     assert [link.count_params() for link in links] == [sum(p.numel() for p in peer.parameters()) for peer in peers]
     update(), torch_peers.make_update(case, real, torch.device('cpu'))()
+
+
+@pytest.fixture(scope='module')
+def scaling(benchmarks):
+    """benchmarks/scaling.py as a module."""
+    import scaling
+    return scaling
+
+
+@pytest.mark.script
+def test_scaling_measures_every_row(scaling):
+    pytest.importorskip('mpi4py')
+    if not scaling.find_mpiexec():
+        pytest.skip('there is no mpiexec')
+    command = [sys.executable, ROOT / 'benchmarks' / 'scaling.py', 'gaussian', '--processes', '2', '--rounds', '1',
+               '--seconds', '0.01', '--batchsize', '8']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [re.split('  +', line.strip()) for line in done.stdout.splitlines()[2:]]
+    assert [row[:-3] for row in rows] == [['gaussian', '1 x 1', '8'], ['strong scaling', '2 x 1', '4'],
+                                          ['weak scaling', '2 x 1', '8'], ['more threads', '1 x 2', '8']]
+    assert rows[0][-2:] == ['1.00', '0.0%'] and all(0 < float(row[-1].rstrip('%')) < 100 for row in rows[1:3])
+
+
+def test_scaling_takes_medians_and_tells_failures(scaling):
+    first = [(100, 0.0), (50, 0.0), (80, 0.0)]
+    assert scaling.row('title', [(100, 0.5), (100, 0.1), (120, 0.2)], first).split() == ['title', '100', '1.50', '20.0%']
+    for results in ([(1, 0.0), 'KeyError: x'], first), (first, ['KeyError: x']):
+        assert scaling.row('title', *results) == 'title failed: KeyError: x'
+
+
+@pytest.mark.parametrize('missing', ['mpi4py', 'mpiexec'])
+def test_scaling_says_what_is_missing(scaling, missing, monkeypatch, capsys):
+    monkeypatch.setattr(scaling.importlib.util, 'find_spec', lambda name: name != missing)
+    monkeypatch.setattr(scaling, 'find_mpiexec', lambda: missing != 'mpiexec')
+    monkeypatch.setattr(sys, 'argv', ['scaling.py'])
+    assert scaling.main() == 2
+    out, err = capsys.readouterr()
+    assert not out and err == f"scaling.py: {missing} is not installed: pip install 'lsgan[mpi]'\n"
