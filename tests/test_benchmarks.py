@@ -190,3 +190,25 @@ def test_scaling_says_what_is_missing(scaling, missing, monkeypatch, capsys):
     assert scaling.main() == 2
     out, err = capsys.readouterr()
     assert not out and err == f"scaling.py: {missing} is not installed: pip install 'lsgan[mpi]'\n"
+
+
+def test_the_limit_of_scaling_follows_its_formulas(scaling):
+    import scaling_limit
+
+    from lsgan.networks.image import Discriminator, Generator
+    generator, discriminator = Generator(5, [8, 6], (16, 16)), Discriminator([6, 8], (16, 16))
+    g, images = scaling_limit.products(generator, numpy.zeros((1, 5), 'f'))
+    d, scores = scaling_limit.products(discriminator, images)
+    assert images.shape == (1, 3, 16, 16) and scores.shape == (1, 1)
+    assert g == 5 * 8 * 4 * 4 + 16 * (8 * 6 * 4 * 4 + 6 * 3 * 8 * 8)
+    assert d == 16 * (3 * 6 * 8 * 8 + 6 * 8 * 4 * 4) + 8 * 4 * 4
+
+    cluster, far = scaling_limit.Cluster(1, 8, 'NVLink'), scaling_limit.Cluster(2, 8, 'NVLink')
+    assert cluster.exchange(1e9, 8) == pytest.approx(8.4e-6 + 14 * 3.4e-6 + 1.75e9 / 450e9)
+    assert cluster.exchange(4, 8) == pytest.approx(6.6e-6 + 14 * 0.6e-6, rel=1e-4)
+    assert far.exchange(1e9, 16) == pytest.approx(8.4e-6 + 2 * 14e-6 + 28 * 3.4e-6 + 1.875e9 / 12.5e9)
+    assert far.exchange(1e9, 8) == cluster.exchange(1e9, 8)
+    # exchanges so short that all is computing: 1 ms for the kernels and 8 ms for the operations
+    case = scaling_limit.Case(8, (0, 0), 10 ** 9, 1)
+    _, strong, gpus, weak, least = scaling_limit.limit(case, cluster, 1e12, 1e-3)
+    assert (strong, gpus, weak, least) == ('4.4', '8', '100%', '1')
