@@ -88,7 +88,8 @@ def main(path, case='perceptron', device='@numpy', communicator='auto'):
         for link in net.links():
             if 'sync' in options and isinstance(link, BatchNormalization):
                 link.communicator = processes.communicator
-    updater = GANUpdater({'main': Parts(real, processes, device)}, optimizers, Wasserstein() if 'wgan' in options else LeastSquares(),
+    updater = GANUpdater({'main': Parts(real, processes, device)}, optimizers,
+                         Wasserstein() if 'wgan' in options else LeastSquares(),
                          Parts(latents, processes, device), critics, None, average, 'split' in options, 'graph' in options)
     reported = []
     for _ in range(UPDATES):
