@@ -167,7 +167,7 @@ def test_scaling_measures_every_row(scaling):
         pytest.skip('there is no mpiexec')
     command = [sys.executable, ROOT / 'benchmarks' / 'scaling.py', 'gaussian', '--processes', '2', '--rounds', '1',
                '--seconds', '0.01', '--batchsize', '8']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     rows = [re.split('  +', line.strip()) for line in done.stdout.splitlines()[2:]]
     assert [row[:-3] for row in rows] == [['gaussian', '1 x 1', '8'], ['strong scaling', '2 x 1', '4'],
