@@ -12,8 +12,8 @@ class FactorReader:
     the one whose mean output is nearest by the Mahalanobis distance. An image shows no value of a factor if that distance is
     more than twice its 99th percentile over held-out images.
 
-    Every fifth image is held out of the regression. The covariance matrix of the Mahalanobis distance is that of the outputs
-    of the held-out images, plus the effect of a shift of each colour channel by 5 grey levels.
+    Every fifth image is held out of the regression. The covariance matrix of the Mahalanobis distance is the
+    within-class covariance of their outputs, plus the effect of a shift of each colour channel by 5 grey levels.
 
     Args:
         images: images with known factors, uint8 array of shape (N, C, H, W).
