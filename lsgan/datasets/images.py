@@ -14,7 +14,7 @@ class ImageSet:
     """A data set of images, stored as bytes in the memory of the device that draws batches.
 
     If the images would take more than half of a GPU's free memory, they stay in main memory. A batch from GPU memory is one
-    kernel launch. A batch from main memory is slower: the GPU draws the indices, and the host waits for them to gather the
+    kernel launch. A batch from main memory is slower: the host waits for the indices that the GPU draws, and then gathers the
     images.
 
     Args:

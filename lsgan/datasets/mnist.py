@@ -48,8 +48,9 @@ def load(path=None):
     Args:
         path: a folder that contains one data set, or the file of its training images. Files are named as those of MNIST,
             optionally with a prefix, such as `emnist-letters-train-images-idx3-ubyte.gz`. The test images and the labels are
-            optional; they are found in the same folder by the same prefix. None means MNIST itself, which is downloaded to the
-            user's cache folder (11.6 MB) if it is not there yet.
+            optional; they are found in the same folder by the same prefix. A file with any other name is read alone, as
+            training images. None means MNIST itself, which is downloaded to the user's cache folder (11.6 MB) if it is not
+            there yet.
 
     Returns:
         IdxSet: the images and labels.

@@ -12,7 +12,7 @@ def class_shares(probabilities):
         numpy.ndarray: float64 of shape (K,) with sum 1.
 
     Raises:
-        ValueError: if the shape is different or there is no sample.
+        ValueError: if the shape is not (N, K) or there is no sample.
     """
     probabilities = numpy.asarray(probabilities)
     if probabilities.ndim != 2 or not probabilities.size:
@@ -38,7 +38,7 @@ def class_statistics(probabilities, shares):
         - `confident`: fraction of samples whose largest class probability is above 0.9, 0 to 1.
 
     Raises:
-        ValueError: if a shape is different or there is no sample.
+        ValueError: if the shapes do not match or there is no sample.
     """
     found, due = class_shares(probabilities), numpy.asarray(shares, numpy.float64)
     if due.shape != found.shape:

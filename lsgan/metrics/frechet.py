@@ -16,7 +16,7 @@ def frechet_distance(x, y):
         float: the distance, in squared units of the features, at least 0. It is 0 up to rounding for equal sets.
 
     Raises:
-        ValueError: if the shapes are different from these.
+        ValueError: if the shapes do not match.
     """
     x, y = numpy.asarray(x, numpy.float64), numpy.asarray(y, numpy.float64)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2 or not x.shape[1]:

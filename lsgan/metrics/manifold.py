@@ -20,7 +20,7 @@ def precision_recall(real, generated, k=3):
         tuple of float: precision and recall, each 0 to 1.
 
     Raises:
-        ValueError: if the shapes or k are different from these.
+        ValueError: if the shapes do not match or k is out of range.
     """
     real, generated = numpy.asarray(real, numpy.float64), numpy.asarray(generated, numpy.float64)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:

@@ -1,4 +1,4 @@
-"""Nearest neighbours of samples in a data set. Samples of a generator that memorised them are at about 0."""
+"""Nearest neighbours of samples in a data set, which reveal memorised training images."""
 import numpy
 
 ROWS, VALUES = 1024, 1 << 21        # limits on the rows and the numbers per block of y, to save memory
