@@ -115,7 +115,7 @@ def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp
     folder = tmp_path / 'run'
     result = train(*SHORT, '--images', *paths[:2], '--images', *paths[2:], '--mirror', '--iterations', 8, '-o', folder)
     assert result.returncode == 0, result.stderr
-    assert f'60 images of {" and ".join(map(str, paths))}, mirrored ones included; skipped: 2 no image' in result.stdout
+    assert f'60 images of {" and ".join(map(str, paths))}, mirrored ones included; skipped: 2 not in an image' in result.stdout
     assert (folder / 'skipped.txt').read_text().splitlines() == [
         f'{tmp_path}/bad/{name}: not in an image format that Pillow reads' for name in names]
     assert settings_of(folder)['images'] == list(map(str, paths))
@@ -425,7 +425,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
         (['--images', tmp_path / 'few'], ['few', 'only one image']),
         (['--images', tmp_path / 'same'], ['same', 'copies']),
-        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 no image']),
+        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 not in an image']),
         (['--batchsize', 10001], ['10000 images of drawn faces', '--batchsize 10000']),
         (['--images', ''], ['empty']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),
