@@ -18,7 +18,9 @@ PAGES = [ROOT / name for name in ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'
 USING = (ROOT / 'docs' / 'using.md').read_text(encoding='utf-8')
 SECTIONS = dict(re.findall(r'^## (.+?)\n(.*?)(?=^## |\Z)', USING, re.M | re.S))
 BLOCK = re.compile(r'([^\n]*)\n\n```(\w+)\n(.*?)^```', re.M | re.S)
-OTHER_FLAGS = {'--extra', '--group', '--help'}      # those of uv, and argparse's
+# those of argparse, uv, mpiexec and Slurm
+OTHER_FLAGS = {'--help', '--extra', '--group', '--bind-to', '--signal', '--mpi', '--nodes', '--gpus-per-node',
+               '--ntasks-per-node'}
 
 
 def read(page):
@@ -80,7 +82,7 @@ def run(command, folder):
 def commands(text):
     """Yield what a page tells the reader to run: the lines of its shell blocks, and code within a line."""
     for block in re.findall(r'```sh\n(.*?)```', text, re.S):
-        yield from block.splitlines()
+        yield from block.replace('\\\n', '').splitlines()
     yield from re.findall(r'`((?:uv run|python|mpiexec|train_\w+\.py|visualize\.py \w+) [^`]+)`', without_blocks(text))
 
 
@@ -95,7 +97,7 @@ def test_every_command_is_accepted(page):
     if page.name == 'using.md':
         text = ''       # its commands are run
     for command in (part for line in commands(text) for part in line.split('&&')):
-        words = shlex.split(command, comments=True)
+        words = [word for word in shlex.split(command, comments=True) if word != '...']
         for word in words:
             if re.fullmatch(r'[\w/]+\.(py|sh)', word):
                 assert (ROOT / word).exists(), command
