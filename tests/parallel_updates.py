@@ -121,8 +121,8 @@ def main(path, case='perceptron', device='@numpy', communicator='auto'):
 def assert_equal(one, other):
     """Assert that two results are equal to float32 rounding.
 
-    Biases before a batch normalisation, and running means, which contain them, are left out: their gradients are 0 but for rounding, of which Adam makes steps of full
-    size, and they change nothing.
+    Biases before a batch normalisation are left out, and running means, which contain them. Their gradients are 0 but for
+    rounding, of which Adam makes steps of full size, and they change nothing.
     """
     with np.load(one) as one, np.load(other) as other:
         for key in set(one.files) - {'graphs'}:
