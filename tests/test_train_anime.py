@@ -165,7 +165,7 @@ def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train
     assert_same_run(folder, tmp_path / 'run', 18)
     assert train(*SHORT, '--images', grey, '--channels', 1, '-o', tmp_path / 'one').returncode == 0
     assert_same_run(folder, tmp_path / 'one', 18)
-    assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto there')
+    assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto in that run')
 
 
 def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photographs, train, tmp_path):
