@@ -1,4 +1,4 @@
-"""Makes small pictures and sets of them for tests, and compares what is loaded."""
+"""Helpers that make small pictures and sets of pictures, and that compare what was loaded."""
 import io
 import tarfile
 import zipfile
@@ -16,7 +16,7 @@ def noise(height=4, width=4, seed=0):
 
 
 def encoded(picture, form='PNG', **options):
-    """The bytes of an image file."""
+    """Return a picture as the bytes of an image file."""
     file = io.BytesIO()
     (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(file, form, **options)
     return file.getvalue()
@@ -37,7 +37,7 @@ def pack(path, contents, compression=zipfile.ZIP_DEFLATED):
 
 
 def pack_tar(path, contents, compression='', **options):
-    """Packs files into a tar archive; instead of its bytes, a file can have the attributes of a `tarfile.TarInfo`."""
+    """Pack files into a tar archive. A dict instead of bytes sets the attributes of a member's `tarfile.TarInfo`."""
     with tarfile.open(path, f'w:{compression}', **options) as archive:
         for name, data in contents.items() if isinstance(contents, dict) else contents:
             entry = tarfile.TarInfo(name)
@@ -52,7 +52,7 @@ def pack_tar(path, contents, compression='', **options):
 
 
 def stored(kind, folder, contents):
-    """Stores files in a new source of that kind, `folder`, `zip`, `tar`, `tar.gz`, `tar.bz2` or `tar.xz`; returns its path."""
+    """Store files in a new source of a kind (folder, zip, tar, tar.gz, tar.bz2 or tar.xz) and return its path."""
     if kind == 'folder':
         return fill(folder / 'set', contents)
     path = folder / f'set.{kind}'
@@ -60,12 +60,12 @@ def stored(kind, folder, contents):
 
 
 def holds(loaded, *pictures):
-    """Whether these pictures were loaded, in any order."""
+    """Return whether exactly these pictures were loaded, in any order."""
     return sorted(image.transpose(1, 2, 0).tolist() for image in loaded[0]) == sorted(picture.tolist() for picture in pictures)
 
 
 def complaint(*args):
-    """The one line of the `InputError` that a load raises."""
+    """Return the message of the `InputError` that loading raises. The message must be a single line."""
     with pytest.raises(InputError) as error:
         files.load(*args)
     assert len(str(error.value).splitlines()) == 1

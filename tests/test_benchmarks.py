@@ -94,14 +94,18 @@ def test_wrong_flags_get_the_usage(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def speed():
-    """benchmarks/speed.py as a module that its own processes can import as well."""
+def benchmarks():
+    """The folder benchmarks/, from which modules can be imported, also by processes that they start."""
     sys.path.insert(0, str(ROOT / 'benchmarks'))
-    try:
-        import speed
-        yield speed
-    finally:
-        sys.path.remove(str(ROOT / 'benchmarks'))
+    yield
+    sys.path.remove(str(ROOT / 'benchmarks'))
+
+
+@pytest.fixture(scope='module')
+def speed(benchmarks):
+    """benchmarks/speed.py as a module."""
+    import speed
+    return speed
 
 
 def measured(*seconds, failure=None):
@@ -146,3 +150,64 @@ def test_the_networks_of_pytorch_have_as_many_parameters_and_update(speed, name)
     peers = [torch.nn.Sequential(*layers) for layers in torch_peers.networks(case)]
     assert [link.count_params() for link in links] == [sum(p.numel() for p in peer.parameters()) for peer in peers]
     update(), torch_peers.make_update(case, real, torch.device('cpu'))()
+
+
+@pytest.fixture(scope='module')
+def scaling(benchmarks):
+    """benchmarks/scaling.py as a module."""
+    import scaling
+    return scaling
+
+
+@pytest.mark.script
+def test_scaling_measures_every_row(scaling):
+    pytest.importorskip('mpi4py')
+    if not scaling.find_mpiexec():
+        pytest.skip('there is no mpiexec')
+    command = [sys.executable, ROOT / 'benchmarks' / 'scaling.py', 'gaussian', '--processes', '2', '--rounds', '1',
+               '--seconds', '0.01', '--batchsize', '8']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = [re.split('  +', line.strip()) for line in done.stdout.splitlines()[2:]]
+    assert [row[:-3] for row in rows] == [['gaussian', '1 x 1', '8'], ['strong scaling', '2 x 1', '4'],
+                                          ['weak scaling', '2 x 1', '8'], ['more threads', '1 x 2', '8']]
+    assert rows[0][-2:] == ['1.00', '0.0%'] and all(0 < float(row[-1].rstrip('%')) < 100 for row in rows[1:3])
+
+
+def test_scaling_takes_medians_and_tells_failures(scaling):
+    first = [(100, 0.0), (50, 0.0), (80, 0.0)]
+    assert scaling.row('title', [(100, 0.5), (100, 0.1), (120, 0.2)], first).split() == ['title', '100', '1.50', '20.0%']
+    for results in ([(1, 0.0), 'KeyError: x'], first), (first, ['KeyError: x']):
+        assert scaling.row('title', *results) == 'title failed: KeyError: x'
+
+
+@pytest.mark.parametrize('missing', ['mpi4py', 'mpiexec'])
+def test_scaling_says_what_is_missing(scaling, missing, monkeypatch, capsys):
+    monkeypatch.setattr(scaling.importlib.util, 'find_spec', lambda name: name != missing)
+    monkeypatch.setattr(scaling, 'find_mpiexec', lambda: missing != 'mpiexec')
+    monkeypatch.setattr(sys, 'argv', ['scaling.py'])
+    assert scaling.main() == 2
+    out, err = capsys.readouterr()
+    assert not out and err == f"scaling.py: {missing} is not installed: pip install 'lsgan[mpi]'\n"
+
+
+def test_the_limit_of_scaling_follows_its_formulas(scaling):
+    import scaling_limit
+
+    from lsgan.networks.image import Discriminator, Generator
+    generator, discriminator = Generator(5, [8, 6], (16, 16)), Discriminator([6, 8], (16, 16))
+    g, images = scaling_limit.products(generator, numpy.zeros((1, 5), 'f'))
+    d, scores = scaling_limit.products(discriminator, images)
+    assert images.shape == (1, 3, 16, 16) and scores.shape == (1, 1)
+    assert g == 5 * 8 * 4 * 4 + 16 * (8 * 6 * 4 * 4 + 6 * 3 * 8 * 8)
+    assert d == 16 * (3 * 6 * 8 * 8 + 6 * 8 * 4 * 4) + 8 * 4 * 4
+
+    cluster, far = scaling_limit.Cluster(1, 8, 'NVLink'), scaling_limit.Cluster(2, 8, 'NVLink')
+    assert cluster.exchange(1e9, 8) == pytest.approx(8.4e-6 + 14 * 3.4e-6 + 1.75e9 / 450e9)
+    assert cluster.exchange(4, 8) == pytest.approx(6.6e-6 + 14 * 0.6e-6, rel=1e-4)
+    assert far.exchange(1e9, 16) == pytest.approx(8.4e-6 + 2 * 14e-6 + 28 * 3.4e-6 + 1.875e9 / 12.5e9)
+    assert far.exchange(1e9, 8) == cluster.exchange(1e9, 8)
+    # exchanges so short that all is computing: 1 ms for the kernels and 8 ms for the operations
+    case = scaling_limit.Case(8, (0, 0), 10 ** 9, 1)
+    _, strong, gpus, weak, least = scaling_limit.limit(case, cluster, 1e12, 1e-3)
+    assert (strong, gpus, weak, least) == ('4.4', '8', '100%', '1')

@@ -1,4 +1,4 @@
-"""The pictures, judged by their pixels."""
+"""Tests of the figures. They inspect the pixels of the pictures."""
 import io
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from lsgan.figures.points import density, scatter
 from lsgan.figures.sheet import sheet
 
 CENTERS, SIGMA = ring(8, 2.0).astype(np.float32), 0.04
-YELLOW = '#FDE725'      # the highest density
+YELLOW = '#FDE725'      # colour of the highest density
 
 
 def points(modes=range(8), n=800, seed=0):
@@ -25,7 +25,7 @@ def points(modes=range(8), n=800, seed=0):
 
 
 def picture(draw, *args, **options):
-    """What a figure function writes: uint8 array (H, W, 3)."""
+    """Return the picture that a figure function writes, a uint8 array of shape (H, W, 3)."""
     file = io.BytesIO()
     draw(file, *args, **options)
     with Image.open(file) as image:
@@ -62,7 +62,7 @@ def test_points_that_cannot_be_shown_are_counted_in_the_picture_and_move_nothing
     odd[:4] = [[np.nan, 0], [0, np.inf], [3e38, -3e38], [9, 9]]
     one, other = (picture(draw, samples, CENTERS, SIGMA, 'title') for samples in (near, odd))
     assert one.shape == other.shape
-    assert (one[:45] == other[:45]).all() and (one[:, :48] == other[:, :48]).all()     # title, ticks of the y axis
+    assert (one[:45] == other[:45]).all() and (one[:, :48] == other[:, :48]).all()     # title, tick labels of the y axis
     corner = np.s_[375:412, 230:415]
     assert (one[corner] != other[corner]).any()
     picture(draw, np.full((50, 2), np.nan), CENTERS, SIGMA, 'title')
@@ -168,7 +168,7 @@ def test_an_animated_gif_takes_less_memory_than_its_frames():
         frames = [io.BytesIO() for _ in range(100)]
         for i, frame in enumerate(frames):
             Image.new('RGB', (1000, 1000), (i, 0, 0)).save(frame, 'PNG')     # 4 MB in memory
-        animation(io.BytesIO(), frames[:2])     # what it needs of libraries is there
+        animation(io.BytesIO(), frames[:2])     # loads all libraries before the limit is set
         pages = int(open('/proc/self/statm').read().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 300_000_000, -1))
         animation(io.BytesIO(), frames)

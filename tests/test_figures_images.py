@@ -1,4 +1,4 @@
-"""The pictures of images, judged by their pixels."""
+"""Tests of image grids and histograms. They inspect the pixels of the pictures."""
 import numpy as np
 import pytest
 from test_figures import count, picture
@@ -13,7 +13,7 @@ def noise(*shape):
 
 @pytest.mark.parametrize('n, colours, height, width, columns, zoom', [
     (100, 1, 28, 28, 10, 3), (8, 3, 64, 64, 4, 1), (5, 1, 7, 9, 3, 8), (3, 3, 70, 40, 10, 1), (1, 1, 1, 1, 10, 64),
-    (1, 1, 20, 103, 1, 1), (1, 1, 71, 20, 1, 1)])      # 115 / 100 * 100 is below 115
+    (1, 1, 20, 103, 1, 1), (1, 1, 71, 20, 1, 1)])      # in floating point, 115 / 100 * 100 is below 115
 def test_every_image_is_in_its_cell_to_the_pixel(n, colours, height, width, columns, zoom):
     images = noise(n, colours, height, width)
     for top, headings in (40, ()), (66, 'x' * min(n, columns)):
@@ -54,4 +54,4 @@ def test_what_each_of_many_classes_is_due_is_seen():
     marks = black[black.sum(axis=1).argmax()]
     assert (marks[1:] & ~marks[:-1]).sum() == 47
     blue = np.abs(drawn[60:, 90:].astype(int) - [0x00, 0x72, 0xB2]).max(axis=2) <= 40
-    assert blue.any(axis=1).sum() > 120     # and so are the shares, however small
+    assert blue.any(axis=1).sum() > 120     # the bars are visible too, although they are short

@@ -309,7 +309,7 @@ def test_scripts_train_as_a_user_runs_them(data, tmp_path, script, loss):
     given = *TINY[script], *data[script], '-d', 'auto', '--iterations', 3, '--loss', loss, '-o', tmp_path / 'run'
     result = running.train(*given, script=ROOT / f'train_{script}.py')
     assert result.returncode == 0, result.stderr
-    assert running.settings_of(tmp_path / 'run')['device'] == '@cupy:0' and 'device @cupy:0: ' in result.stdout
+    assert running.settings_of(tmp_path / 'run')['device'] == '@cupy:0' and 'Training on @cupy:0, ' in result.stdout
     assert metrics_of(tmp_path / 'run')['iteration'] == 3
 
 

@@ -1,4 +1,4 @@
-"""Names, labels and paths of arbitrary Unicode: every command does its work or ends with one line and status 2."""
+"""Tests of arbitrary Unicode in names, labels and paths: a command succeeds, or prints one line and exits with status 2."""
 import contextlib
 import io
 import os
@@ -29,14 +29,14 @@ def is_file_name(text):
     return text.strip() not in ('', '.', '..') and not {'/', '\0'} & set(text) and len(encoded) < 200
 
 
-# what a file system can hold: any characters, and bytes that are no UTF-8, which Python keeps as surrogates
+# File names can contain any characters, and bytes that are not UTF-8, which Python represents by surrogates.
 undecodable = strategies.binary(min_size=1, max_size=20).map(os.fsdecode)
 texts = strategies.text(max_size=20) | strategies.sampled_from(ODD) | undecodable
 names = texts.filter(lambda text: not any('\ud800' <= c < '\udc80' for c in text)).filter(is_file_name)
 
 
 def drawn(text, width=None):
-    """The text as `write` draws it in the middle of a picture, and the artist."""
+    """Draw a text with `write` in the middle of a picture. Return the picture and the artist."""
     figure = Figure((6, 0.5), dpi=100)
     canvas, artist = FigureCanvasAgg(figure), figure.text(0.5, 0.5, '', fontsize=14, ha='center', va='center')
     write(artist, text, width)
@@ -77,7 +77,7 @@ def test_another_font_draws_what_the_usual_one_lacks(capsys):
 
 
 def test_what_no_font_has_is_shown_as_an_escape_and_named_in_one_line(capsys):
-    character = '\U000123ff'    # assigned to nothing
+    character = '\U000123ff'    # an unassigned code point
     if character.isprintable():
         pytest.skip('a later Unicode has this character')
     assert drawn(f'a{character}')[1].get_text() == 'a\\U000123ff'
@@ -105,7 +105,7 @@ def test_every_picture_takes_any_text(text):
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-    """Short runs on points and on images."""
+    """A folder with two short runs, one on points and one on images."""
     folder = tmp_path_factory.mktemp('runs')
     assert train(*SHORT, '--iterations', 60, '-o', folder / 'points').returncode == 0
     rng = numpy.random.default_rng(0)
@@ -120,7 +120,7 @@ def runs(tmp_path_factory):
 
 
 def commands(run, other, label, out):
-    """Every command of visualize.py on a run folder."""
+    """Yield the arguments of every command of visualize.py, for a run folder."""
     yield ['curves', run]
     yield ['curves', run, other, '--labels', f'{label}1', f'{label}2', '-o', f'{out}.png']
     yield ['compare', run, other, '-o', f'{out}2.png']
@@ -135,7 +135,7 @@ def commands(run, other, label, out):
 
 
 @pytest.mark.parametrize('kind', ['points', 'images'])
-@settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],     # no slow shrinking
+@settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],     # shrinking is slow
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=names, label=texts, out=names)
 @example(name='cost $5 and $x^{', label='_$\n', out='דג\n漢字')
@@ -167,7 +167,7 @@ def test_a_run_in_a_folder_of_any_name_prints_commands_that_work(name, tmp_path)
     assert process.returncode == 0 and err == '' and os.listdir(tmp_path) == [name]
 
     def run(script, line):
-        """Run the command of that script that such a line of the output has, by bash, as a user would."""
+        """Run a command printed in the output in bash, as a user would; `line` is the beginning of its line."""
         arguments, = (found.split(f'{script} ', 1)[1] for found in out.splitlines() if found.startswith(line))
         return subprocess.run(['bash', '-c', f'"$0" {ROOT / script} {arguments}', sys.executable], cwd=tmp_path,
                               capture_output=True, text=True, errors='surrogateescape', timeout=120)

@@ -61,10 +61,10 @@ def run(photographs, train, tmp_path_factory):
 
 def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photographs):
     folder, printed = run
-    assert f'60 images of {photographs}, mirrored ones included; skipped: 2 no image that Pillow reads (' in printed
+    unknown = 'not in an image format that Pillow reads'
+    assert f'60 images of {photographs}, mirrored ones included; skipped: 2 {unknown} (' in printed
     assert sorted((folder / 'skipped.txt').read_text().splitlines()) == [
-        'cut.png: damaged or truncated', 'empty.jpg: no image that Pillow reads', 'notes.txt: no image that Pillow reads',
-        'thin.png: smaller than 8 pixels']
+        'cut.png: damaged or truncated', f'empty.jpg: {unknown}', f'notes.txt: {unknown}', 'thin.png: smaller than 8 pixels']
     assert {'config.json', 'log', 'samples', 'snapshot_iter_18', 'generator_iter_18.npz'} <= set(os.listdir(folder))
     assert sorted(os.listdir(folder / 'figures')) == ['curves.png', 'samples.png']
     metrics = metrics_of(folder)
@@ -115,9 +115,9 @@ def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp
     folder = tmp_path / 'run'
     result = train(*SHORT, '--images', *paths[:2], '--images', *paths[2:], '--mirror', '--iterations', 8, '-o', folder)
     assert result.returncode == 0, result.stderr
-    assert f'60 images of {" and ".join(map(str, paths))}, mirrored ones included; skipped: 2 no image' in result.stdout
+    assert f'60 images of {" and ".join(map(str, paths))}, mirrored ones included; skipped: 2 not in an image' in result.stdout
     assert (folder / 'skipped.txt').read_text().splitlines() == [
-        f'{tmp_path}/bad/{name}: no image that Pillow reads' for name in names]
+        f'{tmp_path}/bad/{name}: not in an image format that Pillow reads' for name in names]
     assert settings_of(folder)['images'] == list(map(str, paths))
     assert train('--resume', folder, cwd=tmp_path).returncode == 0
     assert_same_run(run[0], folder, 18)
@@ -425,7 +425,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         (['--images', photographs / 'notes.txt'], ['notes.txt', 'zip']),
         (['--images', tmp_path / 'few'], ['few', 'only one image']),
         (['--images', tmp_path / 'same'], ['same', 'copies']),
-        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 no image']),
+        (['--images', photographs, '--batchsize', 31], ['30 images of', '--batchsize 30', 'skipped: 2 not in an image']),
         (['--batchsize', 10001], ['10000 images of drawn faces', '--batchsize 10000']),
         (['--images', ''], ['empty']),
         (['--images', photographs, '--background', 'whitish'], ['whitish', 'colour']),

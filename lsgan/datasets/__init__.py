@@ -1,1 +1,1 @@
-"""Training data as arrays on the training device."""
+"""Data sets: training data as arrays, and the iterator that draws batches from them."""

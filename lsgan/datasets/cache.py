@@ -1,4 +1,4 @@
-"""Images that are made once on a machine and then mapped into memory."""
+"""An on-disk cache of image sets: each set is made once per machine and then memory-mapped."""
 import collections
 import concurrent.futures
 import contextlib
@@ -19,46 +19,54 @@ from lsgan import console
 from lsgan.datasets.images import fingerprint
 from lsgan.errors import InputError
 
-UNREADABLE = 'unreadable'       # a reason that begins so may pass: what was skipped for it alone is tried again each time
-_AHEAD = 2          # items for each thread that are begun before they are needed
+# Prefix of the reasons that may be temporary. Items skipped for such a reason are tried again on every load.
+UNREADABLE = 'unreadable'
+_AHEAD = 2          # items per thread that are submitted before their results are needed
 
 
 class Skipped(Exception):
-    """An image that cannot be made; the message is the reason, in words that fit every such image."""
+    """The error of an item that cannot be made into an image.
+
+    The message is the reason. It must fit both after a file name and after a number of files, such as "damaged".
+    """
 
 
 def unreadable(error):
-    """Return the reason why a file is skipped that cannot be read at the moment, because of an OSError or a MemoryError."""
-    return f'{UNREADABLE} ({getattr(error, "strerror", "too little memory")})'
+    """Return the reason for skipping a file that cannot be read at the moment.
+
+    Args:
+        error (OSError or MemoryError): the exception that reading the file raised.
+    """
+    return f'{UNREADABLE} ({getattr(error, "strerror", "out of memory")})'
 
 
 def folder(name):
-    """Return the folder of that name for what lsgan keeps on this machine: in $XDG_CACHE_HOME, usually ~/.cache."""
+    """Return the path of the subfolder `name` of lsgan's cache, which is in $XDG_CACHE_HOME or, by default, in ~/.cache."""
     base = os.environ.get('XDG_CACHE_HOME', '')
-    base = base if os.path.isabs(base) else os.path.expanduser('~/.cache')      # a relative one is to be ignored
+    base = base if os.path.isabs(base) else os.path.expanduser('~/.cache')      # XDG: ignore relative paths
     return pathlib.Path(base, 'lsgan', name)
 
 
 def images(key, shape, items, title, total=None):
-    """Return a set of images, from the cache if they were made before.
+    """Return a set of images from the cache. Make the set first if the cache does not contain it.
 
-    Each CPU core makes images in a thread of its own. They are written aside first, so that a killed process leaves nothing
-    that looks complete.
+    Images are made in one thread per CPU core. They are written to a temporary folder, which is renamed when it is complete.
+    A killed process therefore never leaves a set that looks complete.
 
     Args:
-        key: what the images follow from, as JSON data; another key is another set of images.
-        shape (tuple of int): of an image.
-        items (callable): returns an iterator of (name, make, alone), one for each image. `make` takes no argument and returns
-            a uint8 array of that shape, or raises `Skipped`. `alone` says whether it takes so much memory that the next item
-            should wait. If a name occurs twice, the later image replaces the earlier one. Items are only iterated if the set
-            is not in the cache, or if some of them were unreadable.
-        title (str): what the progress bar says, on standard error if that is a terminal.
-        total (int): number of items, for the progress bar, or None if it is unknown.
+        key: JSON data that identifies the set, such as its source and all settings. A different key is a different set.
+        shape (tuple of int): shape of one image.
+        items (callable): returns an iterator of tuples (name, make, alone), one per image. `make` takes no argument and
+            returns a uint8 array of the given shape, or raises `Skipped`. `alone` tells whether making the image takes so much
+            memory that the next item must wait. If a name occurs twice, the later image replaces the earlier one. The items
+            are iterated only if the cache does not contain the set, or if some items were unreadable.
+        title (str): label of the progress bar. The bar is shown on standard error if that is a terminal.
+        total (int): number of items, for the progress bar; None if it is unknown.
 
     Returns:
-        tuple: uint8 array (N, *shape), read-only and mapped into memory; a list of (name, reason), the skipped items; and the
-        array's `lsgan.datasets.images.fingerprint`, which the cache keeps since computing it takes reading everything. If all
-        items were skipped, N is 0 and the fingerprint is None; the cache does not keep that.
+        tuple: the images, a read-only, memory-mapped uint8 array of shape (N, *shape); a list of (name, reason) of the skipped
+        items; and the `lsgan.datasets.images.fingerprint` of the array. The fingerprint is cached too, because computing it
+        reads the whole array. If all items were skipped, N is 0, the fingerprint is None, and nothing is cached.
 
     Raises:
         InputError: if the disk is full or the cache cannot be written.
@@ -67,16 +75,19 @@ def images(key, shape, items, title, total=None):
     try:
         return _read(place, shape, items) or _make(place, shape, items, title, total)
     except OSError as error:
-        raise InputError(f'{place.parent}: {error.strerror}. Decoded images are kept there: make room, or let $XDG_CACHE_HOME '
-                         'name another folder') from None
+        raise InputError(f'{place.parent}: {error.strerror}. Decoded images are cached in this folder. Free some space on its '
+                         'disk, or set $XDG_CACHE_HOME to another folder') from None
 
 
 def _read(place, shape, items):
-    """Return what `images` returns, or None if it is not there, damaged, or if an unreadable item can be read again."""
+    """Return a cached set as `images` does, or None if the set must be made.
+
+    A set must be made if it is missing or damaged, or if an item that was unreadable can be read again.
+    """
     try:
         about = json.loads((place / 'about.json').read_text())
         skipped, digest = [(name, reason) for name, reason in about['skipped']], about['fingerprint']
-        # drawn faces that an earlier version kept come without their number
+        # Caches of drawn faces that an earlier version wrote lack the count.
         made = _map(place, (about.get('count', -1), *shape))
         unreadable_ones = {name for name, reason in skipped if reason.startswith(UNREADABLE)}
     except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
@@ -87,7 +98,7 @@ def _read(place, shape, items):
 
 
 def _is_readable(make):
-    """Return whether an item that could not be read can be read now, be it an image or not."""
+    """Return whether the file of an item can be read, even if it turns out not to be an image."""
     try:
         make()
     except Skipped as reason:
@@ -107,15 +118,15 @@ def _make(place, shape, items, title, total):
         count, skipped = _fill(aside / 'images', shape, items, title, total)
         if not count:
             return numpy.empty((0, *shape), numpy.uint8), skipped, None
-        made = _map(aside, (count, *shape))        # mapped, it stays even if the file is replaced
+        made = _map(aside, (count, *shape))        # stays valid even if another process replaces the file
         digest = fingerprint(made)
         (aside / 'about.json').write_text(json.dumps({'count': count, 'skipped': skipped, 'fingerprint': digest}))
-        if not _read(place, shape, items):        # else another process was quicker
+        if not _read(place, shape, items):        # otherwise another process has made the set in the meantime
             shutil.rmtree(place, ignore_errors=True)
             try:
                 os.rename(aside, place)
             except OSError:
-                if not place.exists():      # else another process was quicker after all
+                if not place.exists():      # if it exists, another process has just put its own set there
                     raise
         return made, skipped, digest
     finally:
@@ -123,15 +134,19 @@ def _make(place, shape, items, title, total):
 
 
 def _remove_leftovers(place):
-    """Remove what processes that were killed more than a day ago were making."""
+    """Remove the incomplete sets of processes that were killed more than a day ago."""
     for partial in place.glob('.partial-*'):
-        with contextlib.suppress(FileNotFoundError):        # another process may just have finished it
+        with contextlib.suppress(FileNotFoundError):        # another process may finish and rename it at any moment
             if time.time() - partial.stat().st_mtime > 86400:
                 shutil.rmtree(partial, ignore_errors=True)
 
 
 def _fill(path, shape, items, title, total):
-    """Write the images of a set one after the other into a file; return their number, and a list of those skipped."""
+    """Write the images of a set into one file, one after the other.
+
+    Returns:
+        tuple: the number of images, and a list of (name, reason) of the skipped items.
+    """
     def attempt(make):
         try:
             return make().tobytes()
@@ -140,13 +155,13 @@ def _fill(path, shape, items, title, total):
 
     def finish(name, future):
         made = future.result()
-        last.pop(name, None)        # a later item of the same name counts, and comes after those before it
+        last.pop(name, None)        # a later item of the same name replaces the earlier one and moves to the end
         last[name] = made if isinstance(made, str) else file.tell()
         if not isinstance(made, str):
             file.write(made)
         bar.update()
 
-    last = {}       # of each name the place of its image in the file, or the reason why it was skipped
+    last = {}       # maps each name to the position of its image in the file, or to the reason why it was skipped
     threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
@@ -155,7 +170,7 @@ def _fill(path, shape, items, title, total):
             begun = collections.deque()
             for name, make, alone in items():
                 begun.append((name, pool.submit(attempt, make)))
-                del make        # a file in memory goes once its image is made
+                del make        # so that a file held in memory is freed as soon as its image is made
                 while len(begun) > (0 if alone else _AHEAD * threads):
                     finish(*begun.popleft())
             for item in begun:
@@ -170,7 +185,13 @@ def _fill(path, shape, items, title, total):
 
 
 def _keep(path, shape, places):
-    """Remove from a file all images but those at these places, which rise."""
+    """Shorten a file of images to the images at the given positions.
+
+    Args:
+        path: the file.
+        shape (tuple of int): shape of one image.
+        places (list of int): byte positions of the images to keep, ascending.
+    """
     length = math.prod(shape)
     if len(places) * length == path.stat().st_size:
         return
@@ -186,7 +207,11 @@ def _keep(path, shape, places):
 
 
 def tell_skipped(skipped):
-    """Return in one line how many were skipped for which reason, and how their names end; `skipped` lists (name, reason)."""
+    """Return a one-line summary of the skipped files: for each reason, their number and their most common suffixes.
+
+    Args:
+        skipped: list of (name, reason).
+    """
     suffixes = collections.defaultdict(collections.Counter)
     for name, reason in skipped:
         suffixes[reason][pathlib.PurePath(name).suffix.lower()] += 1

@@ -1,4 +1,4 @@
-"""Files from the web: each from the first of several mirrors that gives it, checked, and continued where it stopped."""
+"""Downloads from a list of mirrors, with a checksum. An interrupted download continues where it stopped."""
 import fcntl
 import hashlib
 import http.client
@@ -15,22 +15,26 @@ from lsgan.errors import InputError
 
 
 def fetch(name, mirrors, sha256, folder, timeout=20, stream=None):
-    """Downloads a file unless it is there; `NAME.part` keeps what has come until it is whole.
+    """Download a file unless the folder contains it already.
+
+    The file is downloaded to `NAME.part` and renamed when it is complete. If several processes call this function at the same
+    time, one of them downloads and the others wait.
 
     Args:
-        name (str): the file's, in the folder and on the mirrors.
+        name (str): name of the file, both in the folder and on the mirrors.
         mirrors (sequence of str): URLs of folders, tried in this order.
-        sha256 (str): of the whole file, hexadecimal.
-        folder: where the file belongs; made where it is missing.
-        timeout (float): seconds of silence after which a mirror is given up.
-        stream: a text file for the progress, a bar on a terminal and a line elsewhere (default: standard output).
+        sha256 (str): SHA-256 of the complete file, in hexadecimal.
+        folder: folder for the file; created if it is missing.
+        timeout (float): seconds without any data after which the next mirror is tried.
+        stream: text file to which progress is written (default: standard output). A terminal gets a progress bar, anything
+            else a single line.
 
     Returns:
-        pathlib.Path: of the file.
+        pathlib.Path: path of the file.
 
     Raises:
-        InputError: where no mirror gives the file, or what is there under its name is another one.
-        OSError: where the disk is full or the folder cannot be written.
+        InputError: if no mirror provides the file, or if the folder contains another file of this name.
+        OSError: if the disk is full or the folder cannot be written.
     """
     path, stream = pathlib.Path(folder, name), stream or sys.stdout
     part = path.with_name(f'{name}.part')
@@ -39,7 +43,7 @@ def fetch(name, mirrors, sha256, folder, timeout=20, stream=None):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(part, stream) as file:
                 try:
-                    if not path.exists():       # another process may have been quicker
+                    if not path.exists():       # another process may have downloaded it in the meantime
                         _complete(file, path, mirrors, sha256, timeout, stream)
                         os.fsync(file.fileno())
                         os.replace(part, path)
@@ -48,23 +52,24 @@ def fetch(name, mirrors, sha256, folder, timeout=20, stream=None):
                         part.unlink(missing_ok=True)
         with open(path, 'rb') as file:
             if _digest(file) != sha256:
-                raise InputError(f'{path}: not the file of that name (SHA-256 differs); remove it to download that')
+                raise InputError(f'{path}: not the expected file, because its SHA-256 differs. Delete it and run again to '
+                                 'download the right one')
     except OSError as error:
-        error.filename = error.filename or str(part)    # a failed write does not say of which file
+        error.filename = error.filename or str(part)    # an error in a write does not name the file
         raise
     return path
 
 
 def _locked(path, stream):
-    """The file, open to read and append, that no other process has until it is closed."""
+    """Return the file, opened for reading and appending and locked. No other process can lock it until it is closed."""
     while True:
         file = open(path, 'a+b')
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f'{path}: waiting for another process to download it', file=stream, flush=True)
+            print(f'{path}: waiting for another process, which is downloading this file', file=stream, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:    # else who had it before has removed it
+        if os.fstat(file.fileno()).st_nlink:    # otherwise the previous owner of the lock has removed the file
             return file
         file.close()
 
@@ -75,18 +80,19 @@ def _digest(file):
 
 
 def _complete(file, path, mirrors, sha256, timeout, stream):
-    """Appends to a part what it lacks; one that leads to another content is dropped and begun anew."""
+    """Append the missing bytes to a partial file. If the result has a wrong checksum, download the whole file again."""
     reasons = []
     with tqdm.tqdm(desc=path.name, unit='B', unit_scale=True, file=stream, disable=not console.shows_bars(stream)) as bar:
         if bar.disable:
-            print(f'downloading {path.name} to {path.parent}', file=stream, flush=True)
+            print(f'Downloading {path.name} to {path.parent}', file=stream, flush=True)
         for mirror in mirrors:
             try:
                 return _from_one(f'{mirror.rstrip("/")}/{path.name}', file, sha256, timeout, bar)
             except InputError as error:
                 reasons.append(str(error))
-    reason = ', '.join(reasons) or 'none is known'
-    raise InputError(f'{path.name}: no mirror gives it ({reason}); try again later, or put it into {path.parent} by hand')
+    reason = ', '.join(reasons) or 'the list of mirrors is empty'
+    raise InputError(f'{path.name}: no mirror provides this file ({reason}). Try again later, or put the file into '
+                     f'{path.parent} yourself')
 
 
 def _from_one(url, file, sha256, timeout, bar):
@@ -94,17 +100,20 @@ def _from_one(url, file, sha256, timeout, bar):
         for at, end, chunk in _chunks(url, start, timeout):
             file.truncate(at)
             file.write(chunk)
-            file.flush()        # a process that is killed loses nothing that has come
+            file.flush()        # so that a killed process loses nothing it has received
             bar.total = end
             bar.update(at + len(chunk) - bar.n)
         if _digest(file) == sha256:
             return
         file.truncate(0)
-    raise InputError(f'{url}: another file (SHA-256 differs)')
+    raise InputError(f'{url}: not the expected file (SHA-256 differs)')
 
 
 def _chunks(url, start, timeout):
-    """Yields (place, size of the whole or None, bytes) from a place on, or from 0 where the server cannot do that."""
+    """Yield tuples (position, size of the whole file or None, bytes), beginning at `start`.
+
+    They begin at 0 if the server does not support range requests.
+    """
     try:
         request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
         with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -115,13 +124,13 @@ def _chunks(url, start, timeout):
                 at += len(chunk)
             if end in (None, at):
                 return
-            reason = f'the connection broke at {at:,} of {end:,} bytes'
+            reason = f'the connection broke after {at:,} of {end:,} bytes'
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and start:     # nothing comes after the part
+        if error.code == 416 and start:     # the partial file is complete or too long
             return
         reason = f'HTTP {error.code} {error.reason}'
-    except (OSError, http.client.HTTPException, ValueError) as error:       # ValueError: of what is no URL
+    except (OSError, http.client.HTTPException, ValueError) as error:       # ValueError: not a URL
         reason = getattr(error, 'reason', error)
         reason = getattr(reason, 'strerror', None) or reason
     raise InputError(f'{url}: {" ".join(str(reason).split())}')

@@ -1,4 +1,4 @@
-"""Cartoon faces, drawn from known factors: a set of images that needs no download, and of which everything is known."""
+"""Cartoon faces drawn from known factors of variation: a data set that needs no download and has complete labels."""
 import dataclasses
 import functools
 import math
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from lsgan.datasets import cache
 
-# each factor and its values; what is drawn for one is said by the colour, or by its branch in _Painter
+# The factors and their values. A value is drawn in its colour here, or by its branch in _Painter.
 BACKGROUND = {'sky': '#a8d8ea', 'mint': '#b8e0c2', 'rose': '#f7c5cc', 'cream': '#fdf0c4', 'lilac': '#cfc3e8'}
 SKIN = {'pale': '#ffe3d1', 'peach': '#f6c7a3', 'tan': '#d29a6a', 'brown': '#8f5b3a'}
 HAIR_COLOUR = {'black': '#2b2630', 'brown': '#7a4a2b', 'blond': '#f0cf65', 'red': '#c8443a', 'blue': '#4567b7'}
@@ -19,18 +19,20 @@ POSE = 'left', 'front', 'right'
 FACTORS = {'background': tuple(BACKGROUND), 'skin': tuple(SKIN), 'hair_colour': tuple(HAIR_COLOUR), 'hair': HAIR,
            'eyes': tuple(EYES), 'mouth': MOUTH, 'pose': POSE}
 _LINE, _WHITE, _LIPS, _BLUSH, _SHIRT = '#3a2a2e', '#ffffff', '#b0413e', '#f08f90', '#5b6b8c'
-_VERSION, _FINER = 1, 4     # of the drawings; they are drawn so many times as large, and averaged
+_VERSION = 1        # must change whenever the drawings change, because the cache keeps them
+_FINER = 4          # supersampling: faces are drawn at this multiple of the size and averaged
 
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-    """A face: a value for each factor, and where it lies, in parts of the image's side.
+    """Description of one face: a value for each factor, a position and a size.
 
     Attributes:
-        background, skin, hair_colour, eyes (str): a name in `FACTORS`, or any other colour as #rrggbb.
-        hair, mouth, pose (str): see `FACTORS`.
-        x, y (float): how far its middle is off that of the image.
-        scale (float): its size, about 1.
+        background, skin, hair_colour, eyes (str): a value in `FACTORS`, or any other colour as #rrggbb.
+        hair, mouth, pose (str): a value in `FACTORS`.
+        x, y (float): offset of the face from its default position, as a fraction of the image's side; positive values move it
+            right and down.
+        scale (float): size relative to the default size; 1 is the default size.
     """
 
     background: str = 'sky'
@@ -46,15 +48,18 @@ class Face:
 
 
 def load(size, n=10000):
-    """Faces with every factor drawn at random, all values equally likely, always the same ones; kept in the cache.
+    """Return a data set of faces. Each factor is drawn independently and uniformly, with a fixed random seed.
+
+    The images are drawn once and kept in the cache.
 
     Args:
-        size (int): height and width of the images.
-        n (int): how many.
+        size (int): height and width of the images, in pixels.
+        n (int): number of images.
 
     Returns:
-        tuple: uint8 array (n, 3, size, size), read-only and mapped into memory; a dict from factor to int array (n,), the
-        number of each face's value in `FACTORS`; and the images' `lsgan.datasets.images.fingerprint`.
+        tuple: the images, a read-only, memory-mapped uint8 array of shape (n, 3, size, size); a dict from each factor to an
+        int array of shape (n,), the index of each face's value in `FACTORS`; and the `lsgan.datasets.images.fingerprint` of
+        the images.
     """
     draws = numpy.random.default_rng(0)
     values = {name: draws.integers(len(of), size=n) for name, of in FACTORS.items()}
@@ -65,12 +70,20 @@ def load(size, n=10000):
 
     def items():
         return ((str(i), functools.partial(make, i), False) for i in range(n))
-    images, _, digest = cache.images(['faces', _VERSION, n], (3, size, size), items, 'drawing faces', n)
+    images, _, digest = cache.images(['faces', _VERSION, n], (3, size, size), items, 'Drawing faces', n)
     return images, values, digest
 
 
 def draw(face, size):
-    """The picture of a `Face`: uint8 array (3, size, size)."""
+    """Draw a face.
+
+    Args:
+        face (Face): what to draw.
+        size (int): height and width of the image, in pixels.
+
+    Returns:
+        numpy.ndarray: RGB image, uint8 of shape (3, size, size).
+    """
     painter = _Painter(face, size * _FINER)
     painter.hair_behind()
     painter.head()
@@ -80,7 +93,7 @@ def draw(face, size):
 
 
 class _Painter:
-    """Draws a face in its own coordinates: the head's middle is (0, 0), and its half width about 1."""
+    """Painter of one face. In its coordinates, the centre of the head is (0, 0) and half the head's width is about 1."""
 
     def __init__(self, face, side):
         self.face = face
@@ -88,15 +101,16 @@ class _Painter:
         self.pen = ImageDraw.Draw(self.image)
         self.unit = 0.29 * side * face.scale
         self.middle = side * (0.5 + face.x), side * (0.52 + face.y)
-        self.turn = {'left': -0.24, 'front': 0.0, 'right': 0.24}[face.pose]     # how far what is in front is moved
+        self.turn = {'left': -0.24, 'front': 0.0, 'right': 0.24}[face.pose]     # horizontal shift of the face's front
         self.hair = HAIR_COLOUR.get(face.hair_colour, face.hair_colour)
         self.line = max(1, round(0.05 * self.unit))
 
     def at(self, *points):
+        """Return points in the face's coordinates as a list of pixel coordinates."""
         return [(self.middle[0] + self.unit * x, self.middle[1] + self.unit * y) for x, y in points]
 
     def oval(self, x, y, a, b, fill, outline=None):
-        """An ellipse of half axes a, b around (x, y)."""
+        """Draw an ellipse with centre (x, y) and semi-axes a and b."""
         self.pen.ellipse([*self.at((x - a, y - b))[0], *self.at((x + a, y + b))[0]], fill, outline, self.line)
 
     def shape(self, points, fill):

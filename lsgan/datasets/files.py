@@ -1,4 +1,4 @@
-"""Images from folders, zip files and tar archives, in any format that Pillow reads, as squares of one size."""
+"""Data sets of square images, read from folders, zip files and tar archives in any format that Pillow supports."""
 import contextlib
 import functools
 import os
@@ -15,38 +15,43 @@ from lsgan.datasets.cache import Skipped
 from lsgan.datasets.sources import DAMAGED, NO_IMAGE, open_source, or_skip
 from lsgan.errors import InputError
 
-_MOST_PIXELS = 100_000_000      # an image that claims more may be an attack
-_VERSION = 3        # of the way images are made and kept: a cache of another version is not used
-_LARGE = 20_000_000     # images of more pixels are decoded one by one, to save memory
+_MOST_PIXELS = 100_000_000      # a file that claims more pixels may be a decompression bomb
+_VERSION = 3        # must change whenever the decoded images change, because the cache keeps them
+_LARGE = 20_000_000     # images of more pixels are decoded one at a time, to save memory
 _alone = threading.Lock()
 
 
 def load(paths, size, background='white'):
-    """Return the images at some paths: the middle square of each, resized by area, in the order of the paths.
+    """Return the central square of each image at the given paths, resized to one size.
 
-    Formats are recognised by content. Transparent parts show the background, 16 bits become 8, the rotation that a camera
-    noted is applied, and of an animation the first frame is taken. Files whose names begin with a dot are left out, and so
-    are run folders below the paths, whose pictures no run was trained on. A file that two paths lead to counts once.
+    The images come in the order of the paths. Image formats are recognised by content. Transparent parts show the background
+    colour, 16-bit images are converted to 8 bits, the EXIF orientation is applied, and an animation contributes its first
+    frame. Images larger than `size` are reduced by averaging areas; smaller ones are enlarged by bicubic interpolation.
+
+    Hidden files, whose names begin with a dot, are ignored. Run folders below the paths are skipped, because they contain
+    pictures of generated samples. A file that can be reached through two paths counts once.
+
+    A file is skipped if it is not an image, is damaged, has a side shorter than a quarter of `size`, has more than 100 million
+    pixels, or cannot be read at the moment. The next load tries unreadable files again.
 
     Args:
-        paths: a folder, with everything below it and behind symbolic links, a zip file, or a tar archive, plain or compressed
-            by gzip, bzip2 or xz; or a sequence of these.
-        size (int): height and width of the images.
-        background (str): a colour by name or as #rrggbb.
+        paths: one path or a sequence of paths. Each is a folder, which is searched recursively and through symbolic links; a
+            zip file; or a tar archive, uncompressed or compressed by gzip, bzip2 or xz.
+        size (int): height and width of the resulting images, in pixels.
+        background (str): colour behind transparent parts, by name or as #rrggbb.
 
     Returns:
-        tuple: uint8 array (N, 3, size, size), N at least 1, read-only and mapped into memory; a sorted list of (name, reason)
-        of the skipped files and run folders, each name beginning with its path if there are several; and the array's
-        `lsgan.datasets.images.fingerprint`. Files are skipped if they are not images, damaged, smaller than a quarter of the
-        size, absurdly large, or unreadable at the moment; the next load tries the last ones again.
+        tuple: the images, a read-only, memory-mapped uint8 array of shape (N, 3, size, size) with N at least 1; a sorted list
+        of (name, reason) of the skipped files and folders, in which names begin with their path if there are several paths;
+        and the `lsgan.datasets.images.fingerprint` of the images.
 
     Raises:
-        InputError: if a path is missing, not a folder and not a complete archive, or an encrypted zip file; if there is no
-            image; or if the cache cannot be written.
+        InputError: if a path is missing or is neither a folder nor a complete archive; if a zip file is encrypted; if there is
+            no usable image; or if the cache cannot be written.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     paths = list(dict.fromkeys(map(os.path.realpath, paths)))
-    Image.init()        # otherwise several threads would load the formats at once
+    Image.init()        # loads all formats here, before several threads would do it at the same time
 
     def make(open_file):
         try:
@@ -69,10 +74,10 @@ def load(paths, size, background='white'):
         totals = [source.total for source in opened.values()]
         key = [_VERSION, PIL.__version__, [[path, source.key] for path, source in opened.items()], background]
         stack.enter_context(warnings.catch_warnings())
-        # Pillow warns of large images and odd metadata; what matters becomes the reason for skipping
+        # Pillow warns about large images and unusual metadata. Images that cannot be used are reported as skipped instead.
         warnings.simplefilter('ignore')
-        stack.enter_context(threadpoolctl.threadpool_limits(1, 'blas'))     # each thread has an image of its own
-        made, unused, digest = cache.images(key, (3, size, size), items, 'reading images',
+        stack.enter_context(threadpoolctl.threadpool_limits(1, 'blas'))     # there is one thread per image already
+        made, unused, digest = cache.images(key, (3, size, size), items, 'Reading images',
                                             None if None in totals else sum(totals))
         skipped = sorted({*unused, *((named(path, name), reason) for path, source in opened.items()
                                      for name, reason in source.skipped)})
@@ -83,11 +88,19 @@ def load(paths, size, background='white'):
 
 
 def square(file, size, background='white'):
-    """Return the middle square of the image in a binary file, a uint8 array (3, size, size).
+    """Return the central square of the image in a binary file, resized as by `load`.
+
+    Args:
+        file: binary file with one image.
+        size (int): height and width of the result, in pixels.
+        background (str): colour behind transparent parts, by name or as #rrggbb.
+
+    Returns:
+        numpy.ndarray: RGB image, uint8 of shape (3, size, size).
 
     Raises:
-        Skipped: if the file does not hold an image, or one that is damaged, too small or too large.
-        OSError, MemoryError: if it cannot be read at the moment.
+        Skipped: if the file is not an image, or if the image is damaged, too small or too large.
+        OSError, MemoryError: if the file cannot be read at the moment.
     """
     too_large = f'larger than {_MOST_PIXELS // 10 ** 6:,} million pixels'
     with or_skip(NO_IMAGE):
@@ -104,24 +117,24 @@ def square(file, size, background='white'):
 
 
 def _decoded(image, size, background):
-    """Return the middle square of an open image, see `square`."""
+    """Decode an open image and return its central square; see `square`."""
     with or_skip(DAMAGED):
         image.load()
-    with contextlib.suppress(Skipped), or_skip(DAMAGED):      # damaged metadata are ignored
-        ImageOps.exif_transpose(image, in_place=True)       # otherwise it would also copy an image that stays as it is
+    with contextlib.suppress(Skipped), or_skip(DAMAGED):      # ignores damaged metadata
+        ImageOps.exif_transpose(image, in_place=True)       # without a copy of images that need no rotation
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    with or_skip('of colours that Pillow does not convert'):
+    with or_skip('in a colour space that Pillow cannot convert'):
         image = _rgb(image, (left, top, left + side, top + side), background)
-    if side < size:         # enlarging by areas would give blocks
+    if side < size:         # averaging areas would produce blocks here
         return numpy.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     return _areas(image, size)
 
 
 def _areas(image, size):
-    """Return a square image made smaller, (3, size, size): each pixel is the mean of its area."""
-    times = max(1, image.width // (4 * size))       # Pillow is quicker, so it first divides a large image by a whole number
-    length = image.width / times                    # the last pixel may be an incomplete one
+    """Reduce a square RGB image to (3, size, size): each new pixel is the mean of the area it covers."""
+    times = max(1, image.width // (4 * size))       # Pillow first reduces large images by a whole number, which is faster
+    length = image.width / times                    # not a whole number if the last pixel covers less than the others
     pixels = numpy.asarray(image.reduce(times), numpy.float32)
     edges, starts = numpy.linspace(0, length, size + 1)[:, None], numpy.arange(len(pixels))
     overlaps = numpy.minimum(edges[1:], starts + 1) - numpy.maximum(edges[:-1], starts)
@@ -131,16 +144,16 @@ def _areas(image, size):
 
 
 def _rgb(image, box, background):
-    """Return a part of an image in 8-bit RGB; transparent parts show the background."""
+    """Crop an image and convert it to 8-bit RGB. Transparent parts show the background colour."""
     part = image.crop(box)
-    if image.mode[0] in 'IF':       # 16 bits, which Pillow may keep in 32, or floating point
+    if image.mode[0] in 'IF':       # 16-bit images, which Pillow may store as 32 bits, and floating-point images
         grey = numpy.array(part, numpy.float32)
         if not numpy.isfinite(grey).all():
-            raise ValueError('infinite or not a number')
+            raise ValueError('infinite or NaN')
         grey *= 255 / (65535 if image.mode[0] == 'I' else 1 if image.getextrema()[1] <= 1 else 255)
         numpy.clip(numpy.rint(grey, out=grey), 0, 255, out=grey)
         rgb = Image.fromarray(grey.astype(numpy.uint8)).convert('RGB')
-        if 'transparency' in image.info:        # one grey level is transparent
+        if 'transparency' in image.info:        # the grey level that counts as transparent
             rgb.paste(background, mask=Image.fromarray(numpy.asarray(part) == image.info['transparency']))
         return rgb
     if part.has_transparency_data:
@@ -150,7 +163,7 @@ def _rgb(image, box, background):
 
 
 def is_colour(name):
-    """Return whether Pillow knows an opaque colour of that name."""
+    """Return whether Pillow accepts `name` as an opaque colour."""
     try:
         return len(ImageColor.getrgb(name)) == 3
     except ValueError:

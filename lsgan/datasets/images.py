@@ -1,4 +1,4 @@
-"""Images of one size, from which training draws."""
+"""Data sets of images of one size, and the conversions between bytes and the values that networks see."""
 import functools
 import hashlib
 
@@ -7,17 +7,20 @@ import numpy
 
 from lsgan.functions.gpu import batches
 
-_AT_ONCE = 1024     # images that are copied together
+_AT_ONCE = 1024     # images per block where temporary copies are made
 
 
 class ImageSet:
-    """A set of images, held once as bytes: on the device that it is drawn on, or in main memory where they would take more
-    than half of what is free there. A batch from a GPU's memory is one kernel launch; a batch from main memory makes the host
-    wait for the GPU, since it gathers what the GPU has drawn.
+    """A data set of images, stored as bytes in the memory of the device that draws batches.
+
+    If the images would take more than half of a GPU's free memory, they stay in main memory. A batch from GPU memory is one
+    kernel launch. A batch from main memory is slower: the host waits for the indices that the GPU draws, and then gathers the
+    images.
 
     Args:
-        load (callable): returns them, a uint8 array of shape (N, C, H, W), N at least 1; called once, when they are needed.
-        mirror (bool): whether each image is there twice, as it is and with left and right exchanged.
+        load (callable): returns the images, a uint8 array of shape (N, C, H, W) with N at least 1. It is called once, when the
+            images are first needed.
+        mirror (bool): whether to add the mirror image (left and right exchanged) of every image to the set.
     """
 
     def __init__(self, load, mirror=False):
@@ -25,16 +28,24 @@ class ImageSet:
 
     @functools.cached_property
     def images(self):
-        """All of them, (N, C, H, W); in a GPU's memory, the channels are last."""
+        """All images, uint8 of shape (N, C, H, W). In GPU memory, their layout is channels-last."""
         return self._load()
 
     @property
     def on_device(self):
-        """Whether the images are held in a GPU's memory; see `lsgan.datasets.iterator.SampleIterator`."""
+        """Whether the images are in GPU memory; see `lsgan.datasets.iterator.SampleIterator`."""
         return self._place is not None and self._place.xp is not numpy
 
     def sample(self, n, stream):
-        """`n` images, each drawn from all, as a float32 array of shape (n, C, H, W) in [-1, 1], on the stream's device."""
+        """Draw `n` images uniformly, with replacement.
+
+        Args:
+            n (int): number of images.
+            stream (lsgan.random.Stream): source of the random indices.
+
+        Returns:
+            float32 array of shape (n, C, H, W) in [-1, 1], on the device of the stream.
+        """
         device, host = stream.device, chainer.get_device('@numpy')
         if self._place is None:
             fits = device.xp is numpy or self.images.nbytes < device.xp.cuda.runtime.memGetInfo()[0] / 2
@@ -54,28 +65,35 @@ class ImageSet:
 
 
 def _channels_last(images):
-    """Return images (N, C, H, W) in main memory as (N, H, W, C), C-contiguous."""
+    """Return images of shape (N, C, H, W) in main memory as a C-contiguous array of shape (N, H, W, C)."""
     return numpy.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
 def _channels_second(images):
-    """Return images (N, H, W, C) as (N, C, H, W), a view."""
+    """Return a view of shape (N, C, H, W) of images of shape (N, H, W, C)."""
     return images.transpose(0, 3, 1, 2)
 
 
 def is_grey(images):
-    """Return whether red, green and blue are equal at every pixel of RGB images, a uint8 array (N, 3, H, W)."""
+    """Return whether all RGB images are grey: red, green and blue are equal at every pixel.
+
+    Args:
+        images: uint8 array of shape (N, 3, H, W).
+    """
     parts = (images[first:first + _AT_ONCE] for first in range(0, len(images), _AT_ONCE))
     return all((part[:, :1] == part[:, 1:]).all() for part in parts)
 
 
 def to_grey(images):
-    """Return RGB images in one channel, (N, 1, H, W): a view if they are grey, and otherwise their luminance.
+    """Convert RGB images to greyscale.
 
-    The luminance is Pillow's mode L, with the weights of ITU-R 601: 0.299 R + 0.587 G + 0.114 B.
+    The luminance is that of Pillow's mode L: 0.299 R + 0.587 G + 0.114 B, the weights of ITU-R BT.601.
 
     Args:
         images: uint8 array of shape (N, 3, H, W).
+
+    Returns:
+        uint8 array of shape (N, 1, H, W). It is a view of the input if all images are grey already.
     """
     if is_grey(images):
         return images[:, :1]
@@ -87,7 +105,7 @@ def to_grey(images):
 
 
 def fingerprint(*arrays):
-    """What tells images, and what comes with them, from any others: the SHA-256 of uint8 arrays, hexadecimal."""
+    """Return the SHA-256 of the shapes and values of uint8 arrays, in hexadecimal. It identifies a data set."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(str(array.shape).encode())
@@ -97,10 +115,10 @@ def fingerprint(*arrays):
 
 
 def scaled(images):
-    """Bytes as float32 in [-1, 1], what networks see: 0 is -1 and 255 is 1."""
+    """Convert bytes to float32 in [-1, 1], the range that networks see: 0 becomes -1 and 255 becomes 1."""
     return images.astype(numpy.float32) * numpy.float32(1 / 127.5) - 1
 
 
 def to_bytes(images):
-    """Images in [-1, 1] as bytes, the inverse of `scaled`; what is outside is cut off."""
+    """Convert images in [-1, 1] to bytes, the inverse of `scaled`. Values outside the range are clipped."""
     return numpy.clip(numpy.rint(127.5 * images + 127.5), 0, 255).astype(numpy.uint8)

@@ -1,16 +1,16 @@
-"""Batches drawn without end on the training device."""
+"""An endless iterator of random batches."""
 import chainer
 
 
 class SampleIterator(chainer.dataset.Iterator):
-    """Batches, each drawn independently of all others, for ever; an epoch is a number of batches.
+    """An endless iterator of batches that are drawn independently of each other.
 
     Args:
-        data: has the method `sample(n, stream)`, which draws an array of `n` examples on the stream's device. If it has an
-            attribute `on_device` that is true, drawing on a GPU neither copies from main memory nor waits.
-        batch_size (int): examples in a batch.
-        stream (lsgan.random.Stream): where the randomness comes from.
-        epoch_size (int): batches that count as an epoch.
+        data: data set with a method `sample(n, stream)`, which draws an array of `n` examples on the device of the stream. A
+            true attribute `on_device` tells that drawing on a GPU neither copies from main memory nor waits.
+        batch_size (int): number of examples per batch.
+        stream (lsgan.random.Stream): source of random numbers.
+        epoch_size (int): number of batches that count as one epoch.
     """
 
     repeat = True
@@ -24,12 +24,12 @@ class SampleIterator(chainer.dataset.Iterator):
         return self.data.sample(self.batch_size, self.stream)
 
     def count_batches(self, n):
-        """Take note of n more batches, which a replayed CUDA graph has drawn."""
+        """Count `n` more batches. A replayed CUDA graph draws batches without calling the iterator."""
         self.batches += n
 
     @property
     def on_device(self):
-        """Whether batches are drawn in device memory alone, so that a CUDA graph can draw them."""
+        """Whether batches are drawn in device memory alone. Only then can a CUDA graph draw them."""
         return getattr(self.data, 'on_device', False)
 
     @property

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane, drawn without end on the training device."""
+"""Two-dimensional mixtures of Gaussians, and layouts of their modes."""
 import math
 
 import numpy
@@ -7,11 +7,11 @@ from lsgan.functions.gpu import batches
 
 
 class GaussianMixture:
-    """Equally likely isotropic Gaussians of one spread.
+    """A mixture of K equally likely, isotropic Gaussians in the plane with equal standard deviations.
 
     Args:
-        centers: float array of shape (K, 2), the modes.
-        sigma (float): standard deviation along each axis.
+        centers: centres of the modes, float array of shape (K, 2).
+        sigma (float): standard deviation of each mode along each axis.
     """
 
     on_device = True        # see `lsgan.datasets.iterator.SampleIterator`
@@ -19,10 +19,18 @@ class GaussianMixture:
     def __init__(self, centers, sigma):
         self.centers = numpy.asarray(centers, numpy.float32)
         self.sigma = sigma
-        self._sent = {}     # the centers on each GPU, by its name
+        self._sent = {}     # copies of the centres on GPUs, by device name
 
     def sample(self, n, stream):
-        """`n` points as a float32 array of shape (n, 2), drawn from `stream` on its device."""
+        """Draw `n` points.
+
+        Args:
+            n (int): number of points.
+            stream (lsgan.random.Stream): source of random numbers.
+
+        Returns:
+            float32 array of shape (n, 2) on the device of the stream.
+        """
         device = stream.device
         if device.xp is not numpy:
             if device.name not in self._sent:
@@ -35,18 +43,18 @@ class GaussianMixture:
 
 
 def ring(n, radius):
-    """`n` modes evenly on a circle, the first on the x axis: shape (n, 2)."""
+    """Return `n` modes at equal distances on a circle around the origin, the first at (radius, 0): shape (n, 2)."""
     angles = 2 * math.pi * numpy.arange(n) / n
     return radius * numpy.stack([numpy.cos(angles), numpy.sin(angles)], axis=1)
 
 
 def double_ring(n, radius):
-    """`n` modes on a circle and `n` on one of half its radius: shape (2 n, 2)."""
+    """Return `n` modes on a circle and `n` more on a concentric circle of half the radius: shape (2 n, 2)."""
     return numpy.concatenate([ring(n, radius), ring(n, radius / 2)])
 
 
 def grid(n, radius):
-    """`n` x `n` modes, evenly on a square with sides from -radius to radius: shape (n * n, 2)."""
+    """Return `n` x `n` modes on a square grid from -radius to radius along both axes: shape (n * n, 2)."""
     axis = numpy.linspace(-radius, radius, n)
     return numpy.stack(numpy.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
 

@@ -1,4 +1,4 @@
-"""MNIST and what comes in its format, images as bytes in idx files: Fashion-MNIST, KMNIST, EMNIST, one's own."""
+"""MNIST and other data sets of idx files: Fashion-MNIST, KMNIST, EMNIST, or your own."""
 import dataclasses
 import gzip
 import math
@@ -22,18 +22,18 @@ SHA256 = {
     't10k-labels-idx1-ubyte.gz': 'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
 }
 _NAME = re.compile(r'(?!\.)(.*)(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?')
-_EXPANSION = 1032       # most bytes that gzip makes of one
+_EXPANSION = 1032       # the largest compression ratio of gzip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IdxSet:
-    """Images as they are in their files; labels, where they are known, are as many as the images.
+    """The images and labels of a data set, as stored in its files.
 
     Attributes:
-        train: uint8 array of shape (N, H, W), N at least 1.
-        train_labels: uint8 array of shape (N,), or None.
-        test: uint8 array of shape (M, H, W), M at least 1, or None.
-        test_labels: uint8 array of shape (M,), or None.
+        train: training images, uint8 array of shape (N, H, W), N at least 1.
+        train_labels: their labels, uint8 array of shape (N,), or None.
+        test: test images, uint8 array of shape (M, H, W), M at least 1, or None.
+        test_labels: their labels, uint8 array of shape (M,), or None.
     """
 
     train: numpy.ndarray
@@ -43,20 +43,21 @@ class IdxSet:
 
 
 def load(path=None):
-    """Reads a set of images.
+    """Read a data set of idx files.
 
     Args:
-        path: a folder with one set, its files named as those of MNIST with or without something before, such as
-            `emnist-letters-train-images-idx3-ubyte.gz`; or a file, the training images, beside which the others are looked
-            for by its name. Only the training images must be there. None is MNIST itself, 11.6 MB in the user's cache
-            folder, downloaded where it is missing.
+        path: a folder that contains one data set, or the file of its training images. Files are named as those of MNIST,
+            optionally with a prefix, such as `emnist-letters-train-images-idx3-ubyte.gz`. The test images and the labels are
+            optional; they are found in the same folder by the same prefix. A file with any other name is read alone, as
+            training images. None means MNIST itself, which is downloaded to the user's cache folder (11.6 MB) if it is not
+            there yet.
 
     Returns:
-        IdxSet
+        IdxSet: the images and labels.
 
     Raises:
-        InputError: where there are no training images or several, files are damaged or do not go together, or MNIST is
-            missing and cannot be downloaded or kept, or a folder cannot be read.
+        InputError: if the folder contains no training images or those of several data sets; if a file is damaged; if files do
+            not belong together; if a folder cannot be read; or if MNIST cannot be downloaded or stored.
     """
     try:
         if path is None:
@@ -64,77 +65,80 @@ def load(path=None):
         else:
             path = pathlib.Path(path)
             if not path.exists():
-                raise InputError(f'{path}: no such file or folder; --data (of visualize.py: --images) names a folder of idx '
+                raise InputError(f'{path}: no such file or folder. Pass --data (for visualize.py: --images) a folder of idx '
                                  'files, or the file of the training images')
             train = _training_images(path) if path.is_dir() else path
         before, *role = _parse(train.name)
         files = _found(train.parent) if role == ['train', 'images'] and train.is_file() else {}
     except OSError as error:
-        raise InputError(f'{error.filename}: {error.strerror}; the folder of idx files is given by --data (of visualize.py: '
-                         '--images)') from None
+        raise InputError(f'{error.filename}: {error.strerror}. Use --data (for visualize.py: --images) to choose another '
+                         'folder of idx files') from None
     files[before, 'train', 'images'] = train
     (images, labels), (test, test_labels) = (
         _read_split(files.get((before, split, 'images')), files.get((before, split, 'labels'))) for split in ('train', 'test'))
     if test is not None and test.shape[1:] != images.shape[1:]:
-        raise InputError(f'{files[before, "test", "images"]}: images of {_times(test.shape[1:])} pixels, '
-                         f'those of {train} have {_times(images.shape[1:])}')
+        raise InputError(f'{files[before, "test", "images"]}: the images have {_times(test.shape[1:])} pixels, but those '
+                         f'of {train} have {_times(images.shape[1:])}. Both files must belong to the same data set')
     return IdxSet(images, labels, test, test_labels)
 
 
 def _mnist():
-    """The file of MNIST's training images, all four downloaded where they are missing."""
+    """Return the path of MNIST's training images. Download the files of MNIST that are missing in the cache."""
     try:
         return [fetch(name, MIRRORS, sha256, cache.folder('mnist')) for name, sha256 in SHA256.items()][0]
     except InputError as error:
-        raise InputError(f'{error}; MNIST is {", ".join(SHA256)}, there or in a folder that --data (of visualize.py: '
-                         '--images) names') from None
+        raise InputError(f'{error}. MNIST consists of {", ".join(SHA256)}. If you have these files in another folder, pass '
+                         'it to --data (for visualize.py: --images)') from None
 
 
 def _parse(name):
-    """What a file's name says: what is before, 'train' or 'test', 'images' or 'labels'; three times None where nothing."""
+    """Split a file name into its prefix, 'train' or 'test', and 'images' or 'labels'. Return three None for other names."""
     match = _NAME.fullmatch(name)
     return (match[1], match[2].replace('t10k', 'test'), match[3]) if match else (None, None, None)
 
 
 def _found(folder):
-    """The files in a folder, by what their names say."""
-    # where NAME and NAME.gz are both there, the latter, which has a checksum, is taken
+    """Return a dict from the parts of a name, as returned by `_parse`, to the files in a folder."""
+    # If both NAME and NAME.gz exist, the dict keeps NAME.gz, which contains a checksum.
     return {_parse(file.name): file for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def _training_images(folder):
     files = [file for (_, *role), file in _found(folder).items() if role == ['train', 'images']]
     if not files:
-        raise InputError(f'{folder}: no training images, a file named *train-images-idx3-ubyte or *train-images-idx3-ubyte.gz')
+        raise InputError(f'{folder}: no training images. Their file must be named *train-images-idx3-ubyte or '
+                         '*train-images-idx3-ubyte.gz')
     if len(files) > 1:
-        raise InputError(f'{folder}: several sets; give the training images of one, {" or ".join(map(str, files))}')
+        raise InputError(f'{folder}: several data sets. Pass the training images of one of them: '
+                         f'{" or ".join(map(str, files))}')
     return files[0]
 
 
 def _read_split(images, labels):
-    """The arrays in a file of images and in one of labels, None for either that is None."""
+    """Return the arrays in a file of images and a file of labels, or None for a file that is None."""
     if images is None:
         return None, None
     x, y = read_idx(images, 3), None if labels is None else read_idx(labels, 1)
     if not x.size:
-        raise InputError(f'{images}: no images in it, {_times(x.shape)} bytes')
+        raise InputError(f'{images}: contains no images, because its size is {_times(x.shape)}')
     if y is not None and len(y) != len(x):
-        raise InputError(f'{labels}: {len(y):,} labels for the {len(x):,} images of {images}')
+        raise InputError(f'{labels}: {len(y):,} labels, but {len(x):,} images in {images}. Both files must belong to the same '
+                         'data set')
     return x, y
 
 
 def read_idx(path, dimensions):
-    """The unsigned bytes in an idx file, compressed by gzip or not.
+    """Read an idx file of unsigned bytes, with or without gzip compression.
 
     Args:
         path: the file.
-        dimensions (int): how many it must have, 3 of images and 1 of labels.
+        dimensions (int): the required number of dimensions: 3 for images, 1 for labels.
 
     Returns:
-        uint8 array of that many dimensions, read-only.
+        numpy.ndarray: read-only uint8 array with that number of dimensions.
 
     Raises:
-        InputError: where the file is missing, damaged or something else; the message says what was found.
+        InputError: if the file is missing, damaged or of another kind. The message tells what was found.
     """
     try:
         with open(path, 'rb') as file:
@@ -149,24 +153,26 @@ def read_idx(path, dimensions):
 
 
 def _read(file, most, dimensions):
-    """The array in an open idx file of at most `most` bytes; raises `ValueError` where it is none."""
+    """Read an array from an open idx file of at most `most` bytes, or raise `ValueError` if it is not one."""
     head = file.read(4)
     if head[:3] != b'\0\0\x08' or len(head) < 4:
         found = f'begins with {head.hex(" ")}' if head else 'is empty'
-        raise ValueError(f'{found}; needed is an idx file of unsigned bytes (00 00 08), gzip-compressed or not')
+        raise ValueError(f'the content {found}, but an idx file of unsigned bytes begins with 00 00 08 and the number of its '
+                         'dimensions')
     if head[3] != dimensions:
-        raise ValueError(f'a {head[3]}-dimensional idx file; a {dimensions}-dimensional one is needed')
+        raise ValueError(f'a {head[3]}-dimensional idx file, but a {dimensions}-dimensional one is needed. Images have 3 '
+                         'dimensions, labels have 1')
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise ValueError('truncated in the header')
+        raise ValueError('truncated within the header')
     shape = numpy.frombuffer(sizes, '>u4').tolist()
     count = math.prod(shape)
-    if count > most:        # not to ask for memory that the file cannot fill
-        raise ValueError(f'truncated or damaged, {_times(shape)} bytes cannot be in it')
-    data = file.read(count + 1)     # one more, to be at the end, where gzip checks all
+    if count > most:        # avoids allocating memory for data that the file cannot contain
+        raise ValueError(f'truncated or damaged: the header promises {_times(shape)} bytes, more than the file can contain')
+    data = file.read(count + 1)     # one more byte, to reach the end, where gzip compares its checksum
     if len(data) != count:
-        there = f'truncated after {len(data):,}' if len(data) < count else 'followed by more'
-        raise ValueError(f'damaged, its {_times(shape)} bytes are {there}')
+        there = f'it is truncated after {len(data):,}' if len(data) < count else 'more data follow'
+        raise ValueError(f'damaged: the header promises {_times(shape)} bytes, but {there}')
     return numpy.frombuffer(data, numpy.uint8).reshape(shape)
 
 

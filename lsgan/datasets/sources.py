@@ -1,4 +1,4 @@
-"""Folders, zip files and tar archives as sources of files. Nothing is ever unpacked to disk."""
+"""Folders, zip files and tar archives as sources of files. Archives are never unpacked to disk."""
 import bz2
 import contextlib
 import errno
@@ -17,28 +17,29 @@ from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
 from lsgan.errors import InputError
 
-_MOST_BYTES = 1 << 30       # no picture is longer; a file that claims to be may be an attack
-_LONG, _HEAD = 1 << 24, 1 << 20     # of a packed file longer than the first, the beginning must look like an image
-_MOST_TIMES = 1000          # a tar archive may unpack to so many times its size, and _MOST_BYTES more
-_LONGEST_HEADER = 1 << 18   # bytes of all headers of one tar member together: long names, extended attributes, sparse maps
+_MOST_BYTES = 1 << 30       # a file that claims to be longer is skipped; it may be a decompression bomb
+_LONG, _HEAD = 1 << 24, 1 << 20     # a packed file of more than _LONG bytes is only read if its first _HEAD bytes are an image
+_MOST_TIMES = 1000          # a tar archive may unpack to this multiple of its size plus _MOST_BYTES
+_LONGEST_HEADER = 1 << 18   # largest total size of the headers of one tar member, in bytes
 _DECOMPRESSORS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}      # by the first bytes of a file
 
-DAMAGED, NO_IMAGE, NOT_REGULAR = 'damaged or truncated', 'no image that Pillow reads', 'no regular file'
+# Reasons for skipping a file, see `lsgan.datasets.cache.Skipped`.
+DAMAGED, NO_IMAGE, NOT_REGULAR = 'damaged or truncated', 'not in an image format that Pillow reads', 'not a regular file'
 _TOO_LONG = f'larger than {_MOST_BYTES >> 20:,} MiB'
 
 
 def open_source(path):
-    """Return the `Folder`, `Tar` or `Zip` at a path. Archives are recognised by content, not by suffix.
+    """Open the `Folder`, `Tar` or `Zip` at a path. Archives are recognised by content, not by suffix.
 
     Raises:
-        InputError: if there is nothing at the path, or nothing that can be read.
+        InputError: if the path does not exist, cannot be read, or is neither a folder nor a complete archive.
     """
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             return Folder(path)
         if stat.S_ISREG(mode):
-            # A tar archive that ends with a zip file would also pass for that zip file.
+            # Tar comes first: a tar archive whose last member is a zip file also looks like that zip file.
             return Tar(path) if Tar.is_at(path) else Zip(path)
     except OSError as error:
         raise InputError(f'--images {path}: {error.strerror}. Pass a folder of images, or a zip or tar archive of '
@@ -50,17 +51,17 @@ def open_source(path):
 
 
 class _Source(contextlib.AbstractContextManager):
-    """The interface that `Folder`, `Zip` and `Tar` share: a context manager, made from a path.
+    """The common interface of `Folder`, `Zip` and `Tar`: an iterable of files and a context manager, made from a path.
 
-    Iteration yields (name, open, long) in a fixed order, any number of times. `open` takes no argument, may be called from any
-    thread, and returns a binary file. It raises `Skipped` if this file can never be used, and OSError or MemoryError if it
-    cannot be read at the moment. `long` says whether the file takes so much memory that only one such file should be open. If
-    a name occurs twice, the later file replaces the earlier one.
+    Iteration yields tuples (name, open, long) in a fixed order and can be repeated. `open` takes no argument, may be called
+    from any thread, and returns a binary file. It raises `Skipped` if the file can never be used. It raises OSError or
+    MemoryError if the file cannot be read at the moment. `long` tells whether the file needs so much memory that only one such
+    file should be open at a time. If a name occurs twice, the later file replaces the earlier one.
 
     Attributes:
-        key: JSON data that changes when a file in the source may have changed.
-        skipped: list of (name, reason), the files that are known to be unusable before any file is opened.
-        total: number of files, or None if only reading the whole archive would tell.
+        key: JSON data that changes whenever a file of the source may have changed.
+        skipped: list of (name, reason) of the files that are known to be unusable before they are opened.
+        total: number of files, or None if that is unknown until the whole archive has been read.
     """
 
     skipped, total = (), None
@@ -70,14 +71,14 @@ class _Source(contextlib.AbstractContextManager):
 
 
 class Folder(_Source):
-    """All files below a folder, behind symbolic links too, except hidden ones and those in run folders."""
+    """All files below a folder, including those behind symbolic links, except hidden files and run folders."""
 
     def __init__(self, path):
         self._path, self._names, self.key, self.skipped, seen = path, [], [], [], set()
         for place, folders, files in os.walk(path, followlinks=True, onerror=lambda error: self.skipped.append(
-                (os.path.relpath(error.filename, path), 'in a folder that cannot be read'))):
+                (os.path.relpath(error.filename, path), 'folder that cannot be read'))):
             status = os.stat(place)
-            if (status.st_dev, status.st_ino) in seen:      # a link led back
+            if (status.st_dev, status.st_ino) in seen:      # a symbolic link leads to it again
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
@@ -96,32 +97,32 @@ class Folder(_Source):
         try:
             status = os.stat(file)
         except OSError as error:
-            self.skipped.append((name, 'links to nothing' if os.path.islink(file) else cache.unreadable(error)))
+            self.skipped.append((name, 'broken symbolic link' if os.path.islink(file) else cache.unreadable(error)))
             return
-        if not stat.S_ISREG(status.st_mode):        # reading a pipe would wait for a writer
+        if not stat.S_ISREG(status.st_mode):        # reading a named pipe would block
             self.skipped.append((name, NOT_REGULAR))
         elif status.st_size > _MOST_BYTES:
             self.skipped.append((name, _TOO_LONG))
         else:
             self._names.append(name)
-            # the change time also tells changes of permissions
+            # The change time (ctime) also reveals changes of permissions.
             self.key.append([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
 
     def __iter__(self):
         for name in self._names:
-            # left open, since of a file that is no image Pillow reads only the beginning
+            # Hand out the open file rather than its content: of a file that is not an image, Pillow reads only the beginning.
             yield name, functools.partial(open, os.path.join(self._path, name), 'rb'), False
 
 
 class Zip(_Source):
-    """The files in a zip file, except hidden ones, by name."""
+    """The files in a zip file, except hidden ones, sorted by name."""
 
     def __init__(self, path):
         try:
             self._opened = zipfile.ZipFile(path)
         except OSError:
             raise
-        except Exception:       # a damaged directory of entries raises various errors
+        except Exception:       # a damaged central directory can raise many kinds of errors
             raise zipfile.BadZipFile from None
         self._entries = {entry.filename: entry for entry in self._opened.infolist()
                          if not entry.is_dir() and not _is_hidden(entry.filename)}
@@ -140,18 +141,19 @@ class Zip(_Source):
     def _open(self, entry):
         if entry.file_size > _MOST_BYTES:
             raise Skipped(_TOO_LONG)
-        with or_skip(DAMAGED), or_skip('compressed in a way that Python does not know', RuntimeError):
+        with or_skip(DAMAGED), or_skip('compressed by a method that Python does not support', RuntimeError):
             if entry.file_size > _LONG:
                 with self._opened.open(entry) as file:
                     _require_image(file.read(_HEAD))
-            return io.BytesIO(self._opened.read(entry))       # seeking back in an open entry would decompress it again
+            # In memory, because seeking back in a compressed entry would decompress it again.
+            return io.BytesIO(self._opened.read(entry))
 
 
 class Tar(_Source):
-    """The files in a tar archive, plain or compressed by gzip, bzip2 or xz, except hidden ones, in the order of the archive.
+    """The files in a tar archive, except hidden ones, in the order of the archive.
 
-    A compressed archive has no index, so it is read in one pass by whoever iterates; what `open` returns is in memory already.
-    Links and devices are skipped.
+    The archive is uncompressed or compressed by gzip, bzip2 or xz. Because a tar archive has no index, each iteration reads it
+    from beginning to end, and each file is in memory before it is opened. Links and devices are skipped.
     """
 
     def __init__(self, path):
@@ -159,7 +161,7 @@ class Tar(_Source):
 
     @staticmethod
     def is_at(path):
-        """Return whether a file begins like a tar archive."""
+        """Return whether a file begins with a valid tar header, after decompression."""
         try:
             with _open_tar(path):
                 return True
@@ -167,7 +169,7 @@ class Tar(_Source):
             if error.errno is not None:
                 raise
             return False
-        except Exception:       # each compression has its own errors
+        except Exception:       # each compression module raises its own errors
             return False
 
     def __iter__(self):
@@ -176,20 +178,20 @@ class Tar(_Source):
             with _open_tar(self._path) as opened:
                 reached = 0
                 while member := self._next(opened):
-                    if not reached < opened.offset:     # a negative size leads back, and round and round
+                    if not reached < opened.offset:     # a negative size would lead back and cause an endless loop
                         raise tarfile.ReadError
                     reached = opened.offset
                     if reached > most:
-                        raise InputError(f'--images {self._path}: unpacks to more than {_MOST_TIMES:,} times its size, as no '
-                                         'set of images does, so it is damaged or an attack. Unpack it and pass the folder')
+                        raise InputError(f'--images {self._path}: unpacks to more than {_MOST_TIMES:,} times its size, so it '
+                                         'may be damaged or malicious. If you trust it, unpack it and pass the folder')
                     name = member.name.removeprefix('./')
                     if not member.isdir() and not _is_hidden(name):
                         yield name, self._opener(opened, member), member.size > _LONG
                 opened.fileobj.allow(_HEAD)
-                opened.fileobj.read(_HEAD)      # the padding at the end, after which gzip compares its checksum
+                opened.fileobj.read(_HEAD)      # read the final padding too, so that gzip compares its checksum
         except (InputError, MemoryError):
             raise
-        except Exception as error:      # each compression has its own errors
+        except Exception as error:      # each compression module raises its own errors
             if getattr(error, 'errno', None) is not None:
                 raise InputError(f'--images {self._path}: {error.strerror}') from None
             raise InputError(f'--images {self._path}: this tar archive is truncated or damaged. Download or pack it '
@@ -197,7 +199,7 @@ class Tar(_Source):
 
     @staticmethod
     def _next(opened):
-        """Return the next member of an open archive, or None at its end; forget the one before."""
+        """Return the next member of an open archive, or None at its end. Forget the previous one to save memory."""
         opened.members.clear()
         opened.pax_headers.clear()
         opened.fileobj.allow(_LONGEST_HEADER)
@@ -205,7 +207,7 @@ class Tar(_Source):
 
     @staticmethod
     def _opener(opened, member):
-        """Read a member; return what opens it."""
+        """Read a member into memory and return a function that opens it."""
         if not member.isreg():
             reason = 'link in an archive' if member.islnk() or member.issym() else NOT_REGULAR
             return functools.partial(_skip, reason)
@@ -223,27 +225,27 @@ class Tar(_Source):
 
 
 class _Header(tarfile.TarInfo):
-    """A header of a tar member. A damaged one is an error; `tarfile` would take it for the end of the archive."""
+    """A tar header that raises an error if it is damaged. `tarfile` itself would take it for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, opened):
         try:
             return super().fromtarfile(opened)
-        except tarfile.EOFHeaderError:      # the end
+        except tarfile.EOFHeaderError:      # the regular end of the archive
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
 
 
 class _Allowance:
-    """A binary file that reads no more bytes than it is allowed to, so that what a header claims cannot fill the memory."""
+    """A binary file with a limit on the bytes that can be read. It protects against headers that claim huge sizes."""
 
     def __init__(self, file):
         self._file, self._left = file, _LONGEST_HEADER
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def allow(self, count):
-        """Allow to read that many bytes from now on."""
+        """Set the number of bytes that may still be read."""
         self._left = count
 
     def read(self, count=-1):
@@ -255,7 +257,10 @@ class _Allowance:
 
 @contextlib.contextmanager
 def _open_tar(path):
-    """Yield a `tarfile.TarFile` whose first header is good; raise various errors if it is not."""
+    """Open a tar archive as a `tarfile.TarFile`, which checks its first header.
+
+    The kind of error for files that are not tar archives depends on the compression.
+    """
     with open(path, 'rb') as file:
         head = file.read(max(map(len, _DECOMPRESSORS)))
     decompress = next((opener for magic, opener in _DECOMPRESSORS.items() if head.startswith(magic)), open)
@@ -269,7 +274,7 @@ def _size_and_time(path):
 
 
 def _is_hidden(name):
-    """Return whether a file in an archive is one that its owner does not see."""
+    """Return whether a file in an archive is hidden or metadata of macOS."""
     return any(part.startswith(('.', '__MACOSX')) and part not in ('.', '..') for part in name.split('/'))
 
 
@@ -278,27 +283,32 @@ def _skip(reason):
 
 
 def _require_image(head):
-    """Raise `Skipped` if a file that begins so is not an image, such as a film."""
+    """Raise `Skipped` if the first bytes of a file are not those of an image."""
     try:
         Image.open(io.BytesIO(head))
     except UnidentifiedImageError:
-        # some formats keep what Pillow needs at the end of the file; then their first bytes decide
+        # Some formats keep data that Pillow needs at the end of the file. For these, check only the signature.
         accepts = [accept(head[:16]) for _, accept in Image.OPEN.values() if accept]
         if not any(accepted and not isinstance(accepted, str) for accepted in accepts):
             raise Skipped(NO_IMAGE) from None
-    except Exception:       # whoever reads the whole file knows more
+    except Exception:       # errors are reported when the whole file is read
         pass
 
 
 @contextlib.contextmanager
 def or_skip(reason, kind=Exception):
-    """Turn an error into `Skipped` for that reason if the file is at fault: each format and compression has its own errors."""
+    """Turn errors that a damaged or unsupported file causes into `Skipped`; pass on errors of the disk or the memory.
+
+    Args:
+        reason (str): message of `Skipped`.
+        kind (type): exceptions to turn into `Skipped`. The default covers the many errors of image formats and compressions.
+    """
     try:
         yield
     except (MemoryError, Skipped):
         raise
     except kind as error:
-        # Errors of the disk have numbers and may pass. But a damaged image may make Pillow seek to where no file can be.
+        # Disk errors have an error number and may be temporary. EINVAL means that a damaged image made Pillow seek too far.
         if getattr(error, 'errno', None) not in (None, errno.EINVAL):
             raise
         raise Skipped(reason) from None

@@ -1,1 +1,1 @@
-"""Pure functions from arrays to pictures."""
+"""Figures: pure functions that draw arrays and write the pictures to files."""

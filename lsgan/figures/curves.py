@@ -1,4 +1,4 @@
-"""Pictures of the numbers of one run, or of several, over their updates."""
+"""Training curves: the logged numbers of one or several runs, plotted over the generator updates."""
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -11,20 +11,21 @@ from lsgan.errors import InputError
 from lsgan.figures import palette
 from lsgan.figures.text import write
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT, _GAP = 7.0, 0.75, 1.45, 0.4, 0.65, 1.2, 0.45     # inches
-_LEGEND = 0.3      # of each row of the runs' names
+# Inches; _HEIGHT and _GAP are the height of a panel and the space above it.
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT, _GAP = 7.0, 0.75, 1.45, 0.4, 0.65, 1.2, 0.45
+_LEGEND = 0.3      # inches: height of each row in the legend of the runs' names
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """What is drawn together; of its keys, a log may lack any.
+    """Description of one plot: the log entries that share its axes. A log may lack any of them.
 
     Attributes:
-        title (str): what is drawn, with its unit.
-        keys (dict): key in the log, and a short name for it.
-        references (dict): key and name of what these are to be held against, drawn dotted.
-        scale (str): linear, log, or count, which is of whole numbers.
-        within (tuple): values that the axis reaches at least.
+        title (str): title with the unit.
+        keys (dict): maps keys of the log to short names for the legend.
+        references (dict): the same for reference values, which are drawn as dotted lines.
+        scale (str): scale of the y axis: linear, log, or count for whole numbers.
+        within (tuple of float): values that the y axis must include.
     """
 
     title: str
@@ -36,42 +37,42 @@ class Panel:
 
 PANELS = (
     Panel('loss', {'gen/loss': 'G', 'dis/loss': 'D'}),
-    Panel("mean of D's outputs", {'dis/real': 'real', 'dis/fake': 'generated'}),
-    Panel('norm of the gradient', {'gen/gradient': 'G', 'dis/gradient': 'D'}, scale='log'),
+    Panel('mean output of D', {'dis/real': 'real', 'dis/fake': 'generated'}),
+    Panel('gradient norm', {'gen/gradient': 'G', 'dis/gradient': 'D'}, scale='log'),
     Panel('modes', {'modes_captured': 'captured', 'modes_fair': 'fair share'}, {'modes_total': 'all'}, 'count', (0,)),
-    Panel('high quality, share of samples', {'high_quality': 'generated'}, within=(0, 1)),
+    Panel('high-quality samples (fraction)', {'high_quality': 'generated'}, within=(0, 1)),
     Panel('sliced Wasserstein distance', {'sliced_wasserstein': 'generated'}, {'sliced_wasserstein_floor': 'real'}, 'log'),
     Panel('classes', {'classes_fair': 'fair share'}, {'classes_total': 'all'}, 'count', (0,)),
-    Panel('confidently recognised, share of samples', {'confident': 'generated'}, within=(0, 1)),
+    Panel('confidently recognised samples (fraction)', {'confident': 'generated'}, within=(0, 1)),
     Panel('Fréchet distance', {'frechet_distance': 'generated'}, {'frechet_distance_floor': 'real'}, 'log'),
     Panel('precision', {'precision': 'generated'}, {'precision_real': 'real'}, within=(0, 1)),
     Panel('recall', {'recall': 'generated'}, {'recall_real': 'real'}, within=(0, 1)),
     Panel('mean chroma', {'chroma': 'generated'}, {'chroma_real': 'real'}, within=(0,)),
-    Panel('values near black, fraction', {'near_black': 'generated'}, {'near_black_real': 'real'}, within=(0,)),
-    Panel('values near white, fraction', {'near_white': 'generated'}, {'near_white_real': 'real'}, within=(0,)),
-    Panel('diversity, over that of real images', {'diversity': 'generated'}, within=(0, 1)),
+    Panel('pixel values near black (fraction)', {'near_black': 'generated'}, {'near_black_real': 'real'}, within=(0,)),
+    Panel('pixel values near white (fraction)', {'near_white': 'generated'}, {'near_white_real': 'real'}, within=(0,)),
+    Panel('diversity relative to real images', {'diversity': 'generated'}, within=(0, 1)),
     Panel('values of known factors', {'values_fair': 'fair share'}, {'values_total': 'all'}, 'count', (0,)),
-    Panel('distance to the nearest image, grey levels', {'nearest_distance': 'generated'}, {'nearest_distance_real': 'real'},
+    Panel('distance to the nearest image (grey levels)', {'nearest_distance': 'generated'}, {'nearest_distance_real': 'real'},
           within=(0,)),
 )
 
 
 def curves(file, logs, title, panels=PANELS):
-    """Writes a PNG of the logs' numbers over the generator's updates, a panel below the other.
+    """Write a PNG with plots of logged numbers over the generator updates, one panel below the other.
 
     Args:
-        file (path or binary file): where it is written.
-        logs (dict): label and log of each run, a log being a list of dicts as Chainer's `LogReport` writes them. One run has a
-            colour for each key; several have a colour each, and a dash for each key.
-        title (str): one line.
-        panels (sequence of Panel): those without any value are left out.
+        file (path or binary file): destination.
+        logs (dict): maps the label of each run to its log, a list of dicts as written by Chainer's `LogReport`. With one run,
+            each key has its own colour. With several runs, each run has its own colour and each key its own line style.
+        title (str): title of the figure, in one line.
+        panels (sequence of Panel): the panels to draw. Those without any values are omitted.
 
     Raises:
-        InputError: where nothing is left.
+        InputError: if no panel has any values.
     """
     panels = [panel for panel in panels if any(_values(log, key, panel.scale) for log in logs.values() for key in panel.keys)]
     if not panels:
-        raise InputError('the log holds no numbers to draw')
+        raise InputError('the log contains no numbers to draw. Try again when the run has written log entries')
     top = _TOP + (_LEGEND * math.ceil(len(logs) / 3) if len(logs) > 1 else 0)
     height = top + len(panels) * (_GAP + _HEIGHT) + _BOTTOM
     figure = Figure((_WIDTH, height), dpi=100)
@@ -81,7 +82,7 @@ def curves(file, logs, title, panels=PANELS):
         runs = [Line2D([], [], color=_color(i), linewidth=4) for i in range(len(logs))]
         legend = figure.legend(runs, ['run'] * len(logs), ncols=3, fontsize=palette.LABEL, frameon=False, handlelength=1.2,
                                borderaxespad=0, loc='upper center', bbox_to_anchor=(0.5, 1 - _TOP / height))
-        for text, name in zip(legend.get_texts(), logs):        # the legend itself would read names as math
+        for text, name in zip(legend.get_texts(), logs):        # labels in the legend would be parsed as math
             write(text, name, 85 * _WIDTH / min(3, len(logs)) - 30)
     last = max(entry['iteration'] for log in logs.values() for entry in log)
     for i, panel in enumerate(panels):
@@ -95,7 +96,7 @@ def curves(file, logs, title, panels=PANELS):
 
 
 def _draw(ax, panel, logs):
-    """Draws the curves of a panel, with a legend beside it where there is more than one kind of them."""
+    """Draw the curves of a panel, with a legend beside it if there is more than one kind of curve."""
     if panel.scale == 'log':
         ax.set_yscale('log')
     else:
@@ -129,7 +130,7 @@ def _draw(ax, panel, logs):
 
 
 def _plot(ax, log, key, scale, **style):
-    """Draws one curve; whether there was any."""
+    """Draw one curve. Return whether the log has values for it."""
     values = _values(log, key, scale)
     if values:
         ax.plot(*zip(*values), marker='o' if len(values) == 1 else None, markersize=4, **style)
@@ -137,7 +138,7 @@ def _plot(ax, log, key, scale, **style):
 
 
 def _values(log, key, scale):
-    """Updates and numbers that the log has of a key and the scale can show: list of pairs."""
+    """Return the values of a key in a log as a list of (update, value), without those that the scale cannot show."""
     return [(entry['iteration'], entry[key]) for entry in log
             if isinstance(entry.get(key), (int, float)) and math.isfinite(entry[key]) and (scale != 'log' or entry[key] > 0)]
 

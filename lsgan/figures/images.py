@@ -1,4 +1,4 @@
-"""Pictures of images and of the classes that a judge sees in them."""
+"""Image grids, latent arithmetic, and histograms of classes."""
 import math
 
 import numpy
@@ -7,17 +7,18 @@ from matplotlib.figure import Figure
 from lsgan.figures import palette
 from lsgan.figures.text import write
 
-_DPI, _SIDE, _GAP, _MARGIN = 100, 64, 2, 6     # pixels: least side of an image, white between images, left and right
-_TITLE, _LABEL = 40, 26                        # pixels: heights of the title and of headings and labels
-_OPERATOR, _ACROSS = 44, 3                     # pixels between two terms of a sum, and images of a group in a row
-_HISTOGRAM = 7, 3.6                            # inches
+_DPI = 100
+_SIDE, _GAP, _MARGIN = 64, 2, 6                # pixels: smallest side of an image, gap between images, left and right margin
+_TITLE, _LABEL = 40, 26                        # pixels: height of the title, height of headings and labels
+_OPERATOR, _ACROSS = 44, 3                     # pixels between two terms of an equation, images per row in a group
+_HISTOGRAM = 7, 3.6                            # inches: width and height of a histogram
 
 
 class _Page:
-    """A white page, filled with images and text by pixel coordinates from the top left.
+    """A white page for images and text. Coordinates are pixels from the top left corner.
 
     Args:
-        height, width (int): in pixels.
+        height, width (int): size of the page, in pixels.
     """
 
     def __init__(self, height, width):
@@ -25,12 +26,12 @@ class _Page:
         self._figure = Figure((width / _DPI, height / _DPI), dpi=_DPI)
 
     def put(self, image, y, x, zoom):
-        """Put a uint8 image (C, H, W) at y, x, enlarged by a whole number."""
+        """Put a uint8 image of shape (C, H, W) with its top left corner at (y, x), enlarged by the whole number `zoom`."""
         image = image.repeat(zoom, axis=1).repeat(zoom, axis=2).transpose(1, 2, 0)
         self._pixels[y:y + image.shape[0], x:x + image.shape[1]] = image
 
     def write(self, text, y, x, width, size=palette.LABEL, weight='normal', colour=palette.BLACK):
-        """Write one line in the middle of `width` pixels that begin at x, and as high above y as below it."""
+        """Write one line of text, centred horizontally between x and x + width and vertically at y."""
         tall, wide, _ = self._pixels.shape
         artist = self._figure.text((x + width / 2) / wide, 1 - y / tall, '', fontsize=size, fontweight=weight, color=colour,
                                    ha='center', va='center')
@@ -47,21 +48,21 @@ class _Page:
 
 
 def _zoom(images, side):
-    """Return the whole number by which images (..., H, W) are enlarged to have a longer side of at least so many pixels."""
+    """Return the smallest whole number that enlarges the longer side of images (..., H, W) to at least `side` pixels."""
     return math.ceil(side / max(images.shape[-2:]))
 
 
 def grid(file, images, title, columns=10, headings=(), labels=(), side=_SIDE):
-    """Write a PNG of images in rows, each enlarged by a whole number.
+    """Write a PNG grid of images, each enlarged by a whole number.
 
     Args:
-        file (path or binary file): where it is written.
-        images: uint8 array of shape (N, C, H, W), grey (C = 1) or RGB (C = 3).
-        title (str): one line.
-        columns (int): images in a row.
-        headings (sequence of str): what stands above each column, or nothing.
-        labels (sequence of str): what stands below each image, or nothing. A row without text takes no room for it.
-        side (int): pixels that the longer side of an image has at least.
+        file (path or binary file): destination.
+        images: uint8 array of shape (N, C, H, W), greyscale (C = 1) or RGB (C = 3).
+        title (str): title of the figure, in one line.
+        columns (int): number of images per row.
+        headings (sequence of str): text above each column; empty for none.
+        labels (sequence of str): text below each image; empty for none. A row without any text leaves no space for labels.
+        side (int): minimum length of the longer side of an enlarged image, in pixels.
     """
     n, _, height, width = images.shape
     zoom, columns = _zoom(images, side), min(columns, n)
@@ -81,22 +82,26 @@ def grid(file, images, title, columns=10, headings=(), labels=(), side=_SIDE):
 
 
 def arithmetic(file, groups, means, near, title, names, numbers):
-    """Write a PNG of mean(A) - mean(B) + mean(C): the images of each group, and larger, below them, the equation of the means.
+    """Write a PNG of the latent arithmetic mean(A) - mean(B) + mean(C) (Radford et al. 2016, section 6.3.2).
+
+    The upper part shows the images of the three groups. The lower part shows, enlarged, the images of the mean latents and of
+    the result as an equation.
 
     Args:
-        file (path or binary file): where it is written.
-        groups (sequence): three uint8 arrays of shape (n, C, H, W), each of any number of images.
-        means: uint8 array of shape (3, C, H, W): the image of each group's mean.
-        near: uint8 array of shape (9, C, H, W): images near the result, and the result in their middle.
-        title (str): one line.
-        names (sequence of str): what stands above the three groups.
-        numbers (sequence): for each group, what stands below each of its images, a sequence of str.
+        file (path or binary file): destination.
+        groups (sequence): the images of A, B and C, three uint8 arrays of shape (n, C, H, W); n can differ between groups.
+        means: images of the mean latents of A, B and C, uint8 array of shape (3, C, H, W).
+        near: images of the result with noise added to its latent, and in their middle the result itself, uint8 array of shape
+            (9, C, H, W).
+        title (str): title of the figure, in one line.
+        names (sequence of str): text above each of the three groups.
+        numbers (sequence): for each group, a sequence of str: the text below each of its images.
     """
     height, width = means.shape[2:]
     zoom = _zoom(means, _SIDE)
     step_x, step_y = width * zoom + _GAP, height * zoom + _LABEL
     block = _ACROSS * step_x - _GAP
-    large = block // width                                      # as wide as the images above them
+    large = block // width                                      # fills the width of the group above
     top = _TITLE + _LABEL
     below = top + step_y * max(math.ceil(len(group) / _ACROSS) for group in groups) + _GAP
     lefts = [_MARGIN + i * (block + _OPERATOR) for i in range(5)]
@@ -122,22 +127,23 @@ def arithmetic(file, groups, means, near, title, names, numbers):
 
 
 def histogram(file, shares, due, title):
-    """Writes a PNG of how large a share of the samples each class has, and of the share that it should have.
+    """Write a PNG bar chart of the fraction of samples in each class, with markers at the fractions of real data.
 
     Args:
-        file (path or binary file): where it is written.
-        shares, due: float arrays of shape (K,), 0 to 1.
-        title (str): one line.
+        file (path or binary file): destination.
+        shares: fraction of generated samples in each class, float array of shape (K,), 0 to 1.
+        due: the same for real data.
+        title (str): title of the figure, in one line.
     """
     figure = Figure(_HISTOGRAM, dpi=_DPI, layout='constrained')
     ax = figure.add_subplot()
     classes = numpy.arange(len(shares))
     ax.bar(classes, shares, color=palette.BLUE, label='generated')
     ax.hlines(due, classes - 0.4, classes + 0.4, color=palette.BLACK, linewidth=3, label='real')
-    ax.set_xticks(classes[::math.ceil(len(classes) / 16)])      # more would overlap
+    ax.set_xticks(classes[::math.ceil(len(classes) / 16)])      # more labels would overlap
     ax.set_xlabel('class', fontsize=palette.LABEL)
-    ax.set_ylabel('share', fontsize=palette.LABEL)
-    ax.set_ylim(0, max(min(1.25, 2 / len(due)), 1.25 * max(*shares, *due)))      # with room for the legend
+    ax.set_ylabel('fraction of samples', fontsize=palette.LABEL)
+    ax.set_ylim(0, max(min(1.25, 2 / len(due)), 1.25 * max(*shares, *due)))      # leaves space for the legend
     ax.tick_params(labelsize=palette.TICK)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(fontsize=palette.TICK, frameon=False, ncols=2, loc='upper right')

@@ -1,4 +1,4 @@
-"""Okabe and Ito's colours, which the colour-blind can tell apart, and font sizes that can be read in a thumbnail."""
+"""The colour-blind-safe palette of Okabe and Ito (2008), and font sizes that are legible in thumbnails."""
 
 BLACK = '#000000'
 BLUE = '#0072B2'
@@ -8,7 +8,7 @@ PURPLE = '#CC79A7'
 SKY = '#56B4E9'
 VERMILLION = '#D55E00'
 
-CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)   # neighbours differ in hue and in lightness
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)   # adjacent colours differ in hue and in lightness
 GRID = '#DDDDDD'
 
 TITLE, LABEL, TICK = 17, 14, 12     # points, at 100 dots per inch

@@ -1,4 +1,4 @@
-"""Pictures of points of the plane and of the modes that they should hold."""
+"""Pictures of two-dimensional samples, with the modes of the target mixture."""
 import numpy
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -7,22 +7,25 @@ from lsgan.figures import palette
 from lsgan.figures.text import write
 from lsgan.metrics.modes import held_by_modes, mode_statistics
 
-_SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95     # of panels and what is around them, in inches
-_BINS, _BLUR = 200, 2.0     # of a density: pixels along a side, standard deviation of the smoothing in pixels
+# Inches: the side of a panel, the space around and between panels, and the width of the colour bar with its labels.
+_SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95
+_BINS, _BLUR = 200, 2.0     # of a density estimate: bins per axis, standard deviation of the smoothing kernel in bins
 
 
 def scatter(file, samples, centers, sigma, title, real=None):
-    """Writes a PNG of points, with a circle around each mode that holds one within 3 sigma, and a cross on each other mode.
+    """Write a PNG scatter plot of samples and modes.
 
-    What is in view depends on the modes only, so that the pictures of a run can be flipped through.
+    A circle marks each captured mode, which has at least one sample within 3 sigma. A cross marks each missed mode. The axis
+    limits depend only on the modes, so that pictures of a run can be compared by flipping through them.
 
     Args:
-        file (path or binary file): where it is written.
-        samples: float array of shape (N, 2), generated; points that are not finite or out of view are counted in the picture.
-        centers: the modes, shape (K, 2).
-        sigma (float): the standard deviation of each mode along each axis.
-        title (str): one line.
-        real: float array of shape (M, 2), real points, drawn left of the generated ones.
+        file (path or binary file): destination.
+        samples: generated points, float array of shape (N, 2). The picture states how many of them are out of view; points
+            with NaN or infinite coordinates count as out of view.
+        centers: centres of the modes, float array of shape (K, 2).
+        sigma (float): standard deviation of each mode along each axis.
+        title (str): title of the figure, in one line.
+        real: real points, float array of shape (M, 2), drawn in a panel left of the generated ones. None for no such panel.
     """
     figure, panels = _panels(title, samples, centers, sigma, real)
     for ax, points, color in panels:
@@ -32,10 +35,10 @@ def scatter(file, samples, centers, sigma, title, real=None):
 
 
 def density(file, samples, centers, sigma, title, real=None):
-    """Writes a PNG of the smoothed density of points, the modes marked as in `scatter`.
+    """Write a PNG of the smoothed density of samples, with the modes marked as in `scatter`.
 
-    All pictures of a mixture share one scale, on which the mixture itself, smoothed alike, has the value 1 at its modes.
-    Colours go with the square root, which shows thin bridges between modes, and end at 1.
+    All pictures of a mixture share one colour scale. Its value 1 is the density of the mixture itself at a mode, with the same
+    smoothing. The scale ends at 1 and follows the square root of the density, which makes thin bridges between modes visible.
 
     Args:
         file, samples, centers, sigma, title, real: see `scatter`.
@@ -48,13 +51,13 @@ def density(file, samples, centers, sigma, title, real=None):
     place = ax.get_position()
     side = figure.add_axes((place.x1 + 0.02, place.y0, 0.02, place.height))
     bar = figure.colorbar(image, side, ticks=(0, 0.1, 0.5, 1), format='%g')
-    bar.set_label('density / real peak', fontsize=palette.LABEL)
+    bar.set_label('density (real peak = 1)', fontsize=palette.LABEL)
     side.tick_params(labelsize=palette.TICK)
     figure.savefig(file, format='png')
 
 
 def _view(centers, sigma):
-    """What is in view, a square around the modes: x from, x to, y from, y to."""
+    """Return the axis limits, a square around the modes: x_low, x_high, y_low, y_high."""
     low, high = numpy.min(centers, axis=0), numpy.max(centers, axis=0)
     x, y = (low + high) / 2
     reach = 0.6 * (high - low).max() + 6 * sigma
@@ -62,7 +65,16 @@ def _view(centers, sigma):
 
 
 def _panels(title, samples, centers, sigma, real, color=None, bar=0.0):
-    """A figure, with room for a colour bar, and each panel's axes, points and their colour; `color` is for its name."""
+    """Create a figure with one panel, or two if there are real points.
+
+    Args:
+        title, samples, centers, sigma, real: see `scatter`.
+        color (str): colour of the panels' names. None for the colour of their points.
+        bar (float): width of the space for a colour bar, in inches.
+
+    Returns:
+        tuple: the figure, and a list of (axes, points, colour of the points) with one entry per panel.
+    """
     shown = [('', samples, palette.BLUE)]
     if real is not None:
         shown = [('real', real, palette.GREEN), ('generated', samples, palette.BLUE)]
@@ -83,16 +95,16 @@ def _panels(title, samples, centers, sigma, real, color=None, bar=0.0):
 
 
 def _seen(ax, points):
-    """Which points are in view."""
+    """Return which points are in view, as a bool array of shape (N,)."""
     low, high = numpy.transpose([ax.get_xlim(), ax.get_ylim()])
     return ((low <= points) & (points <= high)).all(axis=1)
 
 
 def _mark(ax, points, centers, sigma, color):
-    """Marks the modes, says below the axes how good the points are, and in them how many points are out of view."""
+    """Mark the modes. Write below the axes how good the points are, and inside them how many points are out of view."""
     centers = numpy.asarray(centers)
     found = numpy.array([len(held) > 0 for held in held_by_modes(points, centers, sigma)])
-    circle = 6 * sigma / numpy.ptp(ax.get_xlim()) * _SIDE * 72      # its diameter in points
+    circle = 6 * sigma / numpy.ptp(ax.get_xlim()) * _SIDE * 72      # diameter, in typographic points
     ax.plot(*centers[found].T, 'o', color=color, markerfacecolor='none', markersize=circle, markeredgewidth=1.2)
     ax.plot(*centers[~found].T, 'x', color=palette.VERMILLION, markersize=16, markeredgewidth=4.5)
     numbers = mode_statistics(points, centers, sigma)
@@ -108,7 +120,10 @@ def _write_inside(ax, text, color, **place):
 
 
 def _density(points, view, modes, sigma):
-    """Shape (_BINS, _BINS), rows from the bottom up; 1 is the density of the mixture at its modes."""
+    """Return the smoothed density as an array of shape (_BINS, _BINS), with y along the first axis.
+
+    Its unit is the smoothed density of the mixture at a mode.
+    """
     x_low, x_high, y_low, y_high = view
     pixel = (x_high - x_low) / _BINS
     finite = points[numpy.isfinite(points).all(axis=1)]

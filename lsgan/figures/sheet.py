@@ -1,4 +1,4 @@
-"""One sheet of several pictures."""
+"""Contact sheets: several pictures in one."""
 import math
 
 import numpy
@@ -8,17 +8,19 @@ from PIL import Image
 
 from lsgan.figures.text import write
 
-_HEADING, _FONT, _DPI = 44, 19, 100     # height of the headings in pixels, size of their letters in points, dots per inch
+_HEADING, _FONT, _DPI = 44, 19, 100     # height of the headings in pixels, their font size in points, dots per inch
 
 
 def sheet(file, pictures, columns=None, headings=()):
-    """Writes a PNG of pictures side by side, in rows.
+    """Write a PNG of several pictures in rows.
 
     Args:
-        file (path or binary file): where it is written.
-        pictures (sequence of paths or binary files): each in a cell of the largest one's size, on white.
-        columns (int): pictures in a row; None for up to three in one row, and for more about as many rows as columns.
-        headings (sequence of str): what stands above each column, or nothing.
+        file (path or binary file): destination.
+        pictures (sequence of paths or binary files): the pictures. All cells have the width and the height of the largest
+            picture; the rest of a cell is white.
+        columns (int): number of pictures per row. By default, up to three pictures form one row, and more pictures form a
+            nearly square grid.
+        headings (sequence of str): text above each column; empty for none.
     """
     pictures = [Image.open(picture).convert('RGB') for picture in pictures]
     n = len(pictures)
@@ -34,7 +36,7 @@ def sheet(file, pictures, columns=None, headings=()):
 
 
 def _drawn(heading, width):
-    """Return a picture of a heading in the middle of so many pixels."""
+    """Return a picture of a heading, centred within `width` pixels."""
     figure = Figure((width / _DPI, _HEADING / _DPI), dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
     write(figure.text(0.5, 0.5, '', fontsize=_FONT, ha='center', va='center'), heading, 0.95 * width)

@@ -1,4 +1,4 @@
-"""Text in pictures that comes from users and file systems: drawn as it stands, whatever characters it has."""
+"""Drawing of arbitrary text, such as titles and file names from users, without any interpretation of its characters."""
 import functools
 import sys
 
@@ -6,31 +6,31 @@ from matplotlib import font_manager, ft2font
 
 from lsgan.console import escaped, one_line
 
-_FAMILY = 'DejaVu Sans'     # comes with Matplotlib
-_BOXES = 'Last Resort'      # a font that comes with Matplotlib, too, and has a box for every character
+_FAMILY = 'DejaVu Sans'     # included in Matplotlib
+_BOXES = 'Last Resort'      # included in Matplotlib too; it draws a box instead of every character
 
 
 def write(artist, text, width=None):
-    """Let a Matplotlib text show `text` in one line, without reading dollar signs as math.
+    """Set the content of a Matplotlib text to one line. Dollar signs are not parsed as math.
 
-    Characters that the usual font lacks are drawn by an installed font that has them. Those that no font has, and those that
+    Characters that DejaVu Sans lacks are drawn in an installed font that has them. Characters that no font has, and those that
     cannot be printed, are shown as escapes such as `\\u6f22`.
 
     Args:
-        artist (matplotlib.text.Text): belongs to a figure.
+        artist (matplotlib.text.Text): the text to set; must belong to a figure.
         text (str): any string; line breaks become spaces.
-        width (float): pixels that the text may take; in a smaller font size if it is longer. None for any width.
+        width (float): maximum width in pixels. The font size is reduced for longer text. None for no limit.
     """
     shown, families = _drawable(text)
     artist.set(text=shown, parse_math=False, fontfamily=families)
-    # small letters have widths of whole pixels, so that one step may not be enough
+    # Repeat, because hinting rounds the widths of letters to whole pixels, so that one step may not be enough.
     while width is not None and artist.get_fontsize() > 1 and (taken := artist.get_window_extent().width) > width:
         artist.set_fontsize(artist.get_fontsize() * min(0.99, width / taken))
 
 
 @functools.cache
 def _drawable(text):
-    """Return what is shown of a text, and the font families that draw it."""
+    """Return a text with escapes for the characters that cannot be drawn, and the font families that draw it."""
     families, missing = [_FAMILY], []
     printable = one_line(text)
     known = _characters(font_manager.findfont(_FAMILY))
@@ -43,26 +43,26 @@ def _drawable(text):
     return ''.join(escaped(c) if c in missing else c for c in printable), list(dict.fromkeys(families))
 
 
-@functools.cache        # once for the same characters
+@functools.cache        # print this once for the same characters
 def _tell_missing(characters):
     codes = ', '.join(f'U+{ord(c):04X}' for c in characters)
-    print(f'note: no installed font has {characters} ({codes}), so a picture shows escapes instead. Install a font that has '
-          'them, such as Noto Sans CJK', file=sys.stderr)
+    print(f'note: no installed font has the characters {characters} ({codes}). A picture shows escapes instead. Install a '
+          'font that has them, such as Noto Sans CJK', file=sys.stderr)
 
 
 @functools.cache
 def _characters(path):
-    """Return the character codes that a font file draws; none if it is not scalable, as some of emoji are not."""
+    """Return the character codes that a font file can draw. A bitmap font, such as some emoji fonts, has none."""
     try:
         font = ft2font.FT2Font(path)
-    except (OSError, RuntimeError):     # damaged, or of a kind that Matplotlib does not read
+    except (OSError, RuntimeError):     # damaged, or not supported by Matplotlib
         return frozenset()
     return frozenset(font.get_charmap()) if font.scalable else frozenset()
 
 
 @functools.cache
 def _family_with(code):
-    """Return an installed font family that has a character, or None."""
+    """Return an installed font family that has the character with this code, or None."""
     fonts = sorted({(font.name, font.fname) for font in font_manager.fontManager.ttflist
                     if font.style == 'normal' and not font.name.startswith(_BOXES)})
     return next((name for name, path in fonts if code in _characters(path)), None)

@@ -1,1 +1,1 @@
-"""Pure functions from arrays to numbers."""
+"""Metrics: pure functions from NumPy arrays to numbers."""

@@ -1,41 +1,48 @@
-"""How samples spread over the classes that a classifier sees in them, and how surely it sees them."""
+"""Mode coverage by classes: how evenly a classifier's predictions cover the classes, and how confident they are."""
 import numpy
 
 
 def class_shares(probabilities):
-    """The share of the samples whose most probable class is each class: (K,) float64, of sum 1.
+    """Return the fraction of samples in each class. A sample belongs to its most probable class.
 
     Args:
-        probabilities: see `class_statistics`.
+        probabilities: class probabilities of N samples, float array of shape (N, K), N at least 1.
+
+    Returns:
+        numpy.ndarray: float64 of shape (K,) with sum 1.
 
     Raises:
-        ValueError: where the shape is another or there is no sample.
+        ValueError: if the shape is not (N, K) or there is no sample.
     """
     probabilities = numpy.asarray(probabilities)
     if probabilities.ndim != 2 or not probabilities.size:
-        raise ValueError(f'probabilities of shape (N, K) are needed, not {probabilities.shape}')
+        raise ValueError(f'expected probabilities of shape (N, K), got {probabilities.shape}')
     return numpy.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
 
 
 def class_statistics(probabilities, shares):
-    """Counts classes as `lsgan.metrics.modes.mode_statistics` counts modes, where only a classifier can tell them apart.
+    """Measure how well samples cover the classes of a classifier.
+
+    This is the analogue of `lsgan.metrics.modes.mode_statistics` for data whose modes only a classifier can tell apart.
 
     Args:
-        probabilities: a classifier's on N samples, float array of shape (N, K).
-        shares: what each class should have, shape (K,), such as `class_shares` of real data.
+        probabilities: class probabilities of N samples, float array of shape (N, K), N at least 1.
+        shares: expected fraction of samples in each class, float array of shape (K,), such as `class_shares` of real data.
 
     Returns:
-        dict: `classes_total`, the classes that are due a share; `classes_fair`, those of them whose share of the samples, each
-        counted for its most probable class, is half to twice the due one; `class_kl`, the divergence of these shares from
-        uniform ones, 0 to log K nats (Kullback & Leibler 1951); `confident`, the share of samples whose largest probability is
-        above 0.9 (0..1).
+        dict:
+
+        - `classes_total`: number of classes whose expected fraction is positive.
+        - `classes_fair`: number of these classes whose fraction of samples is between half and twice the expected fraction.
+        - `class_kl`: Kullback-Leibler divergence of the fractions of samples from the uniform distribution, 0 to log K nats.
+        - `confident`: fraction of samples whose largest class probability is above 0.9, 0 to 1.
 
     Raises:
-        ValueError: where the shapes are others or there is no sample.
+        ValueError: if the shapes do not match or there is no sample.
     """
     found, due = class_shares(probabilities), numpy.asarray(shares, numpy.float64)
     if due.shape != found.shape:
-        raise ValueError(f'shares of {len(found)} classes are needed, not of shape {due.shape}')
+        raise ValueError(f'expected shares of {len(found)} classes, got an array of shape {due.shape}')
     present = found[found > 0]
     return {
         'classes_total': int((due > 0).sum()),

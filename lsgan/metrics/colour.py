@@ -1,52 +1,53 @@
 """Statistics of the colours of images."""
 import numpy
 
-LIMIT = 12      # grey levels: values at most so far from 0 or 255 are near that limit, 0.1 in images of [-1, 1]
+LIMIT = 12      # grey levels: a value within this distance of 0 or 255 counts as near it; about 0.1 in [-1, 1]
 
 
 def chroma_histogram(images):
-    """Return the fraction of pixels that have each chroma, the largest less the smallest of red, green and blue.
+    """Return the distribution of the chroma of pixels.
 
-    HSV saturation is the chroma over the largest value (Smith 1978, "Color gamut transform pairs"). Black has none, and
-    in dark pixels it is mostly noise, so the chroma is used instead.
+    The chroma is the largest minus the smallest of a pixel's red, green and blue. It is a better measure of colourfulness here
+    than HSV saturation, which is the chroma divided by the largest value (Smith 1978, "Color gamut transform pairs"):
+    saturation is undefined for black and mostly noise for dark pixels.
 
     Args:
         images: uint8 array of shape (N, 3, H, W).
 
     Returns:
-        numpy.ndarray: float64 of shape (256,), of sum 1; the index is the chroma in grey levels.
+        numpy.ndarray: float64 of shape (256,) with sum 1. Element i is the fraction of pixels with a chroma of i grey levels.
     """
     chroma = images.max(axis=1) - images.min(axis=1)
     return numpy.bincount(chroma.ravel(), minlength=256) / chroma.size
 
 
 def histogram_mean(histogram):
-    """Return the mean of a distribution over 0 to 255, in parts of 255.
+    """Return the mean of a distribution over the grey levels 0 to 255, divided by 255.
 
     Args:
-        histogram: see `chroma_histogram`.
+        histogram: float array of shape (256,) with sum 1, such as a `chroma_histogram`.
     """
     return float(histogram @ numpy.arange(256)) / 255
 
 
 def histogram_distance(a, b):
-    """Return the Wasserstein-1 distance between two distributions over 0 to 255, in parts of 255.
+    """Return the Wasserstein-1 distance between two distributions over the grey levels 0 to 255, divided by 255.
 
-    It is at least the difference of the two means.
+    The distance is never smaller than the difference between the means.
 
     Args:
-        a, b: see `chroma_histogram`.
+        a, b: float arrays of shape (256,) with sum 1, such as a `chroma_histogram`.
     """
     return float(numpy.abs(numpy.cumsum(a - b)).sum()) / 255
 
 
 def limit_fractions(images):
-    """Return the fractions of the values of images, each channel by itself, that are near 0 and near 255.
+    """Return the fractions of pixel values near 0 and near 255. Each channel of a pixel counts as one value.
 
     Args:
-        images: uint8 array.
+        images: uint8 array of any shape.
 
     Returns:
-        tuple of float: the fraction of values up to 12, and the fraction from 243 on.
+        tuple of float: the fraction of values of at most 12, and the fraction of values of at least 243.
     """
     return float((images <= LIMIT).mean()), float((images >= 255 - LIMIT).mean())

@@ -1,22 +1,22 @@
-"""How different samples are from each other."""
+"""Diversity: how different samples are from each other."""
 import numpy
 
 
 def mean_pairwise_distance(x):
-    """The mean Euclidean distance between two different rows of x: a set of copies has 0.
+    """Return the mean Euclidean distance over all pairs of samples. It is 0 if all samples are equal.
 
     Args:
-        x: array of shape (N, ...), N at least 2.
+        x: samples, array of shape (N, ...), N at least 2.
 
     Returns:
-        float: in units of the data.
+        float: the distance, in units of the data.
 
     Raises:
-        ValueError: where there are fewer than two rows.
+        ValueError: if there are fewer than two samples.
     """
     x = numpy.asarray(x)
     if len(x) < 2:
-        raise ValueError(f'at least two rows are needed, not {len(x)}')
+        raise ValueError(f'expected at least two samples, got {len(x)}')
     rows = x.reshape(len(x), -1).astype(numpy.float64)
     rows -= rows.mean(axis=0)
     squares = (rows * rows).sum(axis=1)

@@ -1,21 +1,23 @@
-"""What factors samples show, read by linear discriminants from images whose factors are known."""
+"""Factors of variation in samples, predicted by linear models that were fitted to images with known factors."""
 import numpy
 
-_SIDE, _RIDGE = 32, 1e-5        # images are made so small; weight of the regression's penalty, in parts of all variance
-_OFF = 5        # these grey levels; drawings are exact, and a value in a colour that nobody tells from its own is that value
+_SIDE, _RIDGE = 32, 1e-5        # pixels to which images are reduced; ridge penalty, as a fraction of the total variance
+_OFF = 5        # grey levels: expected colour error of samples; drawn faces have exact colours, but samples need not
 
 
 class FactorReader:
-    """Reads each factor by itself: a linear regression of the pixels on the values, one target for each, then the value
-    whose mean of these outputs is nearest, by the Mahalanobis distance; or none, where that is more than twice as far as for
-    99% of some known images.
+    """A predictor of the factor values of images.
 
-    Each fifth of the known images is left out of the regression. What these outputs scatter, and what they would where each
-    colour were brighter or darker by some grey levels, makes the distance.
+    For each factor, a ridge regression maps the pixels to one output per value, with one-hot targets. The predicted value is
+    the one whose mean output is nearest by the Mahalanobis distance. An image shows no value of a factor if that distance is
+    more than twice its 99th percentile over held-out images.
+
+    Every fifth image is held out of the regression. The covariance matrix of the Mahalanobis distance is the
+    within-class covariance of their outputs, plus the effect of a shift of each colour channel by 5 grey levels.
 
     Args:
-        images: uint8 array of shape (N, C, H, W), the known ones.
-        factors (dict): from each factor to an int array (N,), the number of each image's value, each of which occurs.
+        images: images with known factors, uint8 array of shape (N, C, H, W).
+        factors (dict): maps each factor to an int array of shape (N,), the index of each image's value. Each value must occur.
     """
 
     def __init__(self, images, factors):
@@ -36,16 +38,24 @@ class FactorReader:
             outputs = rows @ part
             centers = numpy.stack([outputs[numbers == k].mean(axis=0) for k in range(part.shape[1])])
             within = numpy.cov((others @ part - centers[unseen[name]]).T)
-            shades = _OFF * part.reshape(images.shape[1], -1, part.shape[1]).sum(axis=1)    # of each colour, (C, K)
+            # (C, K): change of the outputs if a colour channel is brighter by _OFF grey levels.
+            shades = _OFF * part.reshape(images.shape[1], -1, part.shape[1]).sum(axis=1)
             within += shades.T @ shades
             within[numpy.diag_indices_from(within)] += 1e-6 * within.trace()
             precision = numpy.linalg.inv(within)
             distances = _distances(others @ part, centers, precision).min(axis=1)
-            limit = 4 * numpy.quantile(distances, 0.99)       # of squares
+            limit = 4 * numpy.quantile(distances, 0.99)       # the distances are squared, so 4 doubles them
             self._readers[name] = part, centers, precision, limit
 
     def read(self, images):
-        """A dict from each factor to an int array (M,): the number of the value that each image shows, or -1 for none."""
+        """Predict the factor values of images.
+
+        Args:
+            images: uint8 array of shape (M, C, H, W), of the same size as the known images.
+
+        Returns:
+            dict: maps each factor to an int array of shape (M,), the index of each image's value, or -1 for no value.
+        """
         rows, read = _rows(images) - self._mean, {}
         for name, (weights, centers, precision, limit) in self._readers.items():
             distances = _distances(rows @ weights, centers, precision)
@@ -54,13 +64,13 @@ class FactorReader:
 
 
 def _distances(outputs, centers, precision):
-    """Squared Mahalanobis distances of outputs (N, K) from centers (K, K): (N, K)."""
+    """Return the squared Mahalanobis distances from outputs (N, K) to centres (K, K), an array of shape (N, K)."""
     off = outputs[:, None] - centers
     return ((off @ precision) * off).sum(axis=2)
 
 
 def _rows(images):
-    """Images as rows of numbers, each the mean of an area where they are larger than is needed."""
+    """Return images as rows of numbers. Larger images are first reduced by averaging blocks of pixels."""
     n, colours, height, width = images.shape
     step = -(-height // _SIDE), -(-width // _SIDE)
     images = images[:, :, :height // step[0] * step[0], :width // step[1] * step[1]]
@@ -69,5 +79,13 @@ def _rows(images):
 
 
 def fair_values(numbers, n):
-    """How many of n values have at least half of an equal share of the numbers, an int array (M,), of which -1 is no value."""
+    """Count the values that occur at least half as often as they would in a uniform distribution.
+
+    Args:
+        numbers: the index of the value of each sample, int array of shape (M,); -1 for no value.
+        n (int): number of values of the factor.
+
+    Returns:
+        int: number of values whose fraction of the M samples is at least 0.5 / n.
+    """
     return int((numpy.bincount(numbers[numbers >= 0], minlength=n) / len(numbers) >= 0.5 / n).sum())

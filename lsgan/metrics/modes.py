@@ -1,12 +1,15 @@
-"""How many modes of a known mixture a sample holds, how well, and how much of each."""
+"""Mode coverage and sample quality on a known mixture of Gaussians."""
 import numpy
 
 
 def held_by_modes(samples, centers, sigma):
-    """The samples within 3 sigma of each mode, each with its nearest mode only: a list of K float arrays of shape (n_k, 2).
+    """Assign samples to modes. A sample belongs to its nearest mode if it is within 3 sigma of it, and otherwise to none.
 
     Args:
         samples, centers, sigma: see `mode_statistics`.
+
+    Returns:
+        list: for each of the K modes, its samples as a float array of shape (n_k, 2).
     """
     samples = numpy.asarray(samples, numpy.float64)
     centers = numpy.asarray(centers, numpy.float64)
@@ -17,25 +20,31 @@ def held_by_modes(samples, centers, sigma):
 
 
 def mode_statistics(samples, centers, sigma):
-    """Counts modes by the field's protocol (Srivastava et al. 2017; Lin et al. 2018) and by stricter rules.
+    """Measure mode coverage by the usual protocol (Srivastava et al. 2017, Lin et al. 2018) and by stricter criteria.
 
-    A sample belongs to the nearest mode and is of high quality within 3 sigma of it. A perfect sampler in two dimensions has
-    1 - exp(-4.5) = 0.989 of high quality; a sampler that puts everything on one point of one mode has 1.
+    A sample has high quality if it is within 3 sigma of a mode. It belongs to its nearest mode. For a perfect sampler, the
+    fraction of high-quality samples is 1 - exp(-4.5) = 0.989. It is 1 for a sampler that always returns the same point of one
+    mode, so `high_quality` alone does not show mode collapse.
 
     Args:
-        samples: float array of shape (N, 2); points that are not finite belong to no mode.
-        centers: the modes, shape (K, 2), equally likely.
-        sigma (float): the standard deviation of each mode along each axis.
+        samples: float array of shape (N, 2). Points with NaN or infinite coordinates belong to no mode.
+        centers: centres of the K equally likely modes, float array of shape (K, 2).
+        sigma (float): standard deviation of each mode along each axis.
 
     Returns:
-        dict: `modes_total` (K); `modes_captured`, the modes that hold at least one sample of high quality; `modes_fair`, those
-        that hold at least half of their fair share N / K of such samples; `high_quality`, the share of such samples (0..1);
-        `spread_min` and `spread_max`, over the modes that hold two or more, the standard deviation of those samples around
-        their own mean over sigma, corrected for the cut at 3 sigma (1 is right; 0 where no mode holds two).
+        dict:
+
+        - `modes_total`: number of modes, K.
+        - `modes_captured`: number of modes with at least one high-quality sample.
+        - `modes_fair`: number of modes with at least 0.5 N / K high-quality samples, half of the expected number.
+        - `high_quality`: fraction of high-quality samples, 0 to 1.
+        - `spread_min`, `spread_max`: smallest and largest spread over the modes with at least two high-quality samples. The
+          spread is the standard deviation of a mode's samples around their own mean, divided by sigma and corrected for the
+          truncation at 3 sigma. It is 1 for a perfect sampler. Both are 0 if no mode has two samples.
     """
     held = held_by_modes(samples, centers, sigma)
     counts = numpy.array([len(points) for points in held])
-    # the variance along an axis of a Gaussian in the plane cut at radius 3 sigma, over sigma^2
+    # Variance along one axis of a two-dimensional Gaussian truncated at radius 3 sigma, divided by sigma^2.
     cut = 1 - 4.5 / numpy.expm1(4.5)
     spreads = [numpy.sqrt(points.var(axis=0, ddof=1).mean() / cut) / sigma for points in held if len(points) > 1]
     return {

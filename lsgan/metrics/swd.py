@@ -3,43 +3,46 @@ import numpy
 
 
 def sliced_wasserstein(x, y, directions=64):
-    """The mean, over directions of the plane, of the Wasserstein-1 distance between the projections of two samples.
+    """Return the sliced Wasserstein-1 distance between two samples in the plane (Rabin et al. 2011, Bonneel et al. 2015).
+
+    It is the mean over directions of the Wasserstein-1 distance between the projections of the two samples.
 
     Args:
-        x, y: float arrays of shape (N, 2), as many points in each.
-        directions (int): how many, evenly over the half circle.
+        x, y: samples, float arrays of equal shape (N, 2).
+        directions (int): number of directions, evenly spaced over the half circle.
 
     Returns:
-        float: in units of the data; 0 for equal samples.
+        float: the distance, in units of the data; 0 for equal samples.
 
     Raises:
-        ValueError: where the shapes differ.
+        ValueError: if the shapes differ from each other or from (N, 2).
     """
     x, y = numpy.asarray(x, numpy.float64), numpy.asarray(y, numpy.float64)
     if x.shape != y.shape or x.ndim != 2 or x.shape[1] != 2:
-        raise ValueError(f'two samples of one shape (N, 2) are needed, not {x.shape} and {y.shape}')
+        raise ValueError(f'expected two samples of one shape (N, 2), got {x.shape} and {y.shape}')
     angles = numpy.pi * numpy.arange(directions) / directions
     axes = numpy.stack([numpy.cos(angles), numpy.sin(angles)])
     return float(numpy.abs(numpy.sort(x @ axes, axis=0) - numpy.sort(y @ axes, axis=0)).mean())
 
 
 _TAPS = numpy.array([1, 4, 6, 4, 1]) / 16
-_PATCH, _PATCHES, _DIRECTIONS = 7, 32, 128      # side of a patch, patches of an image at each level, directions
+_PATCH, _PATCHES, _DIRECTIONS = 7, 32, 128      # side of a patch, patches per image and level, directions
 
 
 def pyramid_projections(images, seed=0):
-    """What `pyramid_distances` compares, of one set of images.
+    """Return the sorted projections of image patches that `pyramid_distances` compares.
 
-    A Laplacian pyramid splits each image into levels, each of half the side of the one before, down to less than 32 pixels. Of
-    each level 32 patches of 7x7 pixels are drawn from every image; their numbers, each colour's with mean 0 and variance 1,
-    are projected on 128 directions (Karras et al. 2018, arXiv:1710.10196, section 5, with fewer patches and directions).
+    A Laplacian pyramid decomposes each image into levels. Each level has half the side of the previous one, down to a side
+    below 32 pixels. From each level of each image, 32 patches of 7x7 pixels are drawn at random. They are normalised to mean 0
+    and variance 1 in each colour channel and projected onto 128 random directions. The method is that of Karras et al. 2018
+    (arXiv:1710.10196, section 5), with fewer patches and directions.
 
     Args:
-        images: array of shape (N, C, H, W), grey levels 0 to 255, sides of at least 16, C at most 3.
-        seed (int): of the places and the directions; only sets of one seed can be compared.
+        images: array of shape (N, C, H, W) with C at most 3, H and W at least 16, in grey levels 0 to 255.
+        seed (int): random seed of the patch positions and the directions. Only projections with the same seed are comparable.
 
     Returns:
-        dict: from the level's height, in pixels, to a float32 array (128, 32 N), each row sorted.
+        dict: maps the height of each level, in pixels, to a float32 array of shape (128, 32 N) with sorted rows.
     """
     draws = numpy.random.default_rng(seed)
     rounding = 1e-5 * max(abs(float(images.min())), abs(float(images.max())), 1e-25)
@@ -52,7 +55,8 @@ def pyramid_projections(images, seed=0):
         rows = numpy.concatenate(parts)                         # (N * 32, C, 49)
         rows -= rows.mean(axis=(0, 2), keepdims=True, dtype=numpy.float64).astype(numpy.float32)
         spread = rows.std(axis=(0, 2), keepdims=True, dtype=numpy.float64)
-        rows /= numpy.maximum(spread, rounding).astype(numpy.float32)       # a set of one colour stays one
+        # The lower limit avoids amplifying rounding errors if all images have the same colour.
+        rows /= numpy.maximum(spread, rounding).astype(numpy.float32)
         rows = rows.reshape(len(rows), -1)
         directions = numpy.random.default_rng([seed, height]).standard_normal((_DIRECTIONS, rows.shape[1]), numpy.float32)
         directions /= numpy.linalg.norm(directions, axis=1, keepdims=True)
@@ -61,24 +65,24 @@ def pyramid_projections(images, seed=0):
 
 
 def pyramid_distances(a, b):
-    """Sliced Wasserstein-1 distances between the patches of two sets of images of one number and size, level by level.
+    """Return the sliced Wasserstein-1 distance between the patches of two sets of images, for each pyramid level.
 
     Args:
-        a, b (dict): see `pyramid_projections`.
+        a, b (dict): projections of two sets of equally many images of equal size, made by `pyramid_projections` with one seed.
 
     Returns:
-        dict: from each level's height to the distance, 0 to about 1; the literature writes it times 1,000.
+        dict: maps the height of each level, in pixels, to the distance, 0 to about 1. Karras et al. report it times 1,000.
 
     Raises:
-        ValueError: where the sets differ in number or size.
+        ValueError: if the sets differ in the number or the size of their images.
     """
     if {level: rows.shape for level, rows in a.items()} != {level: rows.shape for level, rows in b.items()}:
-        raise ValueError('two sets of as many images of one size are needed')
+        raise ValueError('expected two sets of equally many images of one size')
     return {level: float(numpy.abs(a[level] - b[level]).mean()) for level in a}
 
 
 def _laplacian_pyramid(images):
-    """Yields what each level adds to the next, (N, C, H, W), from the finest on, and at last the smallest image itself."""
+    """Yield the levels of the Laplacian pyramid, arrays of shape (N, C, H, W), from the finest to the low-pass residual."""
     while min(images.shape[2:]) >= 32:
         smaller = _blur(images, 1)[:, :, ::2, ::2]
         larger = numpy.zeros_like(images)
@@ -89,7 +93,7 @@ def _laplacian_pyramid(images):
 
 
 def _blur(images, gain):
-    """Images times a 5x5 binomial kernel, mirrored at the borders."""
+    """Convolve images with a 5x5 binomial kernel times `gain`, with mirrored borders."""
     for axis in 2, 3:
         n = images.shape[axis]
         padded = numpy.pad(images, [(2, 2) if i == axis else (0, 0) for i in range(4)], 'reflect')
@@ -98,7 +102,7 @@ def _blur(images, gain):
 
 
 def _patches(level, draws):
-    """Patches of each image, from anywhere in it: (N * 32, C, 49)."""
+    """Draw patches at uniformly random positions from each image: array of shape (N * 32, C, 49)."""
     n, colours, height, width = level.shape
     y, x = (draws.integers(side - _PATCH + 1, size=(n, _PATCHES, 1, 1)) for side in (height, width))
     rows, columns = numpy.ogrid[:_PATCH, :_PATCH]

@@ -1,1 +1,1 @@
-"""Generators, discriminators and critics."""
+"""Networks: generators, discriminators, and the networks that metrics use."""

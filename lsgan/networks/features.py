@@ -1,4 +1,4 @@
-"""A small network whose features describe faces: Fréchet distance, precision and recall are measured in them."""
+"""A small network for features of faces, in which the Fréchet distance, precision and recall are measured."""
 import pathlib
 
 import chainer
@@ -8,18 +8,20 @@ import numpy
 from lsgan import links
 from lsgan.npz import load_weights
 
-WEIGHTS = pathlib.Path(__file__).with_name('features.npz')      # of drawn faces, by results/anime/features.py
-SIDE, OUTPUTS = 64, 26      # pixels; what it tells of a face, see results/anime/features.py
+WEIGHTS = pathlib.Path(__file__).with_name('features.npz')      # trained on drawn faces by results/anime/features.py
+SIDE, OUTPUTS = 64, 26      # side of the images in pixels, number of targets in training
 _CHANNELS = 3, 24, 40, 64, 64
 
 
 class FaceFeatures(chainer.Chain):
-    """Map images (B, 3, 64, 64) in [-1, 1] to what is told of the faces in them, (B, 26).
+    """A network that predicts style, colours and position of faces from images, and provides its hidden layer as features.
 
-    Four convolutions that halve height and width, then a layer of 64 features, each with batch normalisation and ReLU.
+    It maps images of shape (B, 3, 64, 64) in [-1, 1] to predictions of shape (B, 26); `results/anime/features.py` explains
+    them. The network consists of four convolutions that halve height and width and a fully connected layer of 64 units, each
+    with batch normalisation and ReLU, and a linear layer.
 
     Args:
-        initialW: initializer of the weights, by Chainer's conventions.
+        initialW: initializer of the weights, as for Chainer's links.
     """
 
     def __init__(self, initialW=None):
@@ -33,7 +35,7 @@ class FaceFeatures(chainer.Chain):
             self.last = L.Linear(64, OUTPUTS, initialW=initialW)
 
     def features(self, x):
-        """Return the features, not negative: (B, 64)."""
+        """Return the features of images, non-negative values of shape (B, 64)."""
         for step, norm in zip(self.steps, self.norms):
             x = norm(step(x))
         return self.hidden_norm(self.hidden(x))
@@ -42,12 +44,15 @@ class FaceFeatures(chainer.Chain):
         return self.last(self.features(x))
 
     def look(self, images, batch=250):
-        """Return the features of images in test mode: a float32 NumPy array (N, 64).
+        """Compute the features of images in test mode.
 
         Args:
-            images: NumPy array of shape (N, C, H, W) in [-1, 1], at least one image. One channel counts as three equal ones,
-                and images of other sides are resized to 64 pixels.
-            batch (int): images that go through the network together.
+            images: NumPy array of shape (N, C, H, W) in [-1, 1], N at least 1, C = 1 or C = 3. Greyscale images are converted
+                to RGB, and images of other sizes are resized to 64x64 pixels.
+            batch (int): number of images per forward pass.
+
+        Returns:
+            numpy.ndarray: features, float32 of shape (N, 64).
         """
         features = []
         with chainer.no_backprop_mode(), chainer.using_config('train', False):
@@ -59,10 +64,17 @@ class FaceFeatures(chainer.Chain):
 
 
 def resized(images, side):
-    """Return float32 images (N, C, H, W) as (N, C, side, side), by linear interpolation that averages where it reduces.
+    """Resize images by linear interpolation with antialiasing, as Pillow's bilinear resizing does.
 
-    The kernel is a triangle as wide as two pixels of the coarser grid, as in Pillow's bilinear resizing: without the average,
-    distances would depend on aliasing (Parmar et al. 2022, arXiv:2104.11222).
+    The kernel is a triangle whose width is two pixels of the coarser grid. Without antialiasing, distances between features
+    would depend on aliasing artefacts (Parmar et al. 2022, arXiv:2104.11222).
+
+    Args:
+        images: float32 array of shape (N, C, H, W).
+        side (int): height and width of the result, in pixels.
+
+    Returns:
+        numpy.ndarray: float32 array of shape (N, C, side, side).
     """
     for axis in 2, 3:
         n = images.shape[axis]
@@ -75,14 +87,16 @@ def resized(images, side):
 
 
 def load_features(path=WEIGHTS):
-    """Return a `FaceFeatures` with the weights in an npz file, on the CPU; nothing is unpickled and nothing random is drawn.
+    """Return a `FaceFeatures` on the CPU with weights from an npz file.
+
+    Nothing is unpickled, and no random numbers are drawn.
 
     Args:
-        path: the file; by default the one that comes with the package.
+        path: the npz file; by default the one included in the package.
 
     Raises:
-        InputError: if the file is missing, damaged or of another network.
+        InputError: if the file is missing, damaged or contains the weights of another network.
     """
     network = FaceFeatures(initialW=0)
-    load_weights(path, network, 'the one of face features')
+    load_weights(path, network, 'the face-feature network')
     return network

@@ -1,4 +1,4 @@
-"""Perceptrons for points of the plane."""
+"""Multilayer perceptrons for points in the plane."""
 import chainer
 import chainer.links as L
 
@@ -6,15 +6,16 @@ from lsgan import functions
 
 
 class Perceptron(chainer.ChainList):
-    """Fully connected layers, the same activation after each but the last, which is linear.
+    """A multilayer perceptron: fully connected layers, with an activation after each layer except the last.
 
-    Maps (B, sizes[0]) to (B, sizes[-1]). As a generator it ends in the data's dimension; as a discriminator or critic in one
-    linear unit without activation. Its parameters are those of a `ChainList` of Chainer's `Linear`.
+    It maps arrays of shape (B, sizes[0]) to (B, sizes[-1]). A generator has as many outputs as the data have dimensions. A
+    discriminator or critic has one output. The parameters are named like those of a `ChainList` of Chainer's `Linear` links,
+    so both can load the same npz files.
 
     Args:
-        sizes (sequence of int): units of the input, of each hidden layer and of the output.
-        activation (str): of the hidden layers: relu, leaky_relu, tanh or sigmoid.
-        initialW: the weights' initializer, by Chainer's conventions; biases start at zero.
+        sizes (sequence of int): numbers of units of the input, of each hidden layer and of the output.
+        activation (str): activation of the hidden layers: relu, leaky_relu, tanh or sigmoid.
+        initialW: initializer of the weights, as for Chainer's links. Biases are initialised to zero.
     """
 
     def __init__(self, sizes, activation, initialW=None):

@@ -1,4 +1,4 @@
-"""Convolutional networks for images, by the rule of DCGAN (Radford et al. 2016): 4x4 kernels, each doubling or halving."""
+"""Convolutional networks for images, in the style of DCGAN (Radford et al. 2016, arXiv:1511.06434)."""
 import chainer
 
 from lsgan import functions, links
@@ -6,19 +6,26 @@ from lsgan import functions, links
 
 def _require(norm, kinds):
     if norm not in (*kinds, None):
-        raise ValueError(f'norm is {norm!r}; it can be {" or ".join(kinds)}, or None')
+        raise ValueError(f'norm must be {" or ".join(kinds)}, or None, but is {norm!r}')
 
 
 def _after(size, activation, norm, shape=None):
-    """Return what follows a layer of so many channels; `shape` is that of its result, as of `lsgan.links.Activation`."""
+    """Return the link that follows a layer: the activation, after batch normalisation if `norm` is true.
+
+    Args:
+        size (int): number of channels or units of the layer.
+        activation (str): see `lsgan.links.Activation`.
+        norm: whether to normalise.
+        shape (tuple of int): shape of the result, see `lsgan.links.Activation`.
+    """
     return links.BatchNormalization(size, activation, shape) if norm else links.Activation(activation, shape)
 
 
 def _paddings(side, n):
-    """The side at which n deconvolutions that end at `side` start, and the padding of each.
+    """Return the side at which n upsampling steps must start to end at `side`, and the padding of each step.
 
-    With 1 a deconvolution doubles. Where half of its output is odd and not yet the start, it begins one above that, and 2
-    takes off what is too much.
+    A 4x4 deconvolution with stride 2 and padding 1 doubles the side. Only the first step may start at an odd side. If half of
+    the output of another step is odd, that step starts one pixel above the half, and padding 2 removes the surplus.
     """
     pads = []
     for i in reversed(range(n)):
@@ -28,14 +35,17 @@ def _paddings(side, n):
 
 
 class _Deconvolution(links.Deconvolution2D):
-    """Doubles by a deconvolution of 4x4 with stride 2 (Radford et al. 2016)."""
+    """Upsampling by a 4x4 deconvolution with stride 2."""
 
     def __init__(self, a, b, pads, initialW):
         super().__init__(a, b, 4, 2, pads, initialW=initialW)
 
 
 class _PixelShuffle(links.Convolution2D):
-    """Doubles by a 3x3 convolution whose channels become blocks of 2x2 pixels (Shi et al. 2016, arXiv:1609.05158)."""
+    """Upsampling by a 3x3 convolution and a pixel shuffle (Shi et al. 2016, arXiv:1609.05158).
+
+    The pixel shuffle rearranges groups of four channels to blocks of 2x2 pixels.
+    """
 
     def __init__(self, a, b, pads, initialW):
         super().__init__(a, 4 * b, 3, 1, 1, initialW=initialW)
@@ -46,7 +56,7 @@ class _PixelShuffle(links.Convolution2D):
 
 
 class _Resize(links.Convolution2D):
-    """Doubles by repeating each pixel, before a 3x3 convolution (Odena et al. 2016, distill.pub/2016/deconv-checkerboard)."""
+    """Upsampling by repeating pixels, then a 3x3 convolution (Odena et al. 2016, distill.pub/2016/deconv-checkerboard)."""
 
     def __init__(self, a, b, pads, initialW):
         super().__init__(a, b, 3, 1, 1, initialW=initialW)
@@ -57,7 +67,7 @@ class _Resize(links.Convolution2D):
 
 
 def _crop(pads):
-    """Return the rows and columns that a deconvolution's paddings above 1 take off at each border."""
+    """Return the numbers of rows and columns to crop at each border. A padding of 2 corresponds to cropping 1."""
     return tuple(pad - 1 for pad in pads)
 
 
@@ -65,20 +75,22 @@ UPSAMPLINGS = {'deconv': _Deconvolution, 'pixelshuffle': _PixelShuffle, 'resize'
 
 
 class Generator(chainer.Chain):
-    """Maps latents (B, latent) to images (B, colours, H, W) in [-1, 1].
+    """A convolutional generator, which maps latents of shape (B, latent) to images of shape (B, colours, H, W) in [-1, 1].
 
-    A linear layer, then steps that double height and width each, or double and take off 2 where a side would be odd and not
-    the first (28 is 4, 8, 14, 28). Batch normalisation and the activation after each but the last, tanh after that.
+    A linear layer is followed by upsampling steps, which double height and width. To avoid odd sides after the first step, a
+    step can end two pixels below the double: three steps to 28 pixels have the sides 4, 8, 14 and 28. All layers except the
+    last are followed by batch normalisation and the activation. The last step is followed by tanh.
 
     Args:
-        latent (int): numbers in a latent.
-        channels (sequence of int): before each step.
-        size (tuple of int): height and width of the images, both even.
-        colours (int): channels of the images.
-        activation (str): see `lsgan.links.Activation`.
-        norm (str): after the linear layer, batch normalisation by 'unit' or by 'channel'; None for none anywhere.
-        initialW: the weights' initializer, by Chainer's conventions.
-        upsample (str): how a step doubles: deconv, pixelshuffle or resize.
+        latent (int): dimension of the latents.
+        channels (sequence of int): number of input channels of each upsampling step.
+        size (tuple of int): height and width of the images in pixels, both even.
+        colours (int): number of channels of the images.
+        activation (str): activation after the hidden layers, see `lsgan.links.Activation`.
+        norm (str): batch normalisation after the linear layer, with statistics per 'unit' or per 'channel'; the other layers
+            have statistics per channel. None disables batch normalisation in all layers.
+        initialW: initializer of the weights, as for Chainer's links.
+        upsample (str): method of upsampling: deconv, pixelshuffle or resize.
     """
 
     def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None, upsample='deconv'):
@@ -105,13 +117,18 @@ class Generator(chainer.Chain):
 
 
 class Discriminator(chainer.Chain):
-    """Maps images (B, colours, H, W) to one number each, (B, 1), by a last linear unit without activation.
+    """A convolutional discriminator or critic, which maps images of shape (B, colours, H, W) to outputs of shape (B, 1).
 
-    Convolutions that halve height and width each, rounding down, with batch normalisation and the activation after each.
+    It consists of 4x4 convolutions with stride 2, which halve height and width (rounded down), and a linear layer. Each
+    convolution is followed by batch normalisation and the activation. The output has no activation.
 
-    Args: as `Generator`, but for
-        channels (sequence of int): after each convolution.
-        norm (str): batch normalisation after 'all' convolutions or after all 'but first'; None for none.
+    Args:
+        channels (sequence of int): number of output channels of each convolution.
+        size (tuple of int): height and width of the images in pixels, each at least 2 ** len(channels).
+        colours (int): number of channels of the images.
+        activation (str): activation after the convolutions, see `lsgan.links.Activation`.
+        norm (str): batch normalisation after 'all' convolutions or after all 'but first'. None for no batch normalisation.
+        initialW: initializer of the weights, as for Chainer's links.
     """
 
     def __init__(self, channels, size, colours=3, activation='leaky_relu', norm='all', initialW=None):

@@ -1,4 +1,4 @@
-"""A classifier of small grey images, whose features and classes say what a generator draws."""
+"""The judge: a classifier of small greyscale images, whose classes and features are used to evaluate samples."""
 import pathlib
 
 import chainer
@@ -9,18 +9,18 @@ import numpy
 from lsgan import links
 from lsgan.npz import load_weights, read_arrays
 
-WEIGHTS = pathlib.Path(__file__).with_name('judge.npz')     # of MNIST's digits, by results/mnist/judge.py
+WEIGHTS = pathlib.Path(__file__).with_name('judge.npz')     # trained on MNIST by results/mnist/judge.py
 
 
 class Judge(chainer.Chain):
-    """Maps images (B, 1, 28, 28) in [-1, 1] to the logits of their classes, (B, classes).
+    """A classifier, which maps images of shape (B, 1, 28, 28) in [-1, 1] to logits of shape (B, classes).
 
-    Three convolutions that halve height and width, then a layer of 64 features, each with batch normalisation and ReLU;
-    `chainer.links.Classifier` trains it, with dropout of the features.
+    It consists of three convolutions that halve height and width and a fully connected layer of 64 units, each with batch
+    normalisation and ReLU; then dropout in training mode; and a linear layer. Train it with `chainer.links.Classifier`.
 
     Args:
-        classes (int): how many there are.
-        initialW: the weights' initializer, by Chainer's conventions.
+        classes (int): number of classes.
+        initialW: initializer of the weights, as for Chainer's links.
     """
 
     def __init__(self, classes=10, initialW=None):
@@ -35,7 +35,7 @@ class Judge(chainer.Chain):
             self.last = L.Linear(64, classes, initialW=initialW)
 
     def features(self, x):
-        """The features that the classes are told by, not negative: (B, 64)."""
+        """Return the features of images, the non-negative inputs of the last layer, of shape (B, 64)."""
         for step, norm in zip(self.steps, self.norms):
             x = norm(step(x))
         return self.hidden_norm(self.hidden(x))
@@ -44,11 +44,14 @@ class Judge(chainer.Chain):
         return self.last(F.dropout(self.features(x), 0.3))
 
     def look(self, images, batch=500):
-        """Features and probabilities of the classes, in test mode: NumPy arrays (N, 64) and (N, classes), float32.
+        """Compute the features and the class probabilities of images in test mode.
 
         Args:
-            images: NumPy array of shape (N, 1, 28, 28) in [-1, 1], at least one.
-            batch (int): images that are looked at at a time.
+            images: NumPy array of shape (N, 1, 28, 28) in [-1, 1], N at least 1.
+            batch (int): number of images per forward pass.
+
+        Returns:
+            tuple of numpy.ndarray: features of shape (N, 64) and probabilities of shape (N, classes), both float32.
         """
         features, probabilities = [], []
         with chainer.no_backprop_mode(), chainer.using_config('train', False):
@@ -60,14 +63,16 @@ class Judge(chainer.Chain):
 
 
 def load_judge(path=None):
-    """A `Judge` with the weights in an npz file, on the CPU; nothing is unpickled and nothing random is drawn.
+    """Return a `Judge` on the CPU with weights from an npz file.
+
+    Nothing is unpickled, and no random numbers are drawn.
 
     Args:
-        path: the file, of any number of classes; by default the one that comes with the package, which knows MNIST's ten
-            digits.
+        path: npz file of a judge with any number of classes; by default the one included in the package, which was trained on
+            the ten digits of MNIST.
 
     Raises:
-        InputError: where the file is missing, damaged or of another network.
+        InputError: if the file is missing, damaged or contains the weights of another network.
     """
     path = path or WEIGHTS
     classes = read_arrays(path).get('last/b', numpy.zeros(10)).size

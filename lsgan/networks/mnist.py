@@ -1,4 +1,4 @@
-"""Perceptrons for small images."""
+"""Multilayer perceptrons for small images."""
 import math
 
 import chainer
@@ -8,7 +8,7 @@ from lsgan import functions, links
 
 
 class _Layers(chainer.Chain):
-    """Fully connected layers; after each but the last the activation and then, if asked for, batch normalisation."""
+    """Fully connected layers. Each one except the last is followed by the activation and optional batch normalisation."""
 
     def __init__(self, sizes, activation, norm, initialW, last=None):
         super().__init__()
@@ -27,17 +27,18 @@ class _Layers(chainer.Chain):
 
 
 class PerceptronGenerator(_Layers):
-    """Fully connected layers, the activation and then batch normalisation after each but the last, tanh after that.
+    """A fully connected generator, which maps latents of shape (B, latent) to images of shape (B, *shape) in [-1, 1].
 
-    Maps latents (B, latent) to images (B, *shape) in [-1, 1].
+    Each hidden layer is followed by the activation and, if `norm` is true, by batch normalisation. The last layer is followed
+    by tanh.
 
     Args:
-        latent (int): numbers in a latent.
-        hidden (sequence of int): units of each hidden layer.
-        shape (tuple of int): of an image: channels, height, width.
-        activation (str): see `lsgan.links.Activation`.
-        norm (bool): whether there is batch normalisation.
-        initialW: the weights' initializer, by Chainer's conventions.
+        latent (int): dimension of the latents.
+        hidden (sequence of int): number of units of each hidden layer.
+        shape (tuple of int): shape of an image: channels, height, width.
+        activation (str): activation of the hidden layers, see `lsgan.links.Activation`.
+        norm (bool): whether to use batch normalisation.
+        initialW: initializer of the weights, as for Chainer's links.
     """
 
     def __init__(self, latent, hidden, shape, activation='relu', norm=True, initialW=None):
@@ -49,9 +50,17 @@ class PerceptronGenerator(_Layers):
 
 
 class PerceptronDiscriminator(_Layers):
-    """The same without the tanh: maps images (B, *shape) to one number each, (B, 1).
+    """A fully connected discriminator or critic, which maps images of shape (B, *shape) to outputs of shape (B, 1).
 
-    Args: as `PerceptronGenerator`.
+    Each hidden layer is followed by the activation and, if `norm` is true, by batch normalisation. The output has no
+    activation.
+
+    Args:
+        shape (tuple of int): shape of an image: channels, height, width.
+        hidden (sequence of int): number of units of each hidden layer.
+        activation (str): activation of the hidden layers, see `lsgan.links.Activation`.
+        norm (bool): whether to use batch normalisation.
+        initialW: initializer of the weights, as for Chainer's links.
     """
 
     def __init__(self, shape, hidden, activation='leaky_relu', norm=False, initialW=None):

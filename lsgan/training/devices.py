@@ -1,4 +1,4 @@
-"""The device that a run computes on."""
+"""Selection of the device that a run computes on."""
 import importlib.metadata
 import importlib.util
 
@@ -20,18 +20,19 @@ def select_device(name, local_rank=0):
         local_rank (int): of this process among those on the same machine.
 
     Returns:
-        tuple: the device; and why it was chosen, a text, or None where it was named.
+        tuple: the device, and a text if `auto` chose it, else None. The text is the name of the GPU, or the reason why no GPU
+        can be used.
 
     Raises:
-        InputError: where there is no such device, or it does not work.
+        InputError: if the device does not exist or does not work.
     """
     device, obstacle = _try(_own_gpu('@cupy:0' if name == 'auto' else name, local_rank))
     if name == 'auto' and obstacle:
         return chainer.get_device('@numpy'), obstacle
     if obstacle:
-        raise InputError(f'--device {name}: {obstacle}; a new run can take auto, or -1 for the CPU, and one that is resumed '
-                         'stays where it began')
-    return device, cuda.cupy.cuda.runtime.getDeviceProperties(0)['name'].decode() if name == 'auto' else None
+        raise InputError(f'--device {name}: {obstacle}. For a new run, pass --device auto, or -1 for the CPU; a resumed run '
+                         'stays on the device where it began')
+    return device, cuda.cupy.cuda.runtime.getDeviceProperties(device.device.id)['name'].decode() if name == 'auto' else None
 
 
 def _own_gpu(name, local_rank):
@@ -51,18 +52,19 @@ def _own_gpu(name, local_rank):
 
 
 def _try(name):
-    """The device, and None; or None, and why it cannot be used."""
+    """Return the device and None, or None and the reason why it cannot be used."""
     if name.startswith('@cupy'):
         if importlib.util.find_spec('cupy') is None:
-            return None, f'CuPy is not installed, for an NVIDIA GPU: {_install()}'
-        if not cuda.available:      # all that Chainer says is that there is no GPU
-            return None, f'CuPy is installed but finds no CUDA libraries ({_first_line(cuda._resolution_error)}): {_install()}'
+            return None, f'CuPy is not installed. For an NVIDIA GPU: {_install()}'
+        if not cuda.available:      # Chainer would only say that there is no GPU
+            return None, (f'CuPy is installed but finds no CUDA libraries ({_first_line(cuda._resolution_error)}). To install '
+                          f'them: {_install()}')
     try:
         device = chainer.get_device(name)
         device.use()
         a = device.send(numpy.ones((2, 2), numpy.float32))
         (a.dot(a) + a).sum().item()     # loads libraries and compiles a kernel
-    except Exception as error:      # each of Chainer, CuPy and CUDA has errors of its own
+    except Exception as error:      # Chainer, CuPy and CUDA each raise exceptions of their own
         reason = _first_line(error)
         return None, f'CuPy is installed, but no such GPU works ({reason})' if name.startswith('@cupy') else reason
     return device, None
@@ -74,7 +76,7 @@ def _first_line(error):
 
 
 def _install():
-    """How to install CUDA's libraries: for the CUDA of the CuPy that is there, or the newest."""
+    """Return the command that installs CUDA's libraries for the installed CuPy, or else the newest CuPy."""
     try:
         importlib.metadata.version('cupy-cuda12x')
         extra = 'cuda12'

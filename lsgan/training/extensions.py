@@ -272,7 +272,7 @@ class StopRequest:
         number = self.processes.latest(self.signal or 0)
         if self.signal is None and number:
             self.signal, self._since = number, time.monotonic()
-        return self.signal is not None
+        return bool(number)     # not whether a signal is there: one that has arrived meanwhile counts after the next update
 
     def __enter__(self):
         self._old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

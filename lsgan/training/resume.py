@@ -1,4 +1,4 @@
-"""Where a run begins: in a new folder, or from the snapshot of a run that goes on."""
+"""Start of a run: in a new folder, or from a snapshot of the run to continue."""
 import pathlib
 import sys
 
@@ -10,8 +10,8 @@ def places(parser, given):
     """Take --resume and --out from `given`.
 
     Returns:
-        tuple: the run folder; the snapshot or run folder to resume from, or None for a new run; and whether that must hold a
-        run. A --resume without a value starts a new run where there is none yet.
+        tuple: the run folder; the snapshot or run folder to resume from, or None for a new run; and whether it must hold a
+        run. With --resume without a value, a run that does not exist yet is started.
 
     Raises:
         InputError: if the path to resume from does not exist, or the run folder is a file.
@@ -49,17 +49,17 @@ def start(out, source, required, parser, given, processes):
         saved = snapshot.read_settings(source)
         state = snapshot.newest(source, saved, lambda message: print(f'{parser.prog}: {message}', file=sys.stderr))
         if state is None:
-            print(f'{source} holds no good snapshot: the run starts again')
+            print(f'{source} holds no good snapshot, so the run starts from the beginning')
     else:       # a run that was killed in its first moments leaves no config.json
-        print(f'{source} holds no run yet: a new one starts')
+        print(f'{source} holds no run yet, so a new one starts')
     settings = flags.resolve(parser.experiment, given, parser.presets, saved)
     for name in 'continued', 'resharded':       # those of the snapshot count, see `note_changes`
         settings.pop(name, None)
     _divide(settings, state, processes, reshard)
-    left = {'samples', lock.NAME}       # with files half written, all that a run that was killed early leaves
+    left = {'samples', lock.NAME}       # what a run that was killed early leaves, besides half-written files
     if (folder is None or out.resolve() != folder.resolve()) and any(
             path.suffix != '.writing' and path.name not in left for path in out.iterdir()):
-        what = 'go on with that run by --resume, or ' if (out / 'config.json').exists() else ''
+        what = 'continue that run with --resume, or ' if (out / 'config.json').exists() else ''
         raise InputError(f'{out} exists already; {what}choose another folder with --out')
     return state, settings, iterations
 
@@ -83,23 +83,23 @@ def _divide(settings, state, processes, reshard):
 
 
 def note_changes(settings, before, done):
-    """Keep in `settings` that a run goes on with another number of epochs or of processes than it had.
+    """Record in `settings` that a resumed run has another number of epochs or processes, and print a note.
 
-    A new number of epochs goes to `continued`, a new number of processes to `resharded`.
+    Changes of the number of epochs are listed in `continued`, changes of the number of processes in `resharded`.
 
     Args:
-        settings (dict): of the run from now on; changed in place.
-        before (dict): those in the snapshot that it goes on from.
-        done (int): updates at that snapshot.
+        settings (dict): settings of the run from this snapshot on; changed in place.
+        before (dict): settings in the snapshot.
+        done (int): updates at the snapshot.
 
     Raises:
-        InputError: if the run has done as many epochs already.
+        InputError: if the run has already done the new number of epochs.
     """
     epochs, size = settings['epoch'], settings['epoch_size']
     continued = before.get('continued', [])
     if epochs != before['epoch']:
         if epochs * size <= done:
-            raise InputError(f'--epoch {epochs}: the run has already done {done / size:g} epochs; give a larger number')
+            raise InputError(f'--epoch {epochs}: the run has already done {done / size:g} epochs. Pass a larger number')
         continued = [*continued, {'updates': done, 'epoch_before': before['epoch'], 'epoch': epochs}]
     if continued:
         settings['continued'] = continued
@@ -120,8 +120,8 @@ def note_changes(settings, before, done):
 
 
 def require_same_data(out, data):
-    """Raise `InputError` if there is a run in the folder `out` that began with data of another fingerprint than `data`."""
+    """Raise `InputError` if the run in the folder `out` began with data of another fingerprint than `data`."""
     path = out / 'config.json'
     if path.exists() and snapshot.read_json(path).get('data', data) != data:
-        raise InputError(f'cannot resume: the data are not those that {out} began with; '
-                         'put those back, or start a new run with --out')
+        raise InputError(f'cannot resume: the data are not those that {out} began with. Put those back, '
+                         'or start a new run with --out')

@@ -38,19 +38,19 @@ from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
 _DELAY = 3          # seconds in which the process of rank 0 tells what all have met
-_STATISTICS = 2048      # latents that averaged weights get their statistics of batch normalisation from
+_STATISTICS = 2048      # latents for the batch-normalisation statistics of the averaged generator
 
 
 def main(parser, build):
-    """Runs a training script with the flags of the command line.
+    """Run a training script with the flags of the command line.
 
     Args:
-        parser (lsgan.training.flags.Parser): with all flags.
-        build (callable): from the settings to a `lsgan.training.experiment.Experiment`; initial weights draw from NumPy's
-            global stream.
+        parser (lsgan.training.flags.Parser): the script's parser.
+        build (callable): takes the settings, a dict, and returns a `lsgan.training.experiment.Experiment`. It draws the
+            initial weights from NumPy's global random stream.
 
     Returns:
-        int: exit status: 0 done, 1 diverged, 2 wrong input or unusable disk, 130 and 143 after SIGINT and SIGTERM.
+        int: exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
     """
     def train(processes):
         try:
@@ -60,8 +60,8 @@ def main(parser, build):
             raise
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            todo = ('nothing written before is lost: make room and add --resume' if full
-                    else 'choose another place with --out')
+            todo = ('everything written before is safe: free some space, then go on with --resume' if full
+                    else 'choose another folder with --out')
             raise InputError(f'{error.filename}: {error.strerror}; {todo}' if error.filename else error) from None
     return guarded(parser.prog, lambda: _on_every_process(parser.prog, train))
 
@@ -121,7 +121,7 @@ def guarded(prog, action):
         action (callable): takes nothing, returns an exit status.
     """
     for stream in sys.stdout, sys.stderr:
-        if hasattr(stream, 'reconfigure'):      # those of a notebook take any text
+        if hasattr(stream, 'reconfigure'):      # a notebook's streams take any text
             stream.reconfigure(errors='backslashreplace')       # file names may not be valid text
     try:
         return action()
@@ -129,13 +129,13 @@ def guarded(prog, action):
         message, status = error, 2
     except extensions.Diverged as error:
         message, status = error, 1
-    except KeyboardInterrupt:       # while training, a run stops in order instead
+    except KeyboardInterrupt:       # during training, `StopRequest` handles the signal
         message, status = 'interrupted', 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # or Python complains again when it ends
-        message, status = 'stopped, because the program that read the output has ended', 1
+        message, status = 'stopped, because the program that reads the output has ended', 1
     except MemoryError:
-        message = 'not enough memory; choose smaller networks or batches, or fewer samples (-n, --metric-samples)'
+        message = 'not enough memory: choose smaller networks or batches, or fewer samples (-n, --metric-samples)'
         status = 2
     except OSError as error:
         message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
@@ -145,11 +145,11 @@ def guarded(prog, action):
 
 @contextlib.contextmanager
 def _restored():
-    """Put NumPy's global random state and CuPy's current device back at the end: a notebook goes on after the script."""
+    """Restore NumPy's random state and CuPy's current device at the end, because a notebook goes on after the script."""
     with contextlib.ExitStack() as stack:
         stack.callback(numpy.random.set_state, numpy.random.get_state())
         if cuda.available:
-            with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # CuPy is installed, but no GPU works
+            with contextlib.suppress(cuda.cupy.cuda.runtime.CUDARuntimeError):      # CuPy without a working GPU
                 stack.enter_context(cuda.Device())
         yield
 
@@ -182,7 +182,7 @@ def _train_in(out, start, parser, build, processes):
         numpy.random.seed(settings['seed'])     # initializers and dropout draw from it; nothing that only watches does
         made = build(settings)
         if why:
-            print(f'device {device.name}: {why}')
+            print(f'Training on the CPU, because {why}' if device.xp is numpy else f'Training on {device.name}, {why}')
         if settings['init_from'] and state is None:
             try:
                 snapshot.load_networks(settings['init_from'],
@@ -210,15 +210,15 @@ def _train_in(out, start, parser, build, processes):
             _open(out, settings, notes, data)
             _describe(settings, out, device, start, max(start, stop.iterations), processes)
         try:
-            # what is not finite is reported by the next log entry, not by NumPy
+            # The next log entry reports losses that are not finite, so NumPy need not.
             with (threadpoolctl.threadpool_limits(made.blas_threads or processes.threads, 'blas'),
                   numpy.errstate(all='ignore')):
                 metrics = _run(trainer, start, processes)
         except extensions.Diverged as error:
             raise extensions.Diverged(
                 f'{error}, with --loss {settings["loss"]} --optimizer {settings["optimizer"]} --lr-g {settings["lr_g"]} '
-                f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates; '
-                f'the snapshots in {out} are from before') from None
+                f'--lr-d {settings["lr_d"]}: start a new run with smaller learning rates. '
+                f'The snapshots in {out} are from before the divergence') from None
     if processes.rank:
         return 128 + stop.signal if stop.signal else 0
     runner = '%run ' if console.in_ipython() else 'uv run ' if 'UV' in os.environ else ''       # uv run sets UV
@@ -253,7 +253,7 @@ def _run(trainer, start, processes):
         if updater.iteration > start and updater.iteration % settings[interval]:
             trainer.get_extension(name)(trainer)
 
-    # after an early stop, too: a run that goes on from here is the run that never stopped, with one more picture
+    # Also after an early stop, so that a run that goes on from here equals one that never stopped, plus one picture.
     run_once_more('snapshots', 'snapshot_interval')
     if processes.rank:
         return None
@@ -267,29 +267,29 @@ def _run(trainer, start, processes):
 
 
 def _open(out, settings, notes, data):
-    """Makes the run folder, its config.json and the notes, and removes what a killed run left half written."""
+    """Create the run folder, its config.json and the notes. Remove what a killed run has left half written."""
     path, threads = out / 'config.json', chainer.config.cpu_threads
     config = (snapshot.read_json(path) if path.exists()
               else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings(), 'data': data})
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
     if config.get('threads', threads) != threads:
-        print(f'note: begun with {config["threads"]} threads, going on with {threads}: the last bits will differ')
+        print(f'note: this run began with {config["threads"]} threads and goes on with {threads}: results differ in rounding')
     snapshot.write_json(path, {**config, 'settings': settings})
     for name, text in notes.items():
         with snapshot.replacing(out / name) as f:
-            f.write(text.encode(errors='backslashreplace'))     # names of files can be no text
+            f.write(text.encode(errors='backslashreplace'))     # file names may not be valid text
 
 
 def make_loss(settings):
-    """The loss that the settings name."""
+    """Return the loss function that the settings name; see `lsgan.losses`."""
     if settings['loss'] == 'lsgan':
         return losses.LeastSquares(*settings['abc'])
     return losses.LOSSES[settings['loss']]()
 
 
 def _assemble(made, settings, out, device, total, stop, processes):
-    """The trainer: updater, schedules, and what watches."""
+    """Return the trainer of this process, with its updater, schedules and extensions."""
     seed, branch = settings['seed'], _branch(settings, processes)
     if branch:
         seed_global(seed, branch)
@@ -367,7 +367,7 @@ def _add_schedules(trainer, settings, total):
         else:
             continue
         trainer.extend(schedules.Schedule(optimizer, attribute, schedule), name='lr_' + name)
-    if settings['noise'] > settings['noise_end']:       # noise at or below its end stays constant
+    if settings['noise'] > settings['noise_end']:       # otherwise the noise stays constant
         updater.noise.end = settings['noise_end']
         schedule = schedules.geometric(settings['noise'], settings['noise_end'], settings['noise_share'] * total)
         trainer.extend(schedules.Schedule(updater.noise, 'sigma', schedule), name='noise')
@@ -379,7 +379,7 @@ def _describe(settings, out, device, done, total, processes):
         targets = losses.LeastSquares(*settings['abc'])
         loss += f' a={targets.a:g} b={targets.b:g} c={targets.c:g}'
         if targets.a == targets.b:
-            print('warning: a == b asks D to give real and generated data the same value, so it learns nothing')
+            print('warning: with a == b, D should give real and generated data the same value, so it learns nothing')
     where = f'{device}'
     if processes.size > 1:
         where = (f'{processes.size} processes with {settings["batchsize"] // processes.size} examples of each batch, '

@@ -1,4 +1,4 @@
-"""Files that hold the whole state of a run, written so that a kill at any moment leaves good ones only."""
+"""Snapshots of the whole state of a run. A process that is killed at any moment leaves only complete files."""
 import contextlib
 import json
 import os
@@ -12,7 +12,7 @@ from chainer import serializers
 from lsgan.errors import InputError
 from lsgan.npz import put_weights, read_arrays
 
-# the setting of each experiment on images that says where they are
+# for each experiment on images, the setting that holds their place
 IMAGES = {'mnist': 'data', 'anime': 'images'}
 _SETTINGS, _NONE, _RANK = 'lsgan/settings', 'lsgan/none', 'lsgan/rank{}/'   # keys that a trainer's own never collide with
 
@@ -43,16 +43,16 @@ def replacing(path):
 
 
 def write_json(path, value):
-    """Writes a value as JSON, whole or not at all."""
+    """Write a value as JSON, completely or not at all."""
     with replacing(path) as f:
         f.write((json.dumps(value, indent=1) + '\n').encode())
 
 
 def read_json(path):
-    """What `write_json` wrote.
+    """Return the value that `write_json` wrote.
 
     Raises:
-        InputError: where the file is missing or damaged.
+        InputError: if the file is missing or damaged.
     """
     try:
         return json.loads(pathlib.Path(path).read_bytes())
@@ -88,7 +88,7 @@ def save(path, trainer, settings, others=()):
     serializer = serializers.DictionarySerializer()
     serializer.save(trainer)
     arrays = {key: value for key, value in serializer.target.items() if value.dtype != object}
-    # Chainer writes None as an object array, which only unpickling reads again; so its keys are listed instead
+    # Chainer writes None as an object array, which only unpickling could read, so store the list of its keys instead.
     arrays[_NONE] = numpy.array(json.dumps(sorted(serializer.target.keys() - arrays.keys())))
     arrays[_SETTINGS] = numpy.array(json.dumps(settings))
     for rank, own in enumerate(others, 1):
@@ -98,13 +98,13 @@ def save(path, trainer, settings, others=()):
 
 
 class Snapshot:
-    """A snapshot read into memory and checked; nothing is unpickled.
+    """A snapshot in memory. Reading it checks the file and unpickles nothing.
 
     Args:
-        path: file written by `save`.
+        path: file that `save` has written.
 
     Raises:
-        InputError: where the file is missing, truncated, damaged or no snapshot of lsgan's.
+        InputError: if the file is missing, truncated, damaged or not a snapshot of lsgan.
     """
 
     def __init__(self, path):
@@ -123,7 +123,7 @@ class Snapshot:
         return int(self._arrays['updater/iteration'])
 
     def network(self, name):
-        """The weights of the generator or the discriminator, a dict of arrays as in an npz file of that link."""
+        """Return the weights of the network `name`, generator or discriminator, as the arrays of its npz file, a dict."""
         prefix = f'updater/model:{name}/'
         return {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
 
@@ -137,7 +137,7 @@ class Snapshot:
                 keeps the random streams that it was made with.
 
         Raises:
-            InputError: where the state is another kind of trainer's; the trainer is then as it was.
+            InputError: if the snapshot belongs to another kind of trainer. The trainer stays unchanged.
         """
         fresh_streams = serializers.DictionarySerializer()
         trainer.updater.serialize_randomness(fresh_streams)
@@ -145,7 +145,7 @@ class Snapshot:
         trainer.updater.serialize(fresh['updater'])
         for key, value in fresh.target.items():
             saved = self._arrays.get(key)
-            # what a fresh trainer does not know yet (None) has no shape to compare
+            # None in a fresh trainer has no shape to compare.
             if saved is None or (saved.dtype != object != value.dtype and saved.shape != value.shape):
                 raise InputError(f'{self.path}: a snapshot of something else ({key} differs)')
         serializers.NpzDeserializer(self._arrays).load(trainer)
@@ -158,10 +158,14 @@ class Snapshot:
 
 
 def load_networks(folder, links):
-    """Puts the weights in a run's newest good snapshot into links, a dict by the names `generator` and `discriminator`.
+    """Load the weights of a run's newest good snapshot into links.
+
+    Args:
+        folder: run folder.
+        links (dict): the links, by the names `generator` and `discriminator`.
 
     Raises:
-        InputError: where there is no good one, or its networks are others.
+        InputError: if there is no good snapshot, or if its networks differ from the links.
     """
     if not pathlib.Path(folder).is_dir():
         raise InputError(f'{folder}: no such run folder')
@@ -173,14 +177,20 @@ def load_networks(folder, links):
 
 
 def numbered(folder, pattern):
-    """The files in `folder` whose name is `pattern` with its one `{}` a number: list of paths, the newest first."""
+    """Return the files in `folder` whose names match `pattern`, in which `{}` stands for a number; the largest first."""
     shape = re.compile(re.escape(pattern).replace(r'\{\}', r'(\d+)') + '$')
     found = [(int(match[1]), path) for path in pathlib.Path(folder).iterdir() if (match := shape.match(path.name))]
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def newest(folder, settings, complain):
-    """The newest good `Snapshot` of a run with these settings, or None; each bad one is named to `complain`, a callable."""
+    """Return the newest good `Snapshot` of a run with these settings, or None.
+
+    Args:
+        folder: run folder.
+        settings (dict): settings of the run.
+        complain (callable): called with a message about each bad snapshot.
+    """
     for path in numbered(folder, 'snapshot_iter_{}'):
         try:
             state = Snapshot(path)
@@ -193,10 +203,10 @@ def newest(folder, settings, complain):
 
 
 def read_settings(folder):
-    """The settings in the config.json of a run folder.
+    """Return the settings in the config.json of a run folder.
 
     Raises:
-        InputError: where it is missing, damaged or of something else.
+        InputError: if the file is missing, damaged or does not hold the settings of a run.
     """
     path = pathlib.Path(folder, 'config.json')
     if not path.exists():
@@ -236,7 +246,7 @@ def free(settings):
 
 
 def contradictions(settings, saved):
-    """The names of settings that differ from those of a run, but for the `free` ones: list of str."""
+    """Return the names of the settings that differ from those of a run, without the `free` ones."""
     own = free(saved)
     return [name for name in settings if name not in own and settings[name] != saved.get(name)]
 

@@ -20,7 +20,10 @@ _BATCH = 128        # of what the statistics of averaged weights are computed fr
 
 @contextlib.contextmanager
 def frozen(link):
-    """Inside, no gradients are computed for the parameters of `link`; those of its inputs are."""
+    """Do not compute gradients for the parameters of `link` inside this context.
+
+    Gradients with respect to its inputs are still computed.
+    """
     parameters = [p for p in link.params() if p.requires_grad]
     for p in parameters:
         p._requires_grad = p.node._requires_grad = False
@@ -32,14 +35,14 @@ def frozen(link):
 
 
 class Average:
-    """An exponential moving average of a link's weights, held in a copy of the link.
+    """An exponential moving average (EMA) of a link's weights, held in a copy of the link.
 
-    Its memory is the smaller of `decay` and (1 + t) / (10 + t) after t updates, so that the start is soon forgotten.
+    After t updates, the decay is the smaller of `decay` and (1 + t) / (10 + t), so the average soon forgets the start.
 
     Args:
-        link (chainer.Link): what is averaged.
-        decay (float): weight of the past at each update, 0 to 1; 0 makes the copy follow the link.
-        inputs (array): of the link, (N, ...), on its device: batch normalisation gets its statistics from them.
+        link (chainer.Link): the link whose weights are averaged.
+        decay (float): weight of the past at each update, 0 to 1. With 0 the copy equals the link.
+        inputs (array): inputs of the link, of shape (N, ...) and on its device, for batch-normalisation statistics.
     """
 
     def __init__(self, link, decay, inputs):
@@ -47,7 +50,7 @@ class Average:
         self._averaged = link.copy(mode='copy')
         self._weights = list(zip(link.params(), self._averaged.params()))
         self._count = None
-        self.updates = self._settled = 0    # before the first update the link's own statistics are right
+        self.updates = self._settled = 0    # before the first update, the copy has the link's own statistics
 
     def update(self):
         own, averages = ([pair[i].array for pair in self._weights] for i in range(2))
@@ -69,14 +72,14 @@ class Average:
         self._count.value = self.updates
 
     def count_update(self):
-        """Take note of an update that the device has made."""
+        """Count an update that the device has made."""
         self.updates += 1
         self._count.count()
 
     def averaged(self):
-        """The copy, with the statistics of batch normalisation that it has itself in training, over all inputs.
+        """Return the averaged link with batch-normalisation statistics recomputed from `inputs`.
 
-        They are neither the link's nor their average (Izmailov et al. 2018, section 3.2), so they are computed when asked for.
+        Averaging the running statistics would be wrong (Izmailov et al. 2018, section 3.2).
         """
         if self._settled != self.updates:
             norms = _norms(self._averaged)
@@ -84,7 +87,7 @@ class Average:
                 for i in range(0, len(self.inputs) if norms else 0, _BATCH):
                     batch = self.inputs[i:i + _BATCH]
                     for norm in norms:
-                        norm.decay = i / (i + len(batch))       # the running mean becomes that of all batches
+                        norm.decay = i / (i + len(batch))       # makes the running mean the mean over all batches
                     self._averaged(batch)
             self._settled = self.updates
         return self._averaged
@@ -100,12 +103,12 @@ def _norms(network):
 
 
 class InstanceNoise:
-    """Adds Gaussian noise to the real and the generated points that D sees (Sonderby et al. 2017).
+    """Instance noise: Gaussian noise on the real and the generated examples that D sees (Sønderby et al. 2017).
 
     Args:
-        sigma (float): standard deviation now; a schedule lowers it.
-        end (float): at or below this nothing is added.
-        stream (lsgan.random.Stream): where the noise comes from.
+        sigma (float): current standard deviation; a schedule may lower it.
+        end (float): standard deviation at or below which no noise is added.
+        stream (lsgan.random.Stream): source of the noise.
     """
 
     def __init__(self, sigma, end, stream):
@@ -114,7 +117,7 @@ class InstanceNoise:
 
     @property
     def active(self):
-        """Whether anything is added."""
+        """Whether noise is added."""
         return self.sigma > self.end
 
     def prepare(self):
@@ -124,13 +127,13 @@ class InstanceNoise:
         self._scalar.value = self.sigma
 
     def __call__(self, x):
-        """Return x, an array or a Variable, with noise added; gradients pass through."""
+        """Return x, an array or a Variable, with noise added. Gradients pass through unchanged."""
         if not self.active:
             return x
         return _AddNoise(self).apply((x,))[0] if isinstance(x, chainer.Variable) else self.joined([x])
 
     def joined(self, arrays):
-        """Return arrays with noise added, one after the other in one array."""
+        """Return arrays with noise added, concatenated along the first axis."""
         if not self.active:
             return joined(arrays)
         if self.stream.device.xp is numpy:
@@ -152,29 +155,29 @@ class _AddNoise(chainer.FunctionNode):
 
 
 def joined(arrays):
-    """Return arrays of one device, one after the other in one array."""
+    """Return arrays of one device, concatenated along the first axis."""
     if len(arrays) == 1:
         return arrays[0]
     return joined_on_gpu(arrays) if on_gpu(arrays) else backend.get_array_module(*arrays).concatenate(arrays)
 
 
 class GANUpdater(training.updaters.StandardUpdater):
-    """One iteration: D takes `n_critic` steps, each on a new batch, then G takes one.
+    """Updater of a GAN. In one iteration, D takes `n_critic` steps, each on a new batch, and then G takes one step.
 
-    Reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`. D's are those of its last step. All
-    are left on the device.
+    It reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`, as scalars on the device. The
+    values of D are those of its last step.
 
     Args:
-        iterator (chainer.dataset.Iterator): its batches are arrays on the device, or lists of examples.
-        optimizers (dict): `generator` and `discriminator`, each set up with its link.
-        loss: has the methods `discriminator(real, fake)` and `generator(fake)`; see `lsgan.losses`.
-        latent (lsgan.random.Latent): what the generator maps to data.
-        n_critic (int): steps of D for one of G.
-        noise (InstanceNoise): what is added to all that D sees, or None.
-        average (Average): of the generator's weights, or None.
-        split (bool): whether each of D's steps is two of its optimizer, one for real data's term of the loss, then one for
-            generated data's.
-        graph (bool): whether an update on a GPU is captured as a CUDA graph and replayed, which computes the same.
+        iterator (chainer.dataset.Iterator): yields batches, as arrays on the device or as lists of examples.
+        optimizers (dict): the optimizers `generator` and `discriminator`, each set up with its link.
+        loss: object with the methods `discriminator(real, fake)` and `generator(fake)`; see `lsgan.losses`.
+        latent (lsgan.random.Latent): source of latents.
+        n_critic (int): steps of D for each step of G.
+        noise (InstanceNoise): noise on the inputs of D, or None.
+        average (Average): moving average of the generator's weights, or None.
+        split (bool): whether each step of D is two optimizer steps: one on the loss of real data, then one on the loss of
+            generated data.
+        graph (bool): whether an update on a GPU is captured as a CUDA graph and replayed. This computes the same numbers.
     """
 
     def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None, split=False,
@@ -185,7 +188,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         self._graph = self._one = None
         self._history = History()
         self._warm = False
-        self.timed, self.seconds = 0, 0.0    # updates and the time spent in them, without evaluation and drawing
+        self.timed, self.seconds = 0, 0.0    # number of timed updates and their duration, without evaluation and drawing
 
     @property
     def generator(self):
@@ -196,7 +199,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         return self.get_optimizer('discriminator').target
 
     def sampler(self):
-        """The generator whose samples count: the averaged one where there is one."""
+        """Return the generator that samples are drawn from: the averaged one if there is one."""
         return self.average.averaged() if self.average else self.generator
 
     def update(self):
@@ -208,7 +211,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         self._warm = True   # the first update of a process compiles and allocates
 
     def finish(self):
-        """Waits for what the device still has to do, as a part of the updates' time."""
+        """Wait until the device has finished all updates, and count the wait as time of the updates."""
         if self.generator.xp is not numpy:
             start = time.perf_counter()
             self.generator.xp.cuda.get_current_stream().synchronize()
@@ -241,14 +244,14 @@ class GANUpdater(training.updaters.StandardUpdater):
         chainer.report(dict(zip(names, self._history.add(values))))
 
     def _graph_key(self):
-        """Return what a captured update depends on and may change: where the parameters lie, hooks, settings."""
+        """Return what a captured update depends on and may change: addresses of parameters, hooks, settings."""
         config = chainer.config
         return (bool(self.noise and self.noise.active), self.n_critic, config.fast, config.tf32, config.cudnn_deterministic,
                 [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
-        """Whether all that changes from update to update is in device memory."""
-        # its own method, not that of an optimizer that it wraps, as ChainerMN's do to average gradients in between
+        """Return whether everything that changes from update to update is in device memory."""
+        # Ask the type, because a wrapper such as ChainerMN's optimizer passes attributes of the wrapped one on.
         return (chainer.config.fast and getattr(self.get_iterator('main'), 'on_device', False)
                 and not any(getattr(norm, 'communicator', None)
                             for network in (self.generator, self.discriminator) for norm in _norms(network))
@@ -256,14 +259,14 @@ class GANUpdater(training.updaters.StandardUpdater):
                         for optimizer in self.get_all_optimizers().values()))
 
     def _gather_reports(self):
-        """Take the steps of both networks; return the names and the values of what there is to report."""
+        """Take the steps of both networks. Return the names and the values to report."""
         reporter, observation = chainer.Reporter(), {}
-        with reporter.scope(observation):       # hooks of the optimizers report, too
+        with reporter.scope(observation):       # optimizer hooks report, too
             reported = {**self.take_steps(), **observation}
         return list(reported), gathered(list(reported.values()))
 
     def take_steps(self):
-        """Take the steps of both networks; return what there is to report, a dict of scalars on the device."""
+        """Take the steps of both networks. Return the values to report, a dict of scalars on the device."""
         for _ in range(self.n_critic):
             n, reported = self.step_discriminator()
         loss = self.backward_generator(n)
@@ -273,9 +276,9 @@ class GANUpdater(training.updaters.StandardUpdater):
         return {'gen/loss': loss, **reported}
 
     def step_discriminator(self):
-        """One of D's steps, on a new batch: how many examples that has, and what there is to report, a dict."""
+        """Take one step of D on a new batch. Return the batch size and the values to report, a dict."""
         real = self.get_iterator('main').next()
-        if isinstance(real, list):      # of examples, as Chainer's own iterators yield
+        if isinstance(real, list):      # Chainer's own iterators yield lists of examples
             real = self.converter(real, self.generator.device)
         with chainer.no_backprop_mode():
             fake = self.generator(self.latent(len(real))).array
@@ -286,7 +289,7 @@ class GANUpdater(training.updaters.StandardUpdater):
                 outputs = dict(zip(step, self._discriminate(list(step.values()), together)))
             loss = self.loss.discriminator(**outputs)
             self.discriminator.cleargrads()
-            with chainer.using_config('batches', together):      # what was forgotten is computed again
+            with chainer.using_config('batches', together):      # F.forget computes some layers again here
                 self._backward(loss)
             self.get_optimizer('discriminator').update()
             reported['dis/loss'] = reported['dis/loss'] + loss.array if reported else loss.array
@@ -295,7 +298,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         return len(real), reported
 
     def backward_generator(self, n):
-        """Puts the gradients of G's loss on n new samples into G's parameters; the loss, an array."""
+        """Set the gradients of G's parameters from its loss on n new samples. Return the loss, an array."""
         with frozen(self.discriminator):
             fake = self.generator(self.latent(n))
             loss = self.loss.generator(self.discriminator(self.noise(fake) if self.noise else fake))
@@ -304,22 +307,25 @@ class GANUpdater(training.updaters.StandardUpdater):
         return loss.array
 
     def _backward(self, loss):
-        if self.generator.xp is not numpy:      # Chainer would fill an array with 1 each time
+        if self.generator.xp is not numpy:      # saves filling an array with 1 each time
             if self._one is None or self._one.dtype != loss.dtype:
                 self._one = self.generator.xp.ones((), loss.dtype)
             loss.grad = self._one
         loss.backward()
 
     def _joins(self):
-        """Whether D may see several batches in one pass: where all that normalises over a batch can keep them apart."""
+        """Return whether D can process the real and the generated batch in one forward pass.
+
+        It can if every batch-normalisation layer keeps the statistics of the two batches separate.
+        """
         norms = _norms(self.discriminator)
-        # Chainer's own functions would have to split and join at each layer, so where there are any, only ours do it
+        # Only our batch normalisation can do it without splitting and joining at each layer.
         ours = chainer.config.fast and (jit.AVAILABLE or self.generator.xp is not numpy)
         return not norms or ours and all(isinstance(link, links.BatchNormalization) and link.communicator is None
                                     for link in norms)
 
     def _discriminate(self, batches, together):
-        """Return D's outputs for each batch, all of them in one pass or each by itself."""
+        """Return D's output for each batch, from one forward pass or from one for each batch."""
         join = self.noise.joined if self.noise else joined
         if together > 1:
             return functions.split(self.discriminator(join(batches)), together)

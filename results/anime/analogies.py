@@ -1,11 +1,16 @@
-"""Do the latents know the faces' factors? Prints what is read of the samples between two latents, and of a - b + c.
+"""Measure whether latents encode the factors of drawn faces, by interpolation between latents and by sums a - b + c.
 
     python results/anime/analogies.py result/anime      a run on the drawn faces
 
-Of each factor, such as the colour of the hair, the table says how often it is read rightly of drawings themselves, which
-bounds what follows; which share of the samples shows any value of it; how often it stays all the way between two samples that
-show the same value, and how often it changes just once between two others; how often a - b + c shows what is expected: a's
-value where b and c share another one, and c's where a and b share another one. By chance is how often any other sample would.
+The table has one row for each factor, such as the hair colour. All columns are fractions:
+
+    read correctly          drawings whose value the reader recognises; this limits all other columns
+    shown                   samples that show any value of the factor
+    constant                interpolations between two samples with the same value that keep this value all the way
+    changes once            interpolations between two samples with different values that change exactly once
+    a's value in a - b + c  sums that show a's value, if b and c share another one
+    c's value in a - b + c  sums that show c's value, if a and b share another one
+    (by chance)             other samples that show the value expected in the column before
 """
 import pathlib
 import sys
@@ -19,70 +24,83 @@ from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-HEADINGS = ('factor', 'read rightly', 'shown', 'stays', 'changes once', 'a − b + c has what a brings', '(by chance)',
-            'what c brings', '(by chance)')
+HEADINGS = ('factor', 'read correctly', 'shown', 'constant', 'changes once', "a's value in a − b + c", '(by chance)',
+            "c's value in a − b + c", '(by chance)')
 
 
 def along(values):
-    """How often a factor does on the ways between two samples what one hopes for.
+    """Return how often a factor stays constant, or changes exactly once, along interpolations between two samples.
+
+    Interpolations with an end that shows no value are left out. Samples between the ends that show no value are ignored.
 
     Args:
-        values: int array of shape (N, steps), of each way the values that its samples show, -1 for none.
+        values: int array of shape (N, steps), the values that the samples of each interpolation show, -1 for none.
 
     Returns:
-        tuple of float: of the ways whose ends show the same value, the share where nothing between shows another; of those
-        whose ends show two, the share that goes from one to the other and not back. Samples that show none do not count.
+        tuple of float: the fraction that stays constant, among interpolations whose ends show the same value; and the
+        fraction that changes exactly once, among those whose ends show different values. nan if there are none.
     """
     kept = [row[row >= 0] for row in values if row[0] >= 0 and row[-1] >= 0]
     changes = np.array([np.count_nonzero(np.diff(row)) for row in kept])
     same = np.array([row[0] == row[-1] for row in kept], bool)
-    return _share(changes[same] == 0), _share(changes[~same] == 1)
+    return _fraction(changes[same] == 0), _fraction(changes[~same] == 1)
 
 
 def expected(a, b, c, result):
-    """How often a - b + c shows what it should, and how often any sample would.
+    """Return how often a - b + c shows the expected value, and how often another sample shows it by chance.
 
     Args:
-        a, b, c, result: int arrays (N,), the values that each shows, -1 for none.
+        a, b, c, result: int arrays of shape (N,), the values that each shows, -1 for none.
 
     Returns:
-        list of float: the share with a's value where b and c share another one, and that of other samples with it; then the
-        same of c's value where a and b share another one.
+        list of float: the fraction of sums with a's value where b and c share another one, and the fraction of other samples
+        with it; then both fractions for c's value where a and b share another one.
     """
-    shares = []
+    fractions = []
     for target, one, other in (a, b, c), (c, a, b):
         rows = (one == other) & (target != one) & (np.minimum(target, one) >= 0)
-        shares += [_share(found[rows] == target[rows]) for found in (result, np.roll(target, 1))]
-    return shares
+        fractions += [_fraction(found[rows] == target[rows]) for found in (result, np.roll(target, 1))]
+    return fractions
 
 
-def _share(found):
+def _fraction(found):
     return float(found.mean()) if len(found) else float('nan')
 
 
 def table(folder, n, steps):
-    """The lines of the table of a `RunFolder`, of n ways with so many samples and of n sums."""
+    """Yield the lines of the table.
+
+    Args:
+        folder (RunFolder): a run on the drawn faces.
+        n (int): number of interpolations, and of sums.
+        steps (int): samples on each interpolation, with both ends.
+
+    Raises:
+        InputError: if the run's images have no known factors.
+    """
     distribution = folder.experiment.latent_distribution
     read = folder.experiment.data.read
     z = folder.latents(3 * n).reshape(3, n, -1)
     ways = read(folder.generate(np.concatenate([way(start, end, steps, distribution) for start, end in zip(z[0], z[1])])))
     if not ways:
-        raise InputError(f'{folder.path}: a run on images whose factors are not known')
-    rightly = folder.experiment.data.reliability()
+        raise InputError(f'{folder.path}: the factors of its images are not known. Give a run made without --images')
+    reliable = folder.experiment.data.reliability()
     parts = [read(folder.generate(part)) for part in (*z, np.stack([analogy(*abc, distribution) for abc in zip(*z)]))]
     yield '| ' + ' | '.join(HEADINGS) + ' |'
     yield '|---|' + '--:|' * (len(HEADINGS) - 1)
     for name in ways:
-        numbers = (rightly[name], np.mean(ways[name] >= 0), *along(ways[name].reshape(n, steps)),
+        numbers = (reliable[name], np.mean(ways[name] >= 0), *along(ways[name].reshape(n, steps)),
                    *expected(*(part[name] for part in parts)))
         yield f'| {name} | ' + ' | '.join(f'{number:.2f}' for number in numbers) + ' |'
 
 
 def main():
     parser = flags.OneLineParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('run', metavar='RUN', help='run folder')
-    parser.add_argument('-n', type=flags.at_least_two, default=1000, help='ways, and sums of latents (default: 1000)')
-    parser.add_argument('--steps', type=flags.at_least_two, default=9, help='samples on each way, with both ends (default: 9)')
+    parser.add_argument('run', metavar='RUN', help='run folder of a run on the drawn faces')
+    parser.add_argument('-n', type=flags.at_least_two, default=1000,
+                        help='number of interpolations, and of sums of latents (default: 1000)')
+    parser.add_argument('--steps', type=flags.at_least_two, default=9,
+                        help='samples on each interpolation, with both ends (default: 9)')
 
     def act():
         args = parser.parse_args()

@@ -1,11 +1,12 @@
-"""Trains the network of face features, lsgan/networks/features.npz, on drawn faces: about three minutes of one core.
+"""Train the network of face features, lsgan/networks/features.npz, on drawn faces, in about three minutes on one core.
 
     python results/anime/features.py
 
-Every face is drawn by lsgan/datasets/faces.py from known factors, in random colours, and changed at random each time it is
-seen: hue, saturation, contrast, brightness, position, noise. The network learns to tell the style of the hair, the mouth and
-the pose, the colours of background, skin, hair and eyes as they are after the change, and where the face lies and how large it
-is. The seed determines the weights, up to how a processor's own kernels round. The log goes to result/features.
+lsgan/datasets/faces.py draws every face from known factors, in random colours. In each epoch every face is changed at random:
+in hue, saturation, contrast, brightness, position and noise. From the changed image, the network learns to recognise hair
+style, mouth and pose; the colours of background, skin, hair and eyes; and the position and size of the face.
+
+The seed determines the weights, apart from rounding differences between processors. The log goes to result/features.
 """
 import argparse
 import colorsys
@@ -32,15 +33,20 @@ from lsgan.networks.features import OUTPUTS, SIDE, WEIGHTS, FaceFeatures
 from lsgan.npz import save_weights
 from lsgan.training import flags, run, snapshot
 
-BATCH, RATE, FACES, TESTED = 100, 2e-3, 20000, 1000     # images, of Adam at first, drawings for training and testing
+BATCH, RATE, FACES, TESTED = 100, 2e-3, 20000, 1000     # images in a batch, initial learning rate, training and test drawings
 STYLES, PAINTS = ('hair', 'mouth', 'pose'), ('background', 'skin', 'hair_colour', 'eyes')
-SHIFT, NOISE = 6, 0.1       # pixels either way, largest standard deviation of noise in [-1, 1]
-PLACE = (0.05, 0.04, 0.15)      # largest offsets in parts of the side, and largest change of size
-ENDS = numpy.cumsum([len(FACTORS[name]) for name in STYLES])    # of each style's logits; the colours and the place follow
+SHIFT, NOISE = 6, 0.1       # largest shift in pixels, largest standard deviation of noise for images in [-1, 1]
+PLACE = (0.05, 0.04, 0.15)      # largest offsets in x and y as fractions of the side, largest relative change of size
+ENDS = numpy.cumsum([len(FACTORS[name]) for name in STYLES])    # where each style's logits end; colours and place follow
 
 
 def paint(name, draws):
-    """Draw a colour as #rrggbb: of skin between two that drawn faces have, otherwise any hue, often pale or dark."""
+    """Draw a colour as #rrggbb: for skin, a mixture of two skin colours of drawn faces; otherwise any hue, often pale or dark.
+
+    Args:
+        name (str): a factor in `PAINTS`.
+        draws (numpy.random.Generator): source of the random numbers.
+    """
     if name == 'skin':
         a, b = (numpy.array(ImageColor.getrgb(colour)) for colour in draws.choice(list(SKIN.values()), 2))
         rgb = a + (b - a) * draws.random()
@@ -53,8 +59,8 @@ def drawings(n, draws):
     """Draw n faces.
 
     Returns:
-        tuple: uint8 images (n, 3, 64, 64); int32 numbers of the styles (n, 3); float32 (n, 4, 3), the colours in [-1, 1]; and
-        float32 (n, 3), offsets and change of size, each in parts of the largest.
+        tuple: images, uint8 (n, 3, 64, 64); the indices of their styles, int32 (n, 3); their colours in [-1, 1], float32
+        (n, 4, 3); and offsets and change of size, float32 (n, 3), each divided by the largest one in `PLACE`.
     """
     images, styles, colours = [], draws.integers([len(FACTORS[name]) for name in STYLES], size=(n, len(STYLES))), []
     places = draws.uniform(-1, 1, (n, 3))
@@ -67,7 +73,7 @@ def drawings(n, draws):
 
 
 def changed(draws):
-    """Return a converter of batches that changes each image at random, and what is to be told of it accordingly."""
+    """Return a converter of batches that changes each image at random, and its labels accordingly."""
     def convert(batch, device=None):
         images, styles, colours, places = (numpy.stack(column) for column in zip(*batch))
         n = len(images)
@@ -91,10 +97,10 @@ def changed(draws):
 
 
 def colour_changes(n, draws):
-    """Draw n changes of colours: matrices (n, 3, 3) and vectors (n, 3, 1), float32.
+    """Draw n affine changes of colours: matrices (n, 3, 3) and vectors (n, 3, 1), float32.
 
-    Each turns the hue by up to 0.3 rad around the grey axis, multiplies the saturation by 0.5 to 1.5 and the contrast by 0.7
-    to 1.2, and adds -0.2 to 0.2, of the range [-1, 1], to the brightness.
+    A change rotates the hue around the grey axis by up to 0.3 rad, multiplies the saturation by 0.5 to 1.5 and the contrast by
+    0.7 to 1.2, and adds -0.2 to 0.2 to all channels of images in [-1, 1].
     """
     grey = numpy.full((3, 3), 1 / 3)
     around = numpy.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3 ** 0.5
@@ -105,7 +111,7 @@ def colour_changes(n, draws):
 
 
 class Task(chainer.Chain):
-    """The training loss: the cross entropies of the styles, and four times the mean squared error of the other factors."""
+    """The training loss: the cross entropies of the styles, plus four times the mean squared error of colours and place."""
 
     def __init__(self, network):
         super().__init__()
@@ -123,8 +129,14 @@ class Task(chainer.Chain):
 
 
 def train(epochs, seed, faces):
-    """Return a `FaceFeatures` trained for that many epochs, with a learning rate that falls to 0."""
-    numpy.random.seed(seed)     # initial weights and the order of the images draw from it
+    """Return a trained `FaceFeatures`. The learning rate falls linearly to 0.
+
+    Args:
+        epochs (int): epochs of training.
+        seed (int): random seed.
+        faces (int): number of training drawings, at least `BATCH`.
+    """
+    numpy.random.seed(seed)     # initial weights and the order of the images use the global state
     streams = numpy.random.default_rng(seed).spawn(4)
     model = Task(FaceFeatures())
     optimizer = functions.Adam(RATE).setup(model)
@@ -143,11 +155,11 @@ def train(epochs, seed, faces):
 
 def main(args):
     if args.out.is_dir() or not args.out.parent.is_dir():
-        raise InputError(f'--out {args.out}: give the name of a file in a folder that exists')
+        raise InputError(f'--out {args.out}: not a file in an existing folder. Give a file name, and create its folder first')
     if args.faces < BATCH:
-        raise InputError(f'--faces {args.faces}: at least {BATCH} are needed, one batch')
+        raise InputError(f'--faces {args.faces}: less than one batch. Give at least {BATCH}')
     start = time.perf_counter()
-    chainer.global_config.cpu_threads = 1       # sums over threads are rounded differently for each number of them
+    chainer.global_config.cpu_threads = 1       # rounding depends on the number of threads
     with threadpoolctl.threadpool_limits(1, 'blas'):
         network = train(args.epoch, args.seed, args.faces)
     with snapshot.replacing(args.out) as f:
@@ -160,8 +172,10 @@ def main(args):
 if __name__ == '__main__':
     assert OUTPUTS == ENDS[-1] + 3 * len(PAINTS) + len(PLACE)
     parser = flags.OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', type=pathlib.Path, default=WEIGHTS, metavar='FILE', help='default: the one in the package')
-    parser.add_argument('--epoch', type=flags.positive, default=6, help='passes over the drawings (default: %(default)s)')
-    parser.add_argument('--faces', type=flags.positive, default=FACES, help='drawings (default: %(default)s)')
-    parser.add_argument('--seed', type=flags.seed, default=0, help='default: %(default)s')
+    parser.add_argument('--out', type=pathlib.Path, default=WEIGHTS, metavar='FILE',
+                        help='file for the weights (default: the one in the package)')
+    parser.add_argument('--epoch', type=flags.positive, default=6, help='epochs (default: %(default)s)')
+    parser.add_argument('--faces', type=flags.positive, default=FACES,
+                        help='number of training drawings (default: %(default)s)')
+    parser.add_argument('--seed', type=flags.seed, default=0, help='random seed (default: %(default)s)')
     sys.exit(run.guarded(parser.prog, lambda: main(parser.parse_args())))

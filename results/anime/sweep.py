@@ -1,16 +1,19 @@
-"""Makes the rows of this folder's tables, GROUP.csv: every run of README.md, each once.
+"""Make runs for the results page, and write one row for each run to GROUP.csv.
 
-    python results/anime/sweep.py faces                 all that is missing on the drawn faces, one run at a time
-    python results/anime/sweep.py faces --jobs 2        two at a time
-    python results/anime/sweep.py real                  the same on real images, a folder or zip that data/faces leads to
-    python results/anime/sweep.py rates                 larger rates of the Wasserstein GAN, on either
-    python results/anime/sweep.py tuning                trials for a better default, real images, seed 100
-    python results/anime/sweep.py default               the default that they led to, on real images and on drawn faces
-    python results/anime/sweep.py faces --list          what is there and what is missing (without a group: of all)
+    python results/anime/sweep.py faces                 make the missing rows of a group, one run at a time
+    python results/anime/sweep.py faces --jobs 2        make two runs at a time; best with OMP_NUM_THREADS=1
+    python results/anime/sweep.py faces --list          list the missing runs
 
-Each loss of each preset at 64x64 pixels, 8 epochs of 10,240 real images. A run that was stopped goes on where it was; a
-finished one appends its row, with the commit that made it, and its folder in result/sweep stays for pictures. Two at a time
-are best with OMP_NUM_THREADS=1.
+Without a group, the runs of all groups are made. The groups are:
+
+    faces       three losses, the first settings and the blog's, drawn faces, 8 epochs of 10,240 real images
+    real        the same on the anime faces, a folder or zip at data/faces
+    rates       larger learning rates for the Wasserstein GAN, on drawn and anime faces
+    tuning      trials for a better default, anime faces, seed 100
+    default     the default settings, on anime faces and on drawn faces
+
+All images have 64x64 pixels. An interrupted run continues where it stopped. A finished run appends its row with the git commit
+that made it. Its run folder in result/sweep is kept for pictures.
 """
 import itertools
 import pathlib
@@ -26,14 +29,21 @@ TRAITS = [name + end for names, other in ((DISTANCES, '_floor'), (VALUES, '_real
 COLUMNS = ('iteration', *LEVELS, *(f'{level}_floor' for level in LEVELS), 'diversity', 'nearest_distance',
            'nearest_distance_real', 'values_fair', 'values_total', 'images_per_second', *TRAITS)
 REAL = '--images data/faces'
-# the groups `faces`, `real` and `rates` have the settings of an earlier default
+# The first settings, by loss, for the groups `faces`, `real` and `rates`. The preset `default` has other values.
 FIRST = {'wgan': '--upsample deconv',
          None: '--upsample deconv --norm-d none --lr-g 1e-3 --lr-d 5e-4 --noise 0.3 --noise-end 0.03'}
-RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # of the best trial of MNIST's Wasserstein GAN, results/mnist/tune.py
+RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # best trial of the Wasserstein GAN on MNIST, results/mnist/tune.py
 
 
 def flags(preset, loss, epoch, more):
-    """Those of a run, an epoch of so many updates."""
+    """Return the flags of a run of 8 epochs, in one string.
+
+    Args:
+        preset (str): `default`, which stands for the first settings here, or `blog`.
+        loss (str): value of --loss.
+        epoch (int): updates of G in an epoch; measures, samples and snapshots are made once in each.
+        more (str): further flags, which override the others.
+    """
     if preset == 'default':
         more = f'{FIRST.get(loss, FIRST[None])} {more}'
     intervals = ' '.join(f'--{name}-interval {epoch}' for name in ('metric', 'sample', 'snapshot'))
@@ -42,22 +52,30 @@ def flags(preset, loss, epoch, more):
 
 
 def compared(images, more=''):
-    """Each loss with each preset on some images."""
-    # an epoch has as many real images with every loss, an update of the Wasserstein GAN 5 batches of them
+    """Return a group with each loss and each preset, three seeds each.
+
+    Args:
+        images (str): what the names of the runs begin with.
+        more (str): flags that choose the images.
+
+    Returns:
+        dict: from each run's name to its flags and seeds.
+    """
+    # Every loss sees equally many real images in an epoch: an update of the Wasserstein GAN takes 5 batches of them.
     return {f'{images} {preset} {loss}': (flags(preset, loss, updates // 5 if loss == 'wgan' else updates, more), range(3))
             for (preset, updates), loss in itertools.product({'default': 160, 'blog': 80}.items(), ('lsgan', 'wgan', 'gan'))}
 
 
-# group: name: (flags, seeds)
+# {group: {name: (flags, seeds)}}
 GROUPS = {
     'faces': compared('faces'),
     'real': compared('real', REAL),
-    # whether a Wasserstein GAN that takes larger steps draws faces, or one whose G takes as many as the others', too
+    # Does a Wasserstein GAN draw faces with larger steps, and with as many updates of G as the other losses have?
     'rates': {'rates wgan': (flags('default', 'wgan', 32, RATES), range(1)),
               'rates wgan, one step of the critic': (flags('default', 'wgan', 160, f'{RATES} --n-critic 1'), range(1)),
               'rates real wgan, one step of the critic':
                   (flags('default', 'wgan', 160, f'{RATES} --n-critic 1 {REAL}'), range(1))},
-    # batch normalisation in D and a faster G, with instance noise that stays; results are reported on other seeds
+    # Batch normalisation in D, a larger learning rate for G, and weak noise. `default` uses other seeds than this group.
     'tuning': {name: (f'{REAL} --norm-d but-first --lr-g 2e-3 {more}', range(100, 101)) for name, more in {
         'constant noise 0.05': '--epoch 20 --noise 0.05 --noise-end 0.05 --lr-d 5e-4 --upsample deconv',
         'noise from 0.15 to 0.05': '--epoch 20 --noise 0.15 --noise-end 0.05 --lr-d 5e-4 --upsample deconv',

@@ -22,7 +22,7 @@ HALF = len(CONTENT) // 2
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the first part of the path says."""
+    """A request handler whose behaviour is the first part of the requested path."""
 
     def do_GET(self):
         (_, kind, _), asked = self.path.split('/'), self.headers['Range']
@@ -68,13 +68,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_):     # of one who hung up
+    def handle_error(self, *_):     # the client may close the connection early
         pass
 
 
 @pytest.fixture
 def server(monkeypatch):
-    """A web server; `asked` has the kind and the range of each request, `wait` is what a slow answer waits for."""
+    """A web server.
+
+    `asked` lists the kind and the range of each request. A slow response calls `wait` before its second half.
+    """
     monkeypatch.setenv('no_proxy', '*')
     with Server(('127.0.0.1', 0), Handler) as server:
         server.asked, server.over, server.wait = [], threading.Event(), lambda: None
@@ -88,7 +91,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def get(server, tmp_path):
-    """Fetches the file from mirrors of these kinds into the folder `cache`."""
+    """A function that fetches the file from mirrors of the given kinds into the folder `cache`."""
     def get(*kinds, stream=None, folder=tmp_path / 'cache', end='/'):
         url = f'http://127.0.0.1:{server.server_port}'
         mirrors = [kind if {':', '/'} & set(kind) else f'{url}/{kind}{end}' for kind in kinds]
@@ -99,7 +102,7 @@ def get(server, tmp_path):
 
 @pytest.fixture
 def part(tmp_path):
-    """Where what has come is kept, in a folder that is there."""
+    """Path of the partial file. Its folder exists."""
     (tmp_path / 'cache').mkdir()
     return tmp_path / 'cache' / 'data.gz.part'
 
@@ -134,20 +137,20 @@ def test_a_file_that_is_there_is_taken_as_it_is(get, server, part):
 def test_another_file_of_that_name_is_an_error_and_stays(get, server, part):
     path = part.with_name('data.gz')
     path.write_bytes(b'mine')
-    with pytest.raises(InputError, match=f'{path}: .*SHA-256.*remove') as error:
+    with pytest.raises(InputError, match=f'{path}: .*SHA-256.*Delete') as error:
         get('plain')
     assert '\n' not in str(error.value)
     assert path.read_bytes() == b'mine' and not server.asked
 
 
 BAD = {'404': 'HTTP 404 Not Found', '500': 'HTTP 500', 'page': 'SHA-256', 'other': 'SHA-256', 'hanging': 'timed out',
-       'stalling': 'timed out', 'breaking': 'broke at 100,000 of 200,000', 'strange': 'SSH-2.0', 'nobody': 'refused',
+       'stalling': 'timed out', 'breaking': 'broke after 100,000 of 200,000', 'strange': 'SSH-2.0', 'nobody': 'refused',
        'nonsense:': 'url type', '/srv/mirror': 'url type'}
 
 
 @pytest.fixture
 def mirror():
-    """The mirror of a kind; nobody listens at that of `nobody`."""
+    """A function from a kind to its mirror. The mirror of the kind `nobody` is a port on which nobody listens."""
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
         yield lambda kind: f'http://127.0.0.1:{unused.getsockname()[1]}' if kind == 'nobody' else kind
@@ -165,7 +168,7 @@ def test_where_every_mirror_is_bad_one_line_says_why_and_what_to_do(get, mirror,
         get('404', mirror(kind))
     message = str(error.value)
     assert BAD['404'] in message and BAD[kind] in message
-    assert message.startswith('data.gz: ') and f'put it into {tmp_path / "cache"} by hand' in message
+    assert message.startswith('data.gz: ') and f'put the file into {tmp_path / "cache"} yourself' in message
     assert '\n' not in message
     assert os.listdir(tmp_path / 'cache') == (['data.gz.part'] if kind in ('stalling', 'breaking') else [])
 
@@ -224,7 +227,7 @@ def test_what_an_interrupt_leaves_is_continued(get, server, part):
 
 @pytest.mark.parametrize('kind, requests', [('slow', 1), ('slow-404', 2)])
 def test_of_two_at_once_one_waits_for_the_other_and_helps_itself_where_that_fails(get, server, kind, requests):
-    """Threads that open the same file lock it against each other as processes do."""
+    """Threads stand in for processes here, because file locks work between them in the same way."""
     stream = io.StringIO()
     server.wait = lambda: wait_for(lambda: 'waiting' in stream.getvalue())
     with ThreadPoolExecutor() as threads:
@@ -267,7 +270,7 @@ def test_progress_is_a_line_in_a_file_and_a_bar_on_a_terminal(get, tmp_path):
 
     stream, terminal = io.StringIO(), Terminal()
     get('404', 'plain', stream=stream)
-    assert stream.getvalue() == f'downloading data.gz to {tmp_path / "cache"}\n'
+    assert stream.getvalue() == f'Downloading data.gz to {tmp_path / "cache"}\n'
     (tmp_path / 'cache' / 'data.gz').unlink()
     get('breaking', 'ranges', stream=terminal)
     assert 'data.gz: 100%' in terminal.getvalue() and '200k/200k' in terminal.getvalue()

@@ -12,13 +12,13 @@ from lsgan.datasets.faces import FACTORS, Face
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Where the images are kept."""
+    """Path of the image cache, in a temporary folder."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'lsgan' / 'images'
 
 
 def changed(a, b, size=64):
-    """Where two faces' pictures differ to the eye, bool (size, size)."""
+    """Return where the pictures of two faces differ visibly, as a bool array of shape (size, size)."""
     a, b = (faces.draw(face, size).astype(int) for face in (a, b))
     return (numpy.abs(a - b).max(axis=0) > 8)
 
@@ -39,7 +39,7 @@ def test_a_face_looks_alike_at_all_sizes():
 @pytest.mark.parametrize('factor', FACTORS)
 @pytest.mark.parametrize('size', [32, 128])
 def test_every_two_values_of_a_factor_give_different_pictures(factor, size):
-    least = {'mouth': 0.008, 'eyes': 0.015}.get(factor, 0.08)      # parts of the picture
+    least = {'mouth': 0.008, 'eyes': 0.015}.get(factor, 0.08)      # fraction of all pixels
     for a, b in itertools.combinations(FACTORS[factor], 2):
         assert changed(Face(**{factor: a}), Face(**{factor: b}), size).mean() > least * (1 if size == 32 else 0.6), (a, b)
 
@@ -64,7 +64,7 @@ def test_a_factor_changes_only_its_part(factor):
     for value in FACTORS[factor]:
         parts |= changed(Face(), Face(**{factor: value}))
     rows, columns = numpy.nonzero(parts)
-    assert 0.05 < columns.min() / 64 and columns.max() / 64 < 0.95      # the background stays
+    assert 0.05 < columns.min() / 64 and columns.max() / 64 < 0.95      # the background is unchanged
     if factor == 'eyes':
         assert 0.4 < rows.min() / 64 and rows.max() / 64 < 0.7
     if factor == 'mouth':
@@ -107,7 +107,7 @@ def test_load_gives_so_many_faces_of_the_size_and_their_values():
         counts = numpy.bincount(numbers)
         assert len(counts) == len(FACTORS[factor])
         assert counts == pytest.approx(400 * share, abs=4 * (400 * share * (1 - share)) ** 0.5)
-    # the corner shows the background; faces are not repeated
+    # A corner shows the background, and no two faces are equal.
     colours = numpy.array([ImageColor.getrgb(colour) for colour in faces.BACKGROUND.values()])
     assert numpy.array_equal(images[:, :, 0, 0], colours[values['background']])
     assert len({image.tobytes() for image in images}) == 400
@@ -123,7 +123,7 @@ def test_loaded_faces_are_those_drawn_from_their_values():
     images, values, _ = faces.load(32, 200)
 
     def off(numbers):
-        """How far the images are from faces of these values, which lie a little elsewhere."""
+        """Return the mean difference between the images and faces with these values, drawn at the default position."""
         drawn = [faces.draw(Face(**{factor: FACTORS[factor][of[i]] for factor, of in numbers.items()}), 32)
                  for i in range(200)]
         return numpy.abs(numpy.stack(drawn).astype(int) - images).mean()

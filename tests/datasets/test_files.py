@@ -27,14 +27,14 @@ from lsgan.datasets import faces, files, sources
 from lsgan.datasets.images import fingerprint
 
 KINDS = 'folder', 'zip', 'tar', 'tar.gz', 'tar.bz2', 'tar.xz'
-NO_IMAGE, DAMAGED = 'no image that Pillow reads', 'damaged or truncated'
+NO_IMAGE, DAMAGED = 'not in an image format that Pillow reads', 'damaged or truncated'
 GREY = numpy.uint8([[0, 100], [200, 255]])
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Where the images are kept."""
+    """Path of the image cache, in a temporary folder."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'lsgan' / 'images'
 
@@ -46,20 +46,20 @@ def folder(tmp_path):
 
 
 def with_palette(*colours):
-    """A picture of 2x2 pixels that shows colours 0, 1, 1 and 0."""
+    """Return a picture of 2x2 pixels, [[0, 1], [1, 0]], with the given palette."""
     picture = Image.fromarray(numpy.uint8([[0, 1], [1, 0]]))
     picture.putpalette(sum(colours, ()))
     return picture
 
 
 def png_header(width, height):
-    """A PNG that says its size, and ends there."""
+    """Return the beginning of a PNG, which ends after its size."""
     chunk = b'IHDR' + struct.pack('>2I5B', width, height, 8, 0, 0, 0, 0)
     return b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + chunk + struct.pack('>I', zlib.crc32(chunk)) + b'\0\0\0\0IDAT'
 
 
 def only(folder, data, size=2, **options):
-    """What is made of a file, as an array (size, size, 3)."""
+    """Load a folder with a single file and return its image, an array of shape (size, size, 3)."""
     made, skipped, _ = files.load(fill(folder, {'picture': data}), size, **options)
     assert made.shape == (1, 3, size, size) and made.dtype == numpy.uint8 and skipped == []
     return made[0].transpose(1, 2, 0)
@@ -171,7 +171,7 @@ def test_16_bits_take_little_memory_and_none_for_what_is_cut_off(height, width):
 
 def test_pictures_are_made_smaller_by_the_mean_of_areas(folder):
     blocks = numpy.uint8([[0, 100, 10, 20], [200, 100, 30, 40], [255, 255, 0, 0], [255, 255, 0, 255]])
-    assert only(folder, encoded(blocks))[..., 0].tolist() == [[100, 25], [255, 64]]      # 63.75
+    assert only(folder, encoded(blocks))[..., 0].tolist() == [[100, 25], [255, 64]]      # 64 is 63.75, rounded
 
 
 def test_areas_need_not_be_whole_pixels(folder):
@@ -180,7 +180,7 @@ def test_areas_need_not_be_whole_pixels(folder):
     assert only(folder, encoded(row.T.copy()))[:, :, 0].tolist() == [[30, 30], [200, 200]]
     steps = numpy.repeat(numpy.uint8([0, 90, 255]), 5)[None].repeat(15, axis=0)
     assert only(folder, encoded(steps))[0, :, 0].tolist() == [30, 200]
-    steps = numpy.repeat(numpy.uint8([0, 90, 255]), 501)[None].repeat(1503, axis=0)      # first made smaller by 93
+    steps = numpy.repeat(numpy.uint8([0, 90, 255]), 501)[None].repeat(1503, axis=0)      # Pillow first reduces it by 93
     assert only(folder, encoded(steps))[0, :, 0].tolist() == pytest.approx([30, 200], abs=10)
 
 
@@ -195,7 +195,7 @@ def test_a_picture_of_at_least_a_quarter_of_the_size_is_enlarged_smoothly(folder
     picture[:, side // 2:] = 200
     row = only(folder, encoded(picture), 8)[3, :, 0].astype(int)
     assert row[0] < 20 and row[-1] > 180
-    assert len(set(row)) > 3 and (numpy.abs(numpy.diff(row)) < 160).all()       # blocks would hold two values
+    assert len(set(row)) > 3 and (numpy.abs(numpy.diff(row)) < 160).all()       # two blocks would have two values
 
 
 def lab_of(lightness):
@@ -207,7 +207,7 @@ def test_lab_colours_are_read_or_skipped_by_that_reason(folder, lightness):
     fill(folder, {'lab.tif': lab_of(lightness), 'grey.png': encoded(GREY)})
     made, skipped, _ = files.load(folder, 2)
     if skipped:         # Pillow may be built without colour management
-        assert skipped == [('lab.tif', 'of colours that Pillow does not convert')] and len(made) == 1
+        assert skipped == [('lab.tif', 'in a colour space that Pillow cannot convert')] and len(made) == 1
     else:
         assert any(numpy.abs(image - float(lightness)).max() < 3 for image in made)
 
@@ -270,8 +270,8 @@ def test_what_is_no_regular_file_is_skipped_and_not_waited_for(folder):
     for _ in 'new', 'kept':
         loaded = files.load(fill(folder, {'good.png': encoded(good), 'h.txt': b'text'}), 4)
         assert holds(loaded, good)
-        assert loaded[1] == [('gone.png', 'links to nothing'), ('h.txt', NO_IMAGE),
-                             ('itself.png', 'links to nothing'), ('pipe.png', 'no regular file')]
+        assert loaded[1] == [('gone.png', 'broken symbolic link'), ('h.txt', NO_IMAGE),
+                             ('itself.png', 'broken symbolic link'), ('pipe.png', 'not a regular file')]
 
 
 def denied(path):
@@ -279,7 +279,7 @@ def denied(path):
 
 
 class OnABadDisk(io.BytesIO):
-    """A PNG that cannot be read beyond its header."""
+    """A PNG on a failing disk: only its first 1,000 bytes can be read."""
 
     def __init__(self, _):
         super().__init__(PNG)
@@ -292,11 +292,11 @@ class OnABadDisk(io.BytesIO):
 
 
 def replace_opening(monkeypatch, owner, name, instead, *ends):
-    """Makes a function that opens files do something else instead with paths, or entries of a zip, of those ends."""
+    """Replace a function that opens files by `instead`, but only for paths or zip entries with the given name endings."""
     real = getattr(owner, name)
 
     def opening(*args, **options):
-        paths = [str(getattr(arg, 'filename', arg)) for arg in args[:2]]        # the first argument may be the zip
+        paths = [str(getattr(arg, 'filename', arg)) for arg in args[:2]]        # the first argument may be the ZipFile
         refused = [path for path in paths if path.endswith(ends)]
         return instead(*refused) if refused else real(*args, **options)
     monkeypatch.setattr(owner, name, opening)
@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
     fill(folder, {'good.png': encoded(noise()), 'shut/in.png': PNG})
     replace_opening(monkeypatch, os, 'scandir', denied, 'shut')
     loaded = files.load(folder, 4)
-    assert holds(loaded, noise()) and loaded[1] == [('shut', 'in a folder that cannot be read')]
+    assert holds(loaded, noise()) and loaded[1] == [('shut', 'folder that cannot be read')]
 
 
 NAMES = ['a.png', 'sub/b.png', 'sub/deeper/c d.png', 'ünï/日本 🙂.png', 'line\nbreak.png', '-rf.png', 'x.zip/y.png']
@@ -386,10 +386,10 @@ def test_a_damaged_member_of_a_zip_is_skipped(tmp_path):
     contents = {f'{i}.png': encoded(noise(seed=i)) for i in range(4)}
     path = pack(tmp_path / 'set.zip', contents, zipfile.ZIP_STORED)
     data = bytearray(path.read_bytes())
-    data[data.find(contents['1.png']) + 50] ^= 1        # its checksum is another
-    data[data.find(b'2.png')] ^= 1                      # the directory says another name
+    data[data.find(contents['1.png']) + 50] ^= 1        # its checksum does not match any more
+    data[data.find(b'2.png')] ^= 1                      # its name differs from the one in the central directory
     entry = data.find(b'3.png', data.find(b'PK\1\2')) - 46
-    data[entry + 24:entry + 28] = struct.pack('<I', 2**31 - 1)      # says that it is large
+    data[entry + 24:entry + 28] = struct.pack('<I', 2**31 - 1)      # it claims to be large
     path.write_bytes(data)
     loaded = files.load(path, 4)
     assert holds(loaded, noise())
@@ -402,7 +402,7 @@ def test_a_compression_that_python_lacks_is_the_reason(tmp_path):
     data[data.find(b'PK\3\4') + 8] = data[data.find(b'PK\1\2') + 10] = 9      # Deflate64
     path.write_bytes(data)
     loaded = files.load(path, 4)
-    assert holds(loaded, noise(seed=1)) and loaded[1] == [('a.png', 'compressed in a way that Python does not know')]
+    assert holds(loaded, noise(seed=1)) and loaded[1] == [('a.png', 'compressed by a method that Python does not support')]
 
 
 def test_names_in_a_zip_may_begin_with_the_folder_itself(tmp_path):
@@ -459,7 +459,7 @@ def test_without_a_usable_picture_the_reasons_are_counted_and_nothing_is_kept(fo
 
 @pytest.fixture
 def no_decoding(monkeypatch):
-    """Switches off what decodes pictures."""
+    """A function that makes the test fail if any picture is decoded afterwards."""
     def no_decoding():
         monkeypatch.setattr(files, 'square', lambda *_: pytest.fail('it was decoded again'))
     return no_decoding
@@ -481,7 +481,7 @@ def test_several_pictures_are_read_at_once(tmp_path, monkeypatch, kind):
     contents, square, both = {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1))}, files.square, threading.Barrier(2)
 
     def meet(*args):
-        both.wait(30)       # for the other one
+        both.wait(30)       # until the other thread is here, too
         return square(*args)
     monkeypatch.setattr(files, 'square', meet)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1}, raising=False)
@@ -504,7 +504,8 @@ def test_what_is_loaded_is_mapped_and_cannot_be_written(folder):
 def test_for_the_fingerprint_the_images_are_read_once(folder, monkeypatch, load):
     made, _, expected = load(fill(folder, {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1)), 'text': b'text'}))
     assert expected == fingerprint(made) != fingerprint(made[:1])
-    whole = hashlib.sha256      # of the name of the cache; what is read by and by it cannot take
+    # From here on, only data that are passed to sha256 at once, such as the cache key, can be hashed.
+    whole = hashlib.sha256
     monkeypatch.setattr(hashlib, 'sha256', lambda data: types.SimpleNamespace(hexdigest=whole(data).hexdigest))
     again, _, kept = load(folder)
     assert kept == expected and numpy.array_equal(again, made)
@@ -520,7 +521,7 @@ def test_another_size_or_background_is_made_anew(folder):
 
 
 def rewrite(path, data, same):
-    """Writes another file in place of one, of the same size or of the same time."""
+    """Overwrite a file with data of another size and the same modification time, or the other way round."""
     before = path.stat()
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + (10**9 if same == 'size' else 0)))
@@ -533,7 +534,7 @@ def test_a_file_that_changed_is_read_anew(folder, tmp_path, same, packed):
     pictures, form = [noise(), noise(seed=1)], {'size': 'BMP', 'time': 'PNG'}[same]
     before, after = (encoded(picture, form) for picture in pictures)
     path, changed = folder, folder / 'picture'
-    after += bytes(3) if same == 'time' else b''        # what follows an image is not read
+    after += bytes(3) if same == 'time' else b''        # bytes after the end of an image are ignored
     if packed:
         path = changed = tmp_path / 'set.zip'
         before, after = (pack(tmp_path / 'other', {'picture': data}).read_bytes() for data in (before, after))
@@ -546,7 +547,7 @@ def test_a_file_that_changed_is_read_anew(folder, tmp_path, same, packed):
 def test_a_file_whose_permissions_changed_is_read_anew(folder):
     files.load(fill(folder, {'a.png': encoded(noise())}), 2)
     before = os.stat(folder / 'a.png').st_ctime_ns
-    while os.stat(folder / 'a.png').st_ctime_ns == before:     # the clock of files may be coarse
+    while os.stat(folder / 'a.png').st_ctime_ns == before:     # the resolution of file times may be coarse
         os.chmod(folder / 'a.png', 0o600)
     calls = []
     with pytest.MonkeyPatch.context() as patch:
@@ -604,7 +605,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_where(folder, cache, tmp_pat
 def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, name, content):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1)), 'c.txt': b'no'})
     made, skipped, _ = files.load(folder, 4)
-    whole = made.copy()     # what is mapped is harmed, too
+    whole = made.copy()     # because damaging the file changes the memory-mapped array
     entry, = cache.iterdir()
     (entry / name).unlink() if content is None else (entry / name).write_bytes(content)
     for _ in range(2):
@@ -637,7 +638,7 @@ def test_too_little_memory_is_no_damage_of_an_image_and_may_pass(folder, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, 'crop', full)
         loaded = files.load(folder, 4)
-    assert holds(loaded, noise(4, 4)) and loaded[1] == [('b.png', 'unreadable (too little memory)')]
+    assert holds(loaded, noise(4, 4)) and loaded[1] == [('b.png', 'unreadable (out of memory)')]
     assert len(files.load(folder, 4)[0]) == 2
 
 
@@ -648,7 +649,7 @@ def test_of_a_file_that_is_no_image_little_is_read(tmp_path, kind):
     skipped = files.load(path, 4)[1]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert skipped == [('movie.mp4', NO_IMAGE)] and peak < 1 << 24      # of which xz takes half
+    assert skipped == [('movie.mp4', NO_IMAGE)] and peak < 1 << 24      # xz alone needs half of it
 
 
 def test_large_images_are_decoded_one_after_another(folder, monkeypatch):
@@ -708,7 +709,7 @@ def test_a_killed_load_leaves_nothing_that_looks_whole_and_its_remains_go_after_
     assert killed.returncode == -signal.SIGKILL
     remains, = cache.iterdir()
     assert holds(files.load(folder, 4), *pictures)
-    assert remains.exists()         # of a process that may be at work
+    assert remains.exists()         # its process could still be running
     os.utime(remains, times=(time.time() - 90000,) * 2)
     kept = {path.name for path in cache.iterdir()} - {remains.name}
     files.load(folder, 2)

@@ -74,5 +74,5 @@ def test_colours_become_the_luminance_that_pillow_has_and_grey_images_are_not_co
         assert numpy.array_equal(image[0], numpy.asarray(Image.fromarray(wanted.transpose(1, 2, 0)).convert('L')))
     grey = made.repeat(3, axis=1)
     assert numpy.array_equal(to_grey(grey), made) and numpy.shares_memory(to_grey(grey), grey)
-    grey[0, 0, 0, 0] ^= 255     # one colour, and the others keep their grey
+    grey[0, 0, 0, 0] ^= 255     # makes one image coloured; the others must keep their grey levels
     assert numpy.array_equal(to_grey(grey)[1:], made[1:])

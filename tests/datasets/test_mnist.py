@@ -26,7 +26,7 @@ def labels(n):
 
 
 def write(folder, before='', end='.gz', test='t10k', **arrays):
-    """Writes idx files named as MNIST's; the arrays are called train_images, test_labels and so on."""
+    """Write arrays, passed as train_images, test_labels and so on, to idx files with MNIST's names; return the folder."""
     folder.mkdir(exist_ok=True)
     for name, array in arrays.items():
         split, kind = name.split('_')
@@ -50,7 +50,7 @@ def assert_holds(loaded, train_images, train_labels=None, test_images=None, test
 
 
 def complaint(call, *args):
-    """The one line of the `InputError` that a call raises."""
+    """Return the message of the `InputError` that a call raises. The message must be a single line."""
     with pytest.raises(InputError) as error:
         call(*args)
     assert len(str(error.value).splitlines()) == 1
@@ -73,18 +73,18 @@ GZIP = gzip.compress(GOOD)
 BAD = {
     'empty': (b'', 'is empty'),
     'a text': (b'P5 28 28 255', '50 35 20 32'),
-    'a byte': (b'\0', 'begins with 00;'),
-    'three bytes': (b'\0\0\x08', 'begins with 00 00 08;'),
+    'a byte': (b'\0', 'begins with 00,'),
+    'three bytes': (b'\0\0\x08', 'begins with 00 00 08,'),
     'another magic': (b'\1' + GOOD[1:], '01 00 08 03'),
     'little endian': (b'\3\x08\0\0' + GOOD[4:], '03 08 00 00'),
     '32-bit floats': (b'\0\0\x0d' + GOOD[3:], '00 00 0d 03'),
-    'labels': (idx(labels(20)), 'a 1-dimensional idx file; a 3-dimensional'),
-    'four dimensions': (idx(images(4)[None]), 'a 4-dimensional idx file; a 3-dimensional'),
+    'labels': (idx(labels(20)), 'a 1-dimensional idx file, but a 3-dimensional'),
+    'four dimensions': (idx(images(4)[None]), 'a 4-dimensional idx file, but a 3-dimensional'),
     'only a magic': (GOOD[:4], 'header'),
     'half a header': (GOOD[:13], 'header'),
     'only a header': (GOOD[:16], '4 x 5 x 3'),
     'cut short': (GOOD[:-1], '4 x 5 x 3'),
-    'too long': (GOOD + b'\0', '4 x 5 x 3 bytes are followed by more'),
+    'too long': (GOOD + b'\0', '4 x 5 x 3 bytes, but more data follow'),
     'absurd sizes': (GOOD[:4] + b'\xff' * 12 + GOOD[16:], '4294967295 x 4294967295 x 4294967295'),
     'absurd and empty': (GOOD[:4] + b'\xff' * 4 + bytes(4) + b'\xff' * 4, 'too big'),
     'large sizes': (GOOD[:4] + struct.pack('>3I', 60_000, 28, 28) + GOOD[16:], '60000 x 28 x 28'),
@@ -100,7 +100,7 @@ BAD = {
     'gzip of labels': (gzip.compress(idx(labels(20))), '1-dimensional'),
     'gzip of half a header': (gzip.compress(GOOD[:13]), 'header'),
     'gzip of less': (gzip.compress(GOOD[:-7]), 'truncated after 53'),
-    'gzip of more': (gzip.compress(GOOD + b'\0'), 'followed by more'),
+    'gzip of more': (gzip.compress(GOOD + b'\0'), 'more data follow'),
     'gzip of absurd sizes': (gzip.compress(GOOD[:4] + b'\xff' * 12), '4294967295 x 4294967295 x 4294967295'),
     'gzip of large sizes': (gzip.compress(GOOD[:4] + struct.pack('>3I', 60_000, 28, 28) + GOOD[16:]), '60000 x 28 x 28'),
 }
@@ -207,7 +207,7 @@ def test_load_says_of_a_folder_without_training_images_what_is_looked_for(tmp_pa
 
 @pytest.mark.parametrize('path', ['missing', 'missing/train-images-idx3-ubyte.gz', 'train-images-idx3-ubyte.gz'])
 def test_load_says_what_is_missing(tmp_path, path):
-    assert complaint(mnist.load, tmp_path / path).startswith(f'{tmp_path / path}: no such file or folder; --data')
+    assert complaint(mnist.load, tmp_path / path).startswith(f'{tmp_path / path}: no such file or folder. Pass --data')
 
 
 @pytest.mark.parametrize('arrays, words', [
@@ -240,7 +240,7 @@ def test_load_names_the_file_that_is_damaged(tmp_path, name):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """Where MNIST belongs; a set made here stands in for it, that one mirror offers after one that has nothing."""
+    """Path of the cache of MNIST. A small made-up set stands in for MNIST; the second of two mirrors provides it."""
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass

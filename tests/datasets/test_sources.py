@@ -1,4 +1,4 @@
-"""Tar archives and several paths; folders and zip files are in test_files.py."""
+"""Tests of tar archives and of several paths. Folders and zip files are tested in test_files.py."""
 import gzip
 import os
 import signal
@@ -18,14 +18,14 @@ from running import ROOT
 from lsgan.datasets import cache, files, sources
 from lsgan.datasets.images import fingerprint
 
-NO_IMAGE, DAMAGED, LINK = 'no image that Pillow reads', 'damaged or truncated', 'link in an archive'
+NO_IMAGE, DAMAGED, LINK = 'not in an image format that Pillow reads', 'damaged or truncated', 'link in an archive'
 TARS = 'tar', 'tar.gz', 'tar.bz2', 'tar.xz'
 BROKEN = 'this tar archive is truncated or damaged'
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Where the images are kept."""
+    """Path of the image cache, in a temporary folder."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'lsgan' / 'images'
 
@@ -73,8 +73,8 @@ def test_links_and_devices_in_a_tar_are_skipped_and_no_name_leads_out_of_it(tmp_
     path = pack_tar(tmp_path / 'set', contents, kind[4:])
     loaded = files.load(path, 4)
     assert holds(loaded, noise(), noise(seed=1), noise(seed=2))
-    assert loaded[1] == [('disk', 'no regular file'), ('hard.png', LINK),
-                         *((name, 'no regular file') for name in ('null', 'odd', 'pipe')), ('sym.png', LINK)]
+    assert loaded[1] == [('disk', 'not a regular file'), ('hard.png', LINK),
+                         *((name, 'not a regular file') for name in ('null', 'odd', 'pipe')), ('sym.png', LINK)]
     assert {p for p in tmp_path.rglob('*') if tmp_path / 'cache' not in [p, *p.parents]} == before | {path}
 
 
@@ -109,7 +109,7 @@ def test_a_compressed_tar_is_decompressed_once_and_never_again(tmp_path, monkeyp
             assert place >= total[-2], 'it went back'
     monkeypatch.setattr(sources, '_Allowance', Counted)
     made, _, digest = files.load(path, 4)
-    assert len(made) == 300 and len(opened) == 2        # to tell what it is, and to read it
+    assert len(made) == 300 and len(opened) == 2        # once to recognise the archive, once to read it
     again, _, kept = files.load(path, 4)
     assert numpy.array_equal(again, made) and kept == digest and len(opened) == 3
 
@@ -117,7 +117,7 @@ def test_a_compressed_tar_is_decompressed_once_and_never_again(tmp_path, monkeyp
 @pytest.mark.parametrize('kind', TARS)
 @pytest.mark.parametrize('part', [0.3, 0.8])
 def test_a_truncated_tar_is_one_line_and_nothing_is_kept(tmp_path, own_cache, kind, part):
-    contents = {f'{i}.png': encoded(noise(64, 64, seed=i)) for i in range(300)}      # bzip2 has blocks of 900,000 bytes
+    contents = {f'{i}.png': encoded(noise(64, 64, seed=i)) for i in range(300)}      # bzip2 compresses blocks of 900,000 bytes
     whole = stored(kind, tmp_path, contents).read_bytes()
     path = tmp_path / 'cut'
     path.write_bytes(whole[:int(part * len(whole))])
@@ -177,7 +177,7 @@ def test_a_disk_that_fails_under_a_tar_says_so(tmp_path, monkeypatch):
 
 
 def header(name, size, kind=tarfile.REGTYPE):
-    """The header of a tar member that says any size."""
+    """Return the header of a tar member that claims the given size."""
     entry = tarfile.TarInfo(name)
     entry.type = kind
     data = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
@@ -192,7 +192,7 @@ def padded(data):
 
 
 def pax(**records):
-    """A PAX header with these records."""
+    """Return a PAX header with the given records."""
     lines = b''
     for key, value in records.items():
         rest = f' {key}={value}\n'.encode()
@@ -263,7 +263,7 @@ def test_sparse_members_are_read(tmp_path, form):
 def test_a_large_image_whose_directory_stands_at_its_end_is_read(tmp_path):
     data = encoded(numpy.full((2500, 2500, 3), 77, numpy.uint8), 'TIFF')
     offset, = struct.unpack('<I', data[4:8])
-    moved = b'II*\0' + struct.pack('<I', len(data)) + data[8:] + data[offset:]     # as many programs write it
+    moved = b'II*\0' + struct.pack('<I', len(data)) + data[8:] + data[offset:]     # a common layout of TIFF files
     for kind in 'zip', 'tar', 'tar.gz':
         loaded = files.load(stored(kind, tmp_path, {'a.tif': moved}), 4)
         assert loaded[1] == [] and (loaded[0] == 77).all()
@@ -304,7 +304,7 @@ def test_an_image_in_a_tar_for_which_memory_was_too_little_is_tried_again(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(files, 'square', lambda file, *args: square(file, *args) if file.getvalue() != encoded(noise(seed=1))
                       else (_ for _ in ()).throw(MemoryError))
-        assert files.load(path, 4)[1] == [('001.png', 'unreadable (too little memory)')]
+        assert files.load(path, 4)[1] == [('001.png', 'unreadable (out of memory)')]
     assert len(files.load(path, 4)[0]) == 3
 
 
@@ -349,7 +349,7 @@ def test_of_several_paths_names_begin_with_theirs(tmp_path):
     three = fill(tmp_path / 'three', {'c.png': encoded(noise())})
     (three / 'gone.png').symlink_to('nowhere')
     assert files.load([one, two, three], 4)[1] == [
-        (f'{one}//abs.txt', NO_IMAGE), (f'{one}/bad.txt', NO_IMAGE), (f'{three}/gone.png', 'links to nothing'),
+        (f'{one}//abs.txt', NO_IMAGE), (f'{one}/bad.txt', NO_IMAGE), (f'{three}/gone.png', 'broken symbolic link'),
         (f'{two}/bad.txt', NO_IMAGE)]
     assert files.load([one], 4)[1] == [('/abs.txt', NO_IMAGE), ('bad.txt', NO_IMAGE)]
 
@@ -385,7 +385,7 @@ def test_a_change_in_any_path_is_noticed(tmp_path):
 
 
 def test_drawn_faces_that_an_earlier_version_kept_are_used(tmp_path, own_cache, monkeypatch):
-    """Their about.json lacks the number of images."""
+    """about.json of an earlier version lacks the number of images."""
     def items():
         return (('a', lambda: numpy.uint8([[1, 2], [3, 4]]), False), ('b', lambda: numpy.uint8([[5, 6], [7, 8]]), False))
     made, _, digest = cache.images('key', (2, 2), items, 'title')

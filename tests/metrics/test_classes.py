@@ -5,7 +5,7 @@ from lsgan.metrics.classes import class_shares, class_statistics
 
 
 def sure(labels, classes, probability=1.0):
-    """Probabilities that name the labels with that one, the rest on one other class."""
+    """Return class probabilities that give each label the same probability, and the rest to one other class."""
     probabilities = numpy.zeros((len(labels), classes), numpy.float32)
     probabilities[numpy.arange(len(labels)), labels] = probability
     probabilities[numpy.arange(len(labels)), (numpy.array(labels) + 1) % classes] += 1 - probability
@@ -23,7 +23,7 @@ def test_hand_made_samples_give_known_numbers():
     probabilities = numpy.concatenate([sure([0] * 4 + [1], 4, 0.95), sure([1, 2, 2], 4, 0.6)])
     assert class_statistics(probabilities, [0.25, 0.25, 0.25, 0.25]) == {
         'classes_total': 4,
-        'classes_fair': 3,              # shares 1/2, 1/4, 1/4, 0
+        'classes_fair': 3,              # the fractions are 1/2, 1/4, 1/4 and 0
         'class_kl': pytest.approx(0.5 * numpy.log(2)),
         'confident': 5 / 8,
     }

@@ -5,7 +5,7 @@ from lsgan.metrics.colour import chroma_histogram, histogram_distance, histogram
 
 
 def pixels(*colours):
-    """One image of one row, of these colours: uint8 (1, 3, 1, n)."""
+    """Return an image with one row of n pixels of the given colours, uint8 of shape (1, 3, 1, n)."""
     return numpy.array(colours, numpy.uint8).T[None, :, None]
 
 
@@ -20,7 +20,7 @@ def test_grey_has_no_chroma_and_dark_noise_has_little():
     grey = numpy.random.default_rng(0).integers(256, size=(5, 1, 8, 8), dtype=numpy.uint8).repeat(3, axis=1)
     assert histogram_mean(chroma_histogram(grey)) == 0
     noise = numpy.random.default_rng(1).integers(5, size=(5, 3, 8, 8), dtype=numpy.uint8)
-    assert histogram_mean(chroma_histogram(noise)) < 4 / 255     # its saturation in HSV is about 0.7
+    assert histogram_mean(chroma_histogram(noise)) < 4 / 255     # its HSV saturation is about 0.7
 
 
 def test_distance_by_hand():

@@ -5,11 +5,11 @@ from lsgan.metrics.diversity import mean_pairwise_distance
 
 
 def test_points_by_hand():
-    distance = mean_pairwise_distance(numpy.array([[0.0, 0.0], [3.0, 4.0], [0.0, 8.0]]))     # 5, 8 and 5
+    distance = mean_pairwise_distance(numpy.array([[0.0, 0.0], [3.0, 4.0], [0.0, 8.0]]))     # the distances are 5, 8 and 5
     assert isinstance(distance, float)
     assert distance == pytest.approx(6)
     assert mean_pairwise_distance([[1, 1], [4, 5]]) == pytest.approx(5)
-    assert mean_pairwise_distance([2.0, 5.0, 3.0]) == pytest.approx(2)      # 3, 1 and 2
+    assert mean_pairwise_distance([2.0, 5.0, 3.0]) == pytest.approx(2)      # the distances are 3, 1 and 2
 
 
 @pytest.mark.parametrize('x', [numpy.full((50, 3, 8, 8), 255, numpy.uint8), numpy.full((7, 5), 0.1, numpy.float32),
@@ -48,12 +48,12 @@ def test_it_is_in_units_of_the_data_wherever_they_lie():
 def test_a_set_that_collapsed_to_a_few_has_less():
     x = numpy.random.default_rng(2).standard_normal((60, 10))
     twins = mean_pairwise_distance(x[:30].repeat(2, axis=0))
-    assert twins == pytest.approx(mean_pairwise_distance(x[:30]) * 58 / 59)     # of 59 others 1 is at 0
+    assert twins == pytest.approx(mean_pairwise_distance(x[:30]) * 58 / 59)     # 1 of the 59 others is at distance 0
     two = mean_pairwise_distance(x[:2].repeat(30, axis=0))
     assert two == pytest.approx(numpy.linalg.norm(x[0] - x[1]) * 30 / 59, rel=1e-6)
 
 
 @pytest.mark.parametrize('x', [numpy.zeros((1, 3)), numpy.zeros((0, 3))])
 def test_fewer_than_two_rows_are_refused(x):
-    with pytest.raises(ValueError, match=f'at least two rows are needed, not {len(x)}'):
+    with pytest.raises(ValueError, match=f'expected at least two samples, got {len(x)}'):
         mean_pairwise_distance(x)

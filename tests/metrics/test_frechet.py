@@ -3,7 +3,7 @@ import pytest
 
 from lsgan.metrics.frechet import frechet_distance
 
-CORNERS = numpy.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * 0.75 ** 0.5       # mean 0, covariance 1 by N - 1
+CORNERS = numpy.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * 0.75 ** 0.5       # mean 0, unbiased covariance the identity
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_independent_features_add_up():
 
 
 def test_covariances_that_do_not_commute():
-    # the square root of a 2x2 matrix has the trace sqrt(tr + 2 sqrt(det)), here of [[2, 1], [1, 2]] diag(4, 1)
+    # The square root of a 2x2 matrix has the trace sqrt(tr + 2 sqrt(det)). The matrix here is [[2, 1], [1, 2]] diag(4, 1).
     x, y = CORNERS @ numpy.linalg.cholesky([[2, 1], [1, 2]]).T, CORNERS * [2, 1]
     assert frechet_distance(x, y) == pytest.approx(4 + 5 - 2 * (10 + 2 * 12 ** 0.5) ** 0.5)
 
@@ -48,7 +48,7 @@ def test_it_is_symmetric_and_a_rotation_changes_nothing(features):
 def test_features_of_less_than_full_rank(features):
     x, y = features
     distance = frechet_distance(x, y)
-    # two columns that are always 0 and one that repeats another: fewer examples than features, too
+    # Two constant columns, then a repeated column, then fewer examples than features.
     assert frechet_distance(numpy.pad(x, ((0, 0), (0, 2))), numpy.pad(y, ((0, 0), (0, 2)))) == pytest.approx(distance)
     assert frechet_distance(x[:, [0, 0]], y[:, [0, 0]]) == pytest.approx(2 * frechet_distance(x[:, :1], y[:, :1]))
     wide = numpy.random.default_rng(2).standard_normal((4, 50))

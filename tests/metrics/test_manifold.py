@@ -11,13 +11,13 @@ def clouds():
 
 
 def test_numbers_on_a_line_by_hand():
-    # the balls of k = 1 around 0, 1, 3 have the radii 1, 1, 2; around 5, 6, 9 they have 1, 1, 3
+    # With k = 1, the balls around 0, 1, 3 have the radii 1, 1, 2, and those around 5, 6, 9 have the radii 1, 1, 3.
     real, generated = [[0.0], [1.0], [3.0]], [[5.0], [6.0], [9.0]]
     precision, recall = precision_recall(real, generated, k=1)
     assert isinstance(precision, float) and isinstance(recall, float)
-    assert (precision, recall) == (1 / 3, 0)      # 5 is in [1, 5], the border counts; no real point is in [4, 12]
+    assert (precision, recall) == (1 / 3, 0)      # 5 is on the border of [1, 5]; no real point is in [4, 12]
     assert precision_recall(generated, real, k=1) == (0, 1 / 3)
-    assert precision_recall(real, generated, k=2) == (2 / 3, 2 / 3)      # radii 3, 2, 3 and 4, 3, 4
+    assert precision_recall(real, generated, k=2) == (2 / 3, 2 / 3)      # the radii are 3, 2, 3 and 4, 3, 4
 
 
 def test_the_same_points_are_all_covered(clouds):

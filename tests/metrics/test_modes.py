@@ -5,19 +5,19 @@ from lsgan.datasets.mixture import GaussianMixture, ring
 from lsgan.metrics.modes import mode_statistics
 
 CENTERS = numpy.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-CUT = 1 - 4.5 / numpy.expm1(4.5)     # variance of a Gaussian of the plane cut at 3 sigma
+CUT = 1 - 4.5 / numpy.expm1(4.5)     # variance along an axis of a standard Gaussian truncated at radius 3
 
 
 def test_hand_made_samples_give_known_numbers():
     samples = [
-        [0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1],   # of the first mode, variance 2/3 of 0.01 along each axis
-        [10, 0.29], [10, 0.31],                     # of the second: just within and just beyond 3 sigma
-        [5, 5], [-7, -7],                           # of none
+        [0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1],   # in the first mode; their variance is 2/3 of 0.01 along each axis
+        [10, 0.29], [10, 0.31],                     # near the second mode: just within and just beyond 3 sigma
+        [5, 5], [-7, -7],                           # in no mode
     ]
     assert mode_statistics(samples, CENTERS, 0.1) == {
         'modes_total': 3,
         'modes_captured': 2,
-        'modes_fair': 1,                            # half of 8 / 3 are 4/3
+        'modes_fair': 1,                            # at least 4/3 samples, half of 8 / 3
         'high_quality': 5 / 8,
         'spread_min': pytest.approx((2 / 3 / CUT) ** 0.5),
         'spread_max': pytest.approx((2 / 3 / CUT) ** 0.5),
@@ -27,7 +27,7 @@ def test_hand_made_samples_give_known_numbers():
 def test_spreads_are_the_smallest_and_the_largest_over_the_modes():
     first, second = numpy.array([[-0.1, 0], [0.1, 0]]), numpy.array([[10, -0.02], [10, 0.02]])
     statistics = mode_statistics(numpy.concatenate([first, second]), CENTERS, 0.1)
-    # two points at distance 2 d from each other have variance 2 d^2 along one of the two axes
+    # Two points at distance 2 d have the variance 2 d^2 along one of the two axes.
     assert statistics['spread_max'] == pytest.approx(1 / CUT ** 0.5)
     assert statistics['spread_min'] == pytest.approx(0.2 / CUT ** 0.5)
 
@@ -54,7 +54,7 @@ def test_the_spread_is_corrected_for_the_cut(make_stream, factor):
     if factor == 1:
         assert spread == pytest.approx(1, rel=0.01)
     else:
-        assert spread == pytest.approx(0.5 / CUT ** 0.5, rel=0.01)     # none is cut off
+        assert spread == pytest.approx(0.5 / CUT ** 0.5, rel=0.01)     # no sample is beyond 3 sigma
 
 
 def test_a_sampler_collapsed_to_one_point():
@@ -66,7 +66,7 @@ def test_a_sampler_collapsed_to_one_point():
 def test_a_mode_is_fair_from_half_of_its_share_on(held, fair):
     samples = numpy.zeros((100, 2))
     samples[:held] = 10, 0
-    statistics = mode_statistics(samples, CENTERS[:2], 0.1)     # the fair share is 50
+    statistics = mode_statistics(samples, CENTERS[:2], 0.1)     # 50 samples per mode are expected
     assert (statistics['modes_captured'], statistics['modes_fair']) == (2, fair)
 
 

@@ -6,7 +6,7 @@ from lsgan.metrics.nearest import nearest, nearest_distance, nearest_images
 
 
 def brute_force(x, y):
-    """All distances, one difference after the other."""
+    """Return all distances, computed one by one."""
     return numpy.array([[numpy.sqrt(((a.astype(numpy.float64) - b) ** 2).sum()) for b in y] for a in x])
 
 
@@ -80,7 +80,7 @@ def test_bytes_do_not_wrap_around():
     x, y = numpy.zeros((1, 2, 2), numpy.uint8), numpy.full((3, 2, 2), 255, numpy.uint8)
     y[1] = 200
     assert nearest_distance(x, y) == nearest_distance(y[1:2], x) == pytest.approx(400)
-    assert nearest_distance(y[2:] - numpy.float32(0.5), y) == pytest.approx(1)      # of one kind each
+    assert nearest_distance(y[2:] - numpy.float32(0.5), y) == pytest.approx(1)      # of different types
 
 
 def test_the_nearest_image_may_be_a_mirrored_one():

@@ -34,7 +34,7 @@ def test_directions_start_at_the_x_axis_and_are_even():
 def test_a_scaled_sample_is_at_the_mean_size_of_the_change():
     rng = numpy.random.default_rng(1)
     x = rng.standard_normal((100_000, 2))
-    # each projection is a standard normal, E|N| = sqrt(2 / pi)
+    # Each projection of x is standard normal, with E|x| = sqrt(2 / pi).
     assert sliced_wasserstein(x, 1.5 * x, directions=8) == pytest.approx(0.5 * (2 / numpy.pi) ** 0.5, rel=0.01)
 
 

@@ -5,7 +5,7 @@ from lsgan.metrics.swd import pyramid_distances, pyramid_projections
 
 
 def smooth(n=80, side=64, seed=0, colours=3):
-    """Clouds of grey levels about 128, without any fine structure."""
+    """Return smooth random images with grey levels around 128."""
     images = numpy.random.default_rng(seed).normal(128, 60, (n, colours, side // 8, side // 8)).repeat(8, 2).repeat(8, 3)
     for axis in 2, 3:
         for width in 7, 7, 5, 3:
@@ -49,8 +49,8 @@ def test_projections_of_white_noise_have_mean_0_and_variance_1():
 
 
 def test_descriptors_are_normalised_and_directions_of_length_1():
-    # flat patches are (±1, ..., ±1), those of stripes ±(1, -1, 1, ...); a direction's products with both are, but for their
-    # signs, nearly independent normal numbers x and y, and E||x| - |y|| = (2 sqrt(2) - 2) sqrt(2 / pi)
+    # Normalised flat patches are ±(1, 1, 1, ...), and normalised stripes are ±(1, -1, 1, ...). Their projections onto a
+    # direction are, up to the sign, nearly independent normal numbers x and y. E||x| - |y|| = (2 sqrt(2) - 2) sqrt(2 / pi).
     flat = numpy.where(numpy.arange(60) < 30, 50, 200)[:, None, None, None] * numpy.ones((1, 3, 16, 16))
     stripes = numpy.where(numpy.arange(16) % 2, 3, 1) * numpy.ones((60, 3, 16, 1))
     found = [pyramid_distances(pyramid_projections(flat, seed), pyramid_projections(stripes, seed))[16] for seed in range(9)]
@@ -61,7 +61,7 @@ def test_descriptors_are_normalised_and_directions_of_length_1():
 def test_equal_sets_are_at_zero_and_others_are_not(n):
     a = smooth(n, 32)
     b = a.copy()
-    b[-20:] = noise(20)         # those of the last block, too
+    b[-20:] = noise(20)         # the last images are in the second block if n = 300
     assert distances(a, a.copy()) == {32: 0, 16: 0}
     assert all(distance > 0.005 for distance in distances(a, b).values())
 
@@ -81,9 +81,9 @@ def test_brightness_and_contrast_of_a_colour_make_no_difference(change):
 
 
 def test_inverted_and_exchanged_colours_make_a_difference():
-    a = smooth() ** 2               # otherwise its distribution is its own mirror image
+    a = smooth() ** 2               # makes the distribution asymmetric, so that it differs from its negative
     b = a.copy()
-    b[:, 1] = b[:, 0]               # now two go together
+    b[:, 1] = b[:, 0]               # makes two channels equal
     assert distances(a, b)[16] > 0.05
     assert distances(a, -a)[16] > 2 * distances(a, a[::-1])[16]
 
@@ -103,7 +103,7 @@ def test_a_blur_changes_the_finest_level_most():
 
 def test_the_finest_structure_is_in_the_finest_level_alone():
     a = smooth()
-    board = 30 * (numpy.indices((64, 64)).sum(axis=0) % 2) - 15     # which the blur removes
+    board = 30 * (numpy.indices((64, 64)).sum(axis=0) % 2) - 15     # a checkerboard, which the blur removes
     found = distances(a, a + board)
     assert found[64] > 0.1 and found[32] < 1e-4 and found[16] < 1e-4
 
@@ -115,7 +115,7 @@ def test_what_images_have_in_all_pixels_is_in_the_coarsest_level_alone():
 
 
 def test_a_slope_is_in_the_coarsest_level_alone():
-    # but near the borders, where it is mirrored
+    # Mirroring at the borders adds a small contribution to the finer levels.
     rows = numpy.arange(64.0) * numpy.linspace(-1, 1, 80)[:, None, None, None]
     a = smooth()
     found = distances(a, a + rows * numpy.ones((64, 1)))
@@ -126,7 +126,7 @@ def test_a_slope_is_in_the_coarsest_level_alone():
 def test_sets_of_one_colour_give_finite_numbers(n):
     plain, other = numpy.full((n, 3, 32, 32), 200, numpy.uint8), noise(n)
     assert distances(plain, plain) == distances(plain, plain // 2) == {32: 0, 16: 0}
-    # nothing is left of them, and the other projections are normal numbers: E|x| = sqrt(2 / pi)
+    # The projections of a single colour are 0, and the others are standard normal, with E|x| = sqrt(2 / pi).
     expected = (2 / numpy.pi) ** 0.5
     assert distances(plain, other) == distances(other, plain) == pytest.approx({32: expected, 16: expected}, rel=0.05)
 
@@ -134,16 +134,17 @@ def test_sets_of_one_colour_give_finite_numbers(n):
 def test_the_seed_determines_the_projections():
     a = noise(5)
     first = pyramid_projections(a)
-    numpy.random.seed(7)        # another generator
+    numpy.random.seed(7)        # must have no effect
     for again, same in [(pyramid_projections(a), True), (pyramid_projections(a, seed=0), True),
                         (pyramid_projections(a, seed=1), False)]:
         assert all(numpy.array_equal(first[level], again[level]) == same for level in (32, 16))
     assert numpy.array_equal(a, noise(5))
-    flat = numpy.arange(5)[:, None, None, None] * numpy.ones((1, 1, 16, 16))      # its patches are alike everywhere
+    # The patches of flat images do not depend on the random positions, so only the directions can differ.
+    flat = numpy.arange(5)[:, None, None, None] * numpy.ones((1, 1, 16, 16))
     assert not numpy.array_equal(pyramid_projections(flat)[16], pyramid_projections(flat, seed=1)[16])
 
 
 @pytest.mark.parametrize('n, side', [(4, 32), (6, 32), (5, 64), (5, 16), (5, 40)])
 def test_other_numbers_and_sizes_are_refused(n, side):
-    with pytest.raises(ValueError, match='as many images of one size'):
+    with pytest.raises(ValueError, match='equally many images of one size'):
         distances(noise(5, 32), noise(n, side))

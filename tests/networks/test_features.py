@@ -19,14 +19,14 @@ def network():
 
 @pytest.fixture(scope='module')
 def faces():
-    """Drawn faces in [-1, 1], all factors at random: float32 (400, 3, 64, 64)."""
+    """400 drawn faces with random factors, float32 of shape (400, 3, 64, 64) in [-1, 1]."""
     draws = numpy.random.default_rng(7)
     return scaled(numpy.stack([draw(Face(*(of[draws.integers(len(of))] for of in FACTORS.values()),
                                          *draws.uniform(-0.02, 0.02, 2)), 64) for _ in range(400)]))
 
 
 def shuffled(images, seed=0):
-    """Images with their sixteen blocks of 16 x 16 pixels in another order each."""
+    """Return images whose sixteen blocks of 16 x 16 pixels are shuffled, differently in each image."""
     draws, result = numpy.random.default_rng(seed), numpy.empty_like(images)
     for image, new in zip(images, result):
         for to, place in enumerate(draws.permutation(16)):
@@ -94,7 +94,7 @@ def test_weights_are_read_back_and_those_of_another_network_refused(tmp_path, fa
         numpy.testing.assert_allclose(load_features(tmp_path / name).look(faces[:5]), network.look(faces[:5]), atol=0.02)
     assert (tmp_path / 'half.npz').stat().st_size < 0.6 * (tmp_path / 'single.npz').stat().st_size
     save_weights(tmp_path / 'other.npz', network.last)
-    with pytest.raises(InputError, match='other.npz: weights of another network than the one of face features'):
+    with pytest.raises(InputError, match='other.npz: weights of another network than the face-feature network'):
         load_features(tmp_path / 'other.npz')
     with pytest.raises(InputError, match='none.npz: no such file'):
         load_features(tmp_path / 'none.npz')

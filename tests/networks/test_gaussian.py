@@ -13,7 +13,7 @@ every_activation = pytest.mark.parametrize('activation', ['relu', 'leaky_relu', 
 
 @pytest.fixture
 def net():
-    """A stock ChainList."""
+    """A `ChainList` of Chainer's own links, with random biases."""
     net = chainer.ChainList(*(L.Linear(n, m) for n, m in zip(SIZES, SIZES[1:])))
     for layer in net:
         layer.b.array[...] = numpy.random.default_rng(0).standard_normal(layer.b.shape)
@@ -27,7 +27,7 @@ def stock_output(stock_perceptron):
 
 @pytest.fixture
 def x():
-    numpy.random.seed(0)    # for the initial weights
+    numpy.random.seed(0)    # seeds the initial weights
     return numpy.random.default_rng(1).standard_normal((7, 3), dtype=numpy.float32)
 
 

@@ -71,7 +71,7 @@ def test_normalisation_and_activation_can_be_chosen():
 
 
 class StockGenerator(chainer.Chain):
-    """`Generator` of (20, 16) channels for 8x8 images, in Chainer's own terms."""
+    """`Generator` with (20, 16) channels for 8x8 images, built from Chainer's own links."""
 
     def __init__(self):
         super().__init__()
@@ -105,7 +105,7 @@ def ours():
 
 
 def train(networks, optimizer, updates, dtype):
-    """Trains on the same numbers each time."""
+    """Train networks on fixed random data. Return their parameters and running statistics by name."""
     rng = numpy.random.default_rng(0)
 
     class Batches:

@@ -13,7 +13,7 @@ from lsgan.errors import InputError
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.networks.judge import WEIGHTS, Judge, load_judge
 
-STROKES = [     # of the digits from 0 on, from corner to corner
+STROKES = [     # corners of the line that draws each digit, from 0 to 9
     [(14, 5), (9, 9), (9, 18), (14, 23), (19, 18), (19, 9), (14, 5)],
     [(14, 4), (14, 24)],
     [(9, 8), (14, 5), (18, 9), (9, 22), (20, 22)],
@@ -34,7 +34,7 @@ def judge():
 
 @pytest.fixture(scope='module')
 def images():
-    """Blots, in [-1, 1]."""
+    """Random blots, float32 of shape (23, 1, 28, 28) in [-1, 1]."""
     x = numpy.random.default_rng(0).standard_normal((23, 1, 7, 7)).repeat(4, axis=2).repeat(4, axis=3)
     return numpy.tanh(x).astype(numpy.float32)
 
@@ -55,7 +55,7 @@ def test_it_reads_digits_drawn_by_hand(judge):
     assert probabilities.max(axis=1).mean() > 0.9
 
 
-@pytest.mark.skipif(not all((cache.folder('mnist') / name).exists() for name in mnist.SHA256), reason='MNIST is not here')
+@pytest.mark.skipif(not all((cache.folder('mnist') / name).exists() for name in mnist.SHA256), reason='no copy of MNIST')
 def test_it_reads_the_test_digits_of_mnist_and_sees_training_digits_near_them(judge):
     data = mnist.load()
     features, probabilities = judge.look(scaled(data.test[:, None]))
@@ -101,7 +101,7 @@ def test_looking_leaves_all_as_it_was(judge, images, train):
 
 
 def state(link):
-    """All that is saved of a link, by name."""
+    """Return a dict of everything that a serializer saves of a link."""
     serializer = serializers.DictionarySerializer()
     serializer.save(link)
     return serializer.target
@@ -126,7 +126,7 @@ def test_classifier_trains_it(images):
 def test_a_judge_of_other_classes_is_read_back(tmp_path, images):
     numpy.random.seed(0)
     other = Judge(47)
-    other(images)       # moves the running statistics
+    other(images)       # changes the running statistics
     serializers.save_npz(tmp_path / 'judge.npz', other)
     read = load_judge(tmp_path / 'judge.npz')
     for mine, saved in zip(read.look(images), other.look(images)):

@@ -36,7 +36,7 @@ def chosen():
 
 def test_without_cupy_the_cpu_is_chosen_and_the_extra_named(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    assert chosen() == ('@numpy', "CuPy is not installed, for an NVIDIA GPU: pip install 'lsgan[cuda13]', "
+    assert chosen() == ('@numpy', "CuPy is not installed. For an NVIDIA GPU: pip install 'lsgan[cuda13]', "
                                   'or uv run --extra cuda13')
     with pytest.raises(InputError, match='--device @cupy:0: CuPy is not installed.*auto, or -1 for the CPU'):
         select_device('@cupy:0')
@@ -45,8 +45,8 @@ def test_without_cupy_the_cpu_is_chosen_and_the_extra_named(monkeypatch):
 def test_without_cudas_libraries_the_reason_and_the_extra_of_the_cupy_that_is_there_are_named(cupy, monkeypatch):
     monkeypatch.setattr(cuda, 'available', False)
     monkeypatch.setattr(cuda, '_resolution_error', ImportError('no libcublas\nanywhere'), raising=False)
-    assert chosen() == ('@numpy', "CuPy is installed but finds no CUDA libraries (no libcublas): pip install 'lsgan[cuda12]', "
-                                  'or uv run --extra cuda12')
+    assert chosen() == ('@numpy', "CuPy is installed but finds no CUDA libraries (no libcublas). To install them: "
+                                  "pip install 'lsgan[cuda12]', or uv run --extra cuda12")
 
 
 def test_a_gpu_that_does_not_work_is_not_chosen_and_the_reason_told_in_a_line(cupy):
@@ -66,7 +66,7 @@ def test_the_cpu_can_be_selected_and_an_unknown_device_is_refused():
 def test_a_run_says_what_it_chose_and_keeps_it(whole):
     folder, said = whole
     name, why = chosen()
-    assert f'device {name}: {why}' in said
+    assert (f'Training on the CPU, because {why}' if name == '@numpy' else f'Training on {name}, {why}') in said
     assert settings_of(folder)['device'] == name
 
 

@@ -1,0 +1,57 @@
+"""What a process of a parallel run does by itself; with several processes, tests/test_parallel.py."""
+import signal
+from types import SimpleNamespace
+
+import numpy
+import pytest
+
+from lsgan.errors import InputError
+from lsgan.training import parallel
+from lsgan.training.extensions import StopRequest
+
+
+def trainer_at(iteration):
+    return SimpleNamespace(updater=SimpleNamespace(iteration=iteration))
+
+
+def test_a_signal_that_arrives_while_the_ranks_agree_counts_after_the_next_update():
+    class Interrupted(parallel.Alone):
+        def latest(self, number):
+            signal.raise_signal(signal.SIGINT)
+            return number
+
+    with StopRequest(10, Interrupted()) as stop:
+        assert not stop(trainer_at(1))      # the other ranks do not know of it
+        assert stop(trainer_at(2)) and stop.signal == signal.SIGINT
+
+
+def test_a_rank_stops_for_the_signal_of_another():
+    processes = parallel.Alone()
+    with StopRequest(10, processes) as stop:
+        assert not stop(trainer_at(1))
+        processes.latest = lambda number: signal.SIGTERM
+        assert stop(trainer_at(2)) and stop.signal == signal.SIGTERM
+        assert stop(trainer_at(10))
+
+
+@pytest.mark.parametrize('variables, found', [
+    ({}, (0, 1)), ({'OMPI_COMM_WORLD_RANK': '1', 'OMPI_COMM_WORLD_SIZE': '4'}, (1, 4)),
+    ({'PMI_RANK': '2', 'PMI_SIZE': '3'}, (2, 3)), ({'PMIX_RANK': '5', 'SLURM_STEP_NUM_TASKS': '8'}, (5, 8)),
+    ({'SLURM_STEP_NUM_TASKS': '8'}, (0, 1))])
+def test_launchers_are_recognised(monkeypatch, variables, found):
+    for names in parallel._LAUNCHERS:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert parallel.launched() == found
+
+
+def test_one_process_has_nothing_to_choose():
+    processes = parallel.Alone()
+    settings = {'communicator': 'auto', 'sync_norm': False}
+    processes.connect(settings, None)
+    for change in {'communicator': 'naive'}, {'sync_norm': True}:
+        with pytest.raises(InputError, match='mpiexec'):
+            processes.connect({**settings, **change}, None)
+    assert processes.gather(3) == [3] and numpy.isclose(processes.mean({'a': 0.5})['a'], 0.5)
