@@ -274,7 +274,7 @@ def test_a_run_on_the_gpu_can_be_read_without_one(whole, tmp_path):
 def test_a_run_on_the_gpu_is_not_resumed_on_the_cpu(whole, capsys):
     for source in whole('gaussian'), next(whole('gaussian').glob('snapshot_iter_*')):
         assert run_script('gaussian', '--resume', source, '-d', -1) == 2
-        assert '--device is @cupy:0 there and @numpy here' in capsys.readouterr().err
+        assert '--device is @cupy:0 in that run and @numpy in this command' in capsys.readouterr().err
 
 
 @pytest.mark.script

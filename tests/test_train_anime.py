@@ -126,7 +126,7 @@ def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp
     for images in [], [('--images', photographs)], given[1:]:
         result = draw_it('nearest', *itertools.chain(*images), folder)
         assert result.returncode == 0 and not result.stderr
-    assert_one_line(draw_it('real', folder, *itertools.chain(*given[:3])), 'not the data of the training', status=0)
+    assert_one_line(draw_it('real', folder, *itertools.chain(*given[:3])), 'not the training data', status=0)
 
 
 @pytest.fixture(scope='module')
@@ -165,7 +165,7 @@ def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train
     assert_same_run(folder, tmp_path / 'run', 18)
     assert train(*SHORT, '--images', grey, '--channels', 1, '-o', tmp_path / 'one').returncode == 0
     assert_same_run(folder, tmp_path / 'one', 18)
-    assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto there')
+    assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto in that run')
 
 
 def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photographs, train, tmp_path):
@@ -461,7 +461,7 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     Image.new('RGB', (40, 40), 'red').save(moved / 'one more.png')
     for command in 'real', 'nearest', 'score', 'all':
         result = draw_it(command, folder, '--images', moved)
-        assert_one_line(result, 'note', 'not the data of the training', status=0)
+        assert_one_line(result, 'note', 'not the training data', status=0)
         assert result.stdout
     assert not draw_it('samples', folder).stderr
     result = draw_it('all', folder)

@@ -223,7 +223,7 @@ def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(pres
 def test_images_of_other_sizes_are_measured_without_the_judge(tmp_path):
     data = write_images(tmp_path / 'small', side=12)
     result = train(*SHORT, '--data', data, '-o', tmp_path / 'run')
-    assert result.returncode == 0 and 'no Fréchet distance and no classes: judges see images of 28 x 28' in result.stdout
+    assert result.returncode == 0 and 'no Fréchet distance and no classes: the judge needs images of 28 x 28' in result.stdout
     assert {'nearest_distance', 'saturated'} <= metrics_of(tmp_path / 'run').keys()
     assert 'confident' not in metrics_of(tmp_path / 'run')
     assert sorted(os.listdir(tmp_path / 'run' / 'figures')) == ['curves.png', 'samples.png']

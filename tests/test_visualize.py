@@ -477,8 +477,8 @@ def test_without_a_judge_that_knows_the_images_it_is_said_why_there_are_no_class
     assert call('train_mnist.py', *MNIST, '--data', data, '-o', folder, cwd=tmp_path).returncode == 0
     assert_one_line(visualize('classes', folder), '28 x 28')
     said = visualize('all', folder).stdout.splitlines()
-    assert 'left out: classes.png (no classes: judges see images of 28 x 28 pixels only)' in said
-    assert 'no Fréchet distance and no classes: judges see' in visualize('score', folder).stdout
+    assert 'left out: classes.png (no classes: the judge needs images of 28 x 28 pixels)' in said
+    assert 'no Fréchet distance and no classes: the judge needs' in visualize('score', folder).stdout
 
 
 def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):

@@ -1,4 +1,4 @@
-"""What a training script describes, and how it is sampled from."""
+"""The description of an experiment that a training script builds, and sampling from its generator."""
 import dataclasses
 from collections.abc import Callable
 
@@ -6,29 +6,31 @@ import chainer
 
 from lsgan.random import Latent, Stream
 
-_BATCH = 500        # samples that are made together
+_BATCH = 500        # samples generated at a time
 
 
 @dataclasses.dataclass
 class Experiment:
-    """What a script adds to the training that all share.
+    """Everything that a training script adds to the training that all scripts share.
 
     Attributes:
-        generator, discriminator (chainer.Link): on the CPU, initialized.
-        latent_size (int), latent_distribution (str): see `lsgan.random.Latent`.
-        data: what training draws from; see `lsgan.datasets.iterator.SampleIterator`.
-        samples (int): how many samples the metrics are made of.
-        shown (int): how many of them, from the first, the pictures show.
-        evaluate (callable): from that many samples, a NumPy array (N, ...), to a dict of numbers.
-        draw (callable): takes such samples, a path or file, and a title; writes a PNG.
-        show (dict): the metrics that progress shows, and what it calls them.
-        figures (dict): name of each picture of samples that a finished run gets, and a callable like `draw`; it raises
-            `InputError` where there can be no such picture.
-        blas_threads (int): threads for matrix products, or None for as many as there are.
-        prepare (callable): does, before a training begins, what it needs and pictures of samples do not; returns what the run
-            folder is to say of it, a dict from file name to text.
-        remark (callable): returns what whoever reads the metrics has to know of the data, a line, or nothing: a str.
-        fingerprint (callable): tells the data from any others, a text; a run is not resumed with others.
+        generator, discriminator (chainer.Link): the initialised networks, on the CPU.
+        latent_size (int): dimension of a latent.
+        latent_distribution (str): distribution of the latents, see `lsgan.random.Latent`.
+        data: the data set, see `lsgan.datasets.iterator.SampleIterator`.
+        samples (int): number of samples for the metrics.
+        shown (int): number of samples in the sample pictures, the first ones of those for the metrics.
+        evaluate (callable): takes `samples` samples, a NumPy array of shape (N, ...); returns the metrics, a dict of numbers.
+        draw (callable): takes samples, a path or binary file, and a title; writes a PNG.
+        show (dict): from the key of each metric that the progress bar shows to its short name there.
+        figures (dict): from the name of each picture of samples that is drawn at the end to a callable like `draw`, which
+            raises `InputError` if something is missing for the picture.
+        blas_threads (int): largest number of threads for matrix products, or None for as many as there are.
+        prepare (callable): takes nothing and checks the data before training; pictures of samples do not need it. It returns
+            notes for the run folder, a dict from file names to texts.
+        remark (callable): takes nothing; returns a line that a reader of the metrics has to know, or an empty str.
+        fingerprint (callable): takes nothing; returns a str that is different for different data. A run is resumed with the
+            same data only.
     """
 
     generator: chainer.Link
@@ -48,24 +50,41 @@ class Experiment:
     fingerprint: Callable = str
 
     def latents(self, seed, device, n, purpose='samples'):
-        """The first n latents that metrics and pictures are made of, or others of another purpose, the same for the same seed:
-        shape (n, latent_size)."""
+        """Return the first n latents of the metrics and the pictures, or with another `purpose`, independent ones.
+
+        Args:
+            seed (int): random seed, which determines the latents.
+            device (chainer.backend.Device): the device of the returned array. The latents are the same for every device.
+            n (int): number of latents.
+            purpose (str): name of the random stream.
+
+        Returns:
+            array: float32 of shape (n, latent_size), on the device.
+        """
         latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, purpose))
-        return device.send(latent.draw(n))      # drawn on the CPU, so that all devices have the same
+        return device.send(latent.draw(n))      # drawn on the CPU, so that they do not depend on the device
 
     def sample(self, generator, seed, device, n):
-        """The generator's samples of these latents: a NumPy array (n, ...)."""
+        """Return the samples that a generator makes from the first n of these `latents`, a NumPy array of shape (n, ...)."""
         return generate(generator, self.latents(seed, device, n))
 
 
 def generate(generator, z):
-    """The samples of a generator in test mode from latents z, a batch at a time: a NumPy array."""
+    """Return samples of a generator in test mode. They are generated in batches, to save memory.
+
+    Args:
+        generator (chainer.Link): maps latents to samples.
+        z (array): latents of shape (n, latent_size), on the generator's device.
+
+    Returns:
+        numpy.ndarray: the samples, of shape (n, ...).
+    """
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
         batches = [generator(z[i:i + _BATCH]).array for i in range(0, len(z), _BATCH)]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 
 def tell(metrics):
-    """Yields a line for each of the metrics, a dict of numbers."""
+    """Yield a line of text for each of the metrics, a dict of numbers."""
     for name, value in metrics.items():
         yield f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}')

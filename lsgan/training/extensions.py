@@ -1,4 +1,7 @@
-"""What watches a run: metrics, pictures, progress, snapshots. None of it draws from the streams that training uses."""
+"""Extensions of Chainer's trainer: metrics, pictures, log, progress and snapshots, and a trigger that stops a run.
+
+No extension draws from the random streams of the training, so none changes its result.
+"""
 import contextlib
 import math
 import os
@@ -18,20 +21,22 @@ from lsgan.functions.gpu.history import ToHost
 from lsgan.npz import save_weights
 from lsgan.training import snapshot
 
-_COLUMNS = 120      # width of the progress bar in a notebook
+_COLUMNS = 120      # characters: width of the progress bar in a notebook
 
 
 class Diverged(Exception):
-    """The losses or the weights are not finite; the message says when."""
+    """Error of a run whose losses, weights or samples are NaN or infinite. The message says at which update."""
 
 
 class Metrics(training.Extension):
-    """Reports the metrics and the rate of the updates since the last report, and writes `metrics.json`.
+    """An extension that reports the metrics and the training speed, and writes `metrics.json`.
+
+    The speed, `images_per_second`, is the number of real examples per second of updates since the last report.
 
     Args:
-        sample (callable): takes nothing, returns samples, a NumPy array (N, ...).
-        evaluate (callable): takes such samples, returns a dict of numbers.
-        examples (int): real examples that an update looks at.
+        sample (callable): takes nothing; returns samples, a NumPy array of shape (N, ...).
+        evaluate (callable): takes these samples; returns a dict of numbers.
+        examples (int): number of real examples in an update, over all steps of D.
     """
 
     priority = training.PRIORITY_WRITER
@@ -45,10 +50,16 @@ class Metrics(training.Extension):
         chainer.report(self.measure(trainer))
 
     def measure(self, trainer):
-        """The metrics as they are now, a dict, also written.
+        """Measure the current generator, write metrics.json, and return the metrics.
+
+        Args:
+            trainer (chainer.training.Trainer): its updater is a `lsgan.training.updater.GANUpdater`.
+
+        Returns:
+            dict: from the name of each metric to a number.
 
         Raises:
-            Diverged: where samples are not finite.
+            Diverged: if samples are NaN or infinite.
         """
         updater = trainer.updater
         updater.finish()
@@ -67,12 +78,12 @@ class Metrics(training.Extension):
 
 
 class Pictures(training.Extension):
-    """Writes `samples/iter_N.png`, samples of the same latents each time.
+    """An extension that writes pictures of samples from fixed latents, `samples/iter_N.png`.
 
     Args:
-        sample (callable): takes nothing, returns samples, a NumPy array (N, ...).
-        draw (callable): takes such samples, a file and a title, writes the picture.
-        title (callable): takes the number of updates, returns the title.
+        sample (callable): takes nothing; returns samples, a NumPy array of shape (N, ...).
+        draw (callable): takes these samples, a binary file and a title; writes the picture to the file.
+        title (callable): takes the number of updates; returns the title.
     """
 
     name = 'pictures'
@@ -87,7 +98,13 @@ class Pictures(training.Extension):
 
 
 class _Means(chainer.reporter.DictSummary):
-    """Chainer's summary, which leaves scalars on the GPU until a mean is asked for, so that no update waits or computes."""
+    """Chainer's summary of reported values, but scalars stay on the GPU until their mean is needed.
+
+    Therefore no update has to wait for the GPU.
+
+    Args:
+        processes: see `Log`.
+    """
 
     def __init__(self, processes):
         super().__init__()
@@ -114,11 +131,11 @@ class _Means(chainer.reporter.DictSummary):
 
 
 class Log(chainer_extensions.LogReport):
-    """Chainer's `LogReport` of the means over all processes, which can also write an entry when a run stops.
+    """Chainer's `LogReport` with means over all processes. It can also write an entry when a run stops.
 
     Args:
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. Only rank 0 writes the file, but all ranks have the entries.
-        options: those of Chainer's class.
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. All ranks hold the entries, but only rank 0 writes the file.
+        options: the arguments of Chainer's class.
     """
 
     name = 'LogReport'
@@ -131,14 +148,17 @@ class Log(chainer_extensions.LogReport):
         self._summary = _Means(self._processes)
 
     def serialize_sums(self, serializer):
-        """Save or restore what this process has observed since the last entry."""
+        """Save or restore the values that were reported in this process since the last entry."""
         self._summary.serialize(serializer)
 
     def write_partial_entry(self, trainer):
-        """Write the log file with one more entry, of the updates since the last one, if there are any.
+        """Write the log file with one more entry for the updates since the last entry, if there are any.
 
-        The state of this extension stays as it is: a run that goes on from its snapshot writes the log of a run that never
-        stopped, without this entry.
+        The state of this extension does not change. Therefore a run that continues from its snapshot writes the same log as a
+        run that never stopped, without this entry.
+
+        Args:
+            trainer (chainer.training.Trainer): the trainer of the run.
         """
         if self._log and self._log[-1]['iteration'] == trainer.updater.iteration:
             return
@@ -151,15 +171,16 @@ class Log(chainer_extensions.LogReport):
 
 
 class Snapshots(training.Extension):
-    """Writes `snapshot_iter_N` and `generator_iter_N.npz` and removes the oldest.
+    """An extension that writes `snapshot_iter_N` and `generator_iter_N.npz`, and deletes older ones.
 
     Args:
-        settings (dict): kept in each snapshot.
-        keep (int): how many of the newest stay.
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. Rank 0 writes; the others send it their random states.
+        settings (dict): settings of the run, which each snapshot includes.
+        keep (int): number of snapshots to keep.
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. Rank 0 writes the files. The other ranks send it their random
+            states.
     """
 
-    priority = -100     # after all that has a state
+    priority = -100     # after every extension that has a state
     name = 'snapshots'
 
     def __init__(self, settings, keep, processes):
@@ -176,7 +197,7 @@ class Snapshots(training.Extension):
         states = self.processes.gather(snapshot.own_state(trainer))
         if self.processes.rank:
             return
-        # the snapshot last: a run that goes on from it has the generator's file already
+        # The snapshot is written last, so that a run that continues from it already has the generator's file.
         with snapshot.replacing(f'{trainer.out}/generator_iter_{updater.iteration}.npz') as f:
             save_weights(f, updater.sampler())
         snapshot.save(f'{trainer.out}/snapshot_iter_{updater.iteration}', trainer, self.settings, states[1:])
@@ -186,7 +207,7 @@ class Snapshots(training.Extension):
 
 
 def require_finite(entry):
-    """A log entry's check: raises `Diverged` where a loss is not finite."""
+    """Raise `Diverged` if a loss in a log entry is NaN or infinite."""
     bad = {key: entry[key] for key in ('gen/loss', 'dis/loss') if key in entry and not math.isfinite(entry[key])}
     if bad:
         raise Diverged(f'the losses are not finite at update {entry["iteration"]:,} '
@@ -194,12 +215,12 @@ def require_finite(entry):
 
 
 class Progress(training.Extension):
-    """A progress bar on a terminal and in a notebook, a line for each log entry elsewhere.
+    """An extension that shows a progress bar on a terminal or in a notebook, and otherwise prints a line per log entry.
 
     Args:
-        log (chainer.training.extensions.LogReport): where the numbers come from.
-        total (int): updates at which the run will stop.
-        show (dict): names of the metrics to show, and what to call them.
+        log (chainer.training.extensions.LogReport): source of the losses and metrics.
+        total (int): number of updates after which the run stops.
+        show (dict): from the key of each metric to show to its short name.
     """
 
     priority = training.PRIORITY_READER - 10    # after the log
@@ -215,7 +236,7 @@ class Progress(training.Extension):
 
     def __call__(self, trainer):
         done = trainer.updater.iteration
-        if self._start is None:     # after the first update, which compiles and says so
+        if self._start is None:     # starts after the first update, which may print that it compiles kernels
             self._start = time.monotonic(), done
             if console.shows_bars(sys.stdout):
                 terminal = sys.stdout.isatty()
@@ -233,7 +254,7 @@ class Progress(training.Extension):
         losses = [f'{key} {entry[key]:.3f}' for key in ('gen/loss', 'dis/loss') if key in entry]
         new = {name: f'{name} {entry[key]:.3g}' for key, name in self.show.items() if key in entry}
         if self._bar is not None:
-            self._known.update(new)     # metrics are rarer than losses; the last ones stay in sight
+            self._known.update(new)     # metrics are rarer than losses, so the last ones stay visible
             self._bar.set_postfix_str(', '.join([*losses, *self._known.values()]), refresh=False)
             return
         begin, first = self._start
@@ -249,16 +270,21 @@ class Progress(training.Extension):
 
 
 class StopRequest:
-    """A stop trigger: stop at a number of updates, or after the update during which SIGINT or SIGTERM arrives.
+    """A stop trigger that stops training after a number of updates, or after the update during which a signal arrives.
 
-    A later signal goes to the handler that was there before, which ends the program without saving. Signals within a second of
-    the first one count as the same: `timeout` and Ctrl-C reach every process of a group, and one of these, such as `uv run`,
-    may pass it on. At the end of the context the handlers are as before. In a script that was stopped, signals are ignored
-    instead, because what is left to do takes no time.
+    The signals are SIGINT and SIGTERM. A second signal goes to the previous handler, which ends the program without saving.
+    Signals within one second of the first are ignored, because one Ctrl-C can arrive twice: the terminal sends it to every
+    process of the group, and a parent process such as `uv run` may pass it on.
+
+    The end of the context restores the previous handlers. If a signal has stopped a script, signals are ignored from there on,
+    because the rest takes little time.
 
     Args:
         iterations (int): number of updates.
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. All stop after the same update if one of them gets a signal.
+        processes: `lsgan.training.parallel.Alone` or `Parallel`. If one process gets a signal, all stop after the same update.
+
+    Attributes:
+        signal (int): number of the signal that has stopped the run, or None.
     """
 
     def __init__(self, iterations, processes):
@@ -272,7 +298,7 @@ class StopRequest:
         number = self.processes.latest(self.signal or 0)
         if self.signal is None and number:
             self.signal, self._since = number, time.monotonic()
-        return bool(number)     # not whether a signal is there: one that has arrived meanwhile counts after the next update
+        return bool(number)     # a signal that has arrived since the call of `latest` counts after the next update
 
     def __enter__(self):
         self._old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -287,7 +313,7 @@ class StopRequest:
             self.signal, self._since = number, time.monotonic()
             if self.processes.rank:
                 return
-            with contextlib.suppress(OSError):      # nobody may read it any more; print may just have been interrupted
+            with contextlib.suppress(OSError):      # print may be interrupted and is not reentrant; stderr may be closed
                 os.write(2, b'\nStopping after this update and saving.'
                          + b' Press Ctrl-C again to quit without saving.' * (self.processes.size == 1) + b'\n')
         elif time.monotonic() - self._since > 1:

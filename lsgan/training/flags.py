@@ -1,4 +1,4 @@
-"""The flags that all scripts share, and how a run's settings follow from presets and flags."""
+"""The flags that all training scripts share, and the settings of a run, made from presets and flags."""
 import argparse
 import os
 import textwrap
@@ -11,14 +11,14 @@ from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.losses import LOSSES, LeastSquares
 from lsgan.training import parallel, snapshot
 
-# name: from a learning rate and Adam's two decays to an optimizer, and its attribute that is the rate
+# for each name: a function from learning rate, beta1 and beta2 to an optimizer, and the attribute with its learning rate
 OPTIMIZERS = {
     'adam': (functions.Adam, 'alpha'),
     'rmsprop': (lambda rate, *_: functions.RMSprop(rate), 'lr'),
     'sgd': (lambda rate, *_: functions.SGD(rate), 'lr'),
 }
 
-# name: from a scale, of normal weights their standard deviation, to the distribution of initial weights
+# for each name: a function from a scale to an initializer; for normal, the scale is the standard deviation
 INITIALIZERS = {
     'he': initializers.HeNormal,
     'orthogonal': initializers.Orthogonal,
@@ -26,11 +26,11 @@ INITIALIZERS = {
     'lecun': initializers.LeCunNormal,
 }
 
-# what presets have with --loss wgan: Arjovsky et al. 2017, algorithm 1; of its updates, which take five batches of real
-# examples each, they have fewer, so that every loss sees as many examples
+# Settings of presets with --loss wgan (Arjovsky et al. 2017, algorithm 1). Each update takes five batches of real examples, so
+# the presets also reduce the number of updates. Then every loss sees equally many real examples.
 WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip': 0.01}
 
-# flags that only some settings read: name, what they are for, whether the settings read them
+# flags that have an effect only with some settings: name, what it needs, and a function that tells whether settings have that
 _READERS = {
     'scheme': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
     'abc': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
@@ -46,31 +46,34 @@ _READERS = {
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser that complains in one line, by `InputError`."""
+    """An argument parser that reports errors as an `InputError`, which becomes a one-line message."""
 
     def error(self, message):
         raise InputError(f'{message}; see {self.prog} --help')
 
 
 class Steps(argparse.Action):
-    """Keeps pairs of an epoch and a share, [[epoch, share], ...]."""
+    """An argparse action that stores pairs of an epoch and a factor as a list, [[epoch, factor], ...]."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         epochs, shares = values[::2], values[1::2]
         if len(epochs) != len(shares) or sorted(set(epochs)) != epochs or any(e % 1 for e in epochs) or max(shares) > 1:
-            raise argparse.ArgumentError(self, 'pairs of an epoch and a share of 0 to 1 are needed, the epochs rising')
+            raise argparse.ArgumentError(self, 'pass pairs of a whole epoch and a factor from 0 to 1, with rising epochs')
         setattr(namespace, self.dest, [[int(epoch), share] for epoch, share in zip(epochs, shares)])
 
 
 class Parser(OneLineParser):
-    """The parser of a training script: its namespace holds only what was given, its help tells the presets.
+    """The argument parser of a training script.
+
+    Its namespace holds only the flags that were given, and its help lists the presets.
 
     Args:
-        experiment (str): the script's, of the same name as its default run folder.
-        doc (str): the script's docstring.
-        presets (dict): of each preset by name a dict with `about`, a line for the help, and settings. `default` has every
-            setting, the others what differs. Under `variants` it may have, for a setting and one value of it, what differs
-            where it has that value; a preset's variants for a setting stand in for all of `default`'s for it.
+        experiment (str): name of the experiment, which is also the name of its default run folder.
+        doc (str): docstring of the script.
+        presets (dict): from the name of each preset to a dict of its settings. `default` has every setting, the others only
+            those that differ from it. The key `about` holds a description for the help. The key `variants` is optional; it
+            holds a dict from (setting, value) to the settings that differ when that setting has that value. If a preset has
+            variants for a setting, those of `default` for the same setting do not apply to it.
     """
 
     def __init__(self, experiment, doc, presets):
@@ -79,15 +82,22 @@ class Parser(OneLineParser):
         self.experiment, self.presets = experiment, presets
 
     def setting(self, *flags, help, group=None, **options):
-        """Adds a flag whose default belongs to the preset."""
+        """Add a flag whose default value depends on the preset.
+
+        Args:
+            flags: names of the flag, the longest of which names the setting.
+            help (str): help text; the value in the preset `default` is appended to it.
+            group: argument group that the flag belongs to, or None.
+            options: other arguments of `add_argument`.
+        """
         default = self.presets['default'][max(flags, key=len).lstrip('-').replace('-', '_')]
         (group or self).add_argument(*flags, default=argparse.SUPPRESS,
                                      help=f'{help} (default: {_show(default)})'.replace('%', '%%'), **options)
 
 
 def _tell(presets):
-    """What each preset is, and the flags that it stands for, for the help."""
-    lines = ['presets; each stands for these flags, and the flags given beside it have the last word:']
+    """Return the end of the help: for each preset its description and the flags that it stands for."""
+    lines = ['presets; each stands for these flags, and flags given beside it override them:']
     for name, preset in presets.items():
         lines.append(f'  {name}: {preset["about"]}')
         if name != 'default':
@@ -98,140 +108,172 @@ def _tell(presets):
 
 
 def _as_flags(settings):
+    """Return settings as command-line flags, in lines of text."""
     flags = [f'{_flag(name)} {_show(value)}' for name, value in settings.items()
-             if name not in ('about', 'variants') and value not in (None, [])]      # which no flag can say
+             if name not in ('about', 'variants') and value not in (None, [])]      # values that no flag can give
     return textwrap.wrap(' '.join(flag.replace(' ', '\0') for flag in flags), 100, initial_indent=' ' * 8,
                          subsequent_indent=' ' * 8, break_on_hyphens=False)
 
 
 def add_common(parser):
-    """Adds the flags of every script."""
+    """Add the flags that every training script has."""
     add = parser.add_argument
-    add('--preset', choices=list(parser.presets), help='set of defaults that the flags below override (default: default)')
-    add('-o', '--out', metavar='DIR', help=f'run folder; must not hold a run yet (default: result/{parser.experiment})')
+    add('--preset', choices=list(parser.presets),
+        help='set of default values for the other flags, listed at the end of this help (default: default); a flag that is '
+             'given overrides its value')
+    add('-o', '--out', metavar='DIR',
+        help=f'run folder to write to (default: result/{parser.experiment}); a new run needs a new folder')
     add('-r', '--resume', nargs='?', const='', metavar='FILE|DIR',
-        help='continue from a snapshot, or from the newest good one of a run folder (default: of --out), with the settings of '
-             'that run; --epoch may differ')
+        help='continue a run from a snapshot file, or from the newest good snapshot in a run folder (default: the folder of '
+             '--out); the run keeps its settings, except that --epoch may change its length')
     add('--iterations', type=positive, metavar='N',
-        help='stop early, after N generator updates in all; schedules keep the length that --epoch gives')
+        help='stop after N generator updates in total (default: the whole run); schedules still follow --epoch, so a run that '
+             'is resumed later equals one that never stopped')
     add('--reshard', action='store_true',
-        help='with --resume, go on with another number of processes than before; from there on it is another run, with new '
-             'random numbers')
+        help='with --resume, continue with another number of processes; every process then draws new random numbers, so the '
+             'result is not that of a run that kept its number of processes')
     add('-d', '--device', type=device,
-        help='-1 or @numpy for the CPU, 0 or @cupy:0 for a GPU (default: auto, the first GPU where that works, '
-             'else the CPU); a run that is resumed stays where it began')
+        help='device to train on: -1 or @numpy for the CPU, 0 or @cupy:0 for the first GPU (default: auto, the first GPU, or '
+             'the CPU if no GPU works); a resumed run stays on its device')
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
-    add('--seed', type=seed, metavar='N', help='number that determines the run (default: 0)')
+    add('--seed', type=seed, metavar='N', help='random seed, which determines the run on a given kind of device (default: 0)')
     parser.setting('--init-from', type=path, metavar='RUN',
-                   help="begin with the weights of both networks in another run's newest snapshot, which are to be as large")
+                   help='initialise both networks from the newest snapshot of another run; all layer sizes must match')
 
-    run = parser.add_argument_group('length and reports')
+    run = parser.add_argument_group('length, log and snapshots')
     setting = parser.setting
     setting('-e', '--epoch', type=positive, group=run, metavar='N',
-            help='length of the run in epochs; it may change with --resume, which recomputes the schedules for the new length')
+            help='length of the run, in epochs; with --resume, another length recomputes the schedules for that length')
     setting('--epoch-size', type=positive, group=run, metavar='N',
-            help='generator updates in an epoch; the intervals of metrics, samples and snapshots that are not given follow it')
-    setting('-b', '--batchsize', type=positive, group=run,
-            help='examples in a batch, of all processes together; their number must divide it')
-    setting('--log-interval', type=positive, group=run, metavar='N', help='updates between two log entries')
+            help='length of an epoch, in generator updates; --metric-interval, --sample-interval and --snapshot-interval '
+                 'change in proportion, unless they are given')
+    setting('-b', '--batchsize', type=positive, group=run, metavar='N',
+            help='examples in a batch, over all processes together; must be divisible by the number of processes')
+    setting('--log-interval', type=positive, group=run, metavar='N', help='generator updates between two log entries')
     setting('--metric-interval', type=positive, group=run, metavar='N',
-            help='updates between two measurements of the metrics, a multiple of those between log entries')
+            help='generator updates between two evaluations of the metrics; must be a multiple of --log-interval')
     setting('--sample-interval', type=positive, group=run, metavar='N',
-            help='updates between two sample pictures; one more is made where a run stops')
-    setting('--snapshot-interval', type=positive, group=run, metavar='N', help='updates between two snapshots')
-    setting('--keep', type=positive, group=run, metavar='N', help='how many of the newest snapshots stay')
+            help='generator updates between two pictures of samples; one more is drawn when the run stops')
+    setting('--snapshot-interval', type=positive, group=run, metavar='N', help='generator updates between two snapshots')
+    setting('--keep', type=positive, group=run, metavar='N', help='number of snapshots to keep; older ones are deleted')
 
     loss = parser.add_argument_group('loss')
     setting('--loss', choices=list(LOSSES), group=loss,
-            help='least squares, Wasserstein with weight clipping, or the standard non-saturating GAN')
+            help='loss of both networks: lsgan is least squares, wgan is Wasserstein with weight clipping, gan is the '
+                 'standard non-saturating loss')
     setting('--scheme', choices=list(LeastSquares.SCHEMES), group=loss,
-            help='targets a b c of the least squares loss: binary is 0 1 1, pearson is -1 1 0')
+            help='targets a, b, c of the least squares loss: binary is 0, 1, 1 and pearson is -1, 1, 0')
     loss.add_argument('--abc', nargs=3, type=number, metavar=('A', 'B', 'C'),
-                      help='any targets: D gives generated data A and real data B, G wants C (default: those of --scheme)')
+                      help="other targets of the least squares loss: D's outputs are trained towards A for generated data and "
+                           'B for real data, and G is trained to make them C (default: the targets of --scheme)')
     setting('--split-discriminator-update', action=argparse.BooleanOptionalAction, group=loss,
-            help="make two optimizer steps of each of D's: one on real data's term of the loss, then one on generated data's")
-    setting('--n-critic', type=positive, group=loss, metavar='N', help='steps of D for each of G')
-    setting('--clip', type=above_zero, group=loss, metavar='BOUND', help="bound of the critic's weights, with --loss wgan")
+            help='split each step of D into two optimizer steps: one for the loss on real data, then one for the loss on '
+                 'generated data')
+    setting('--n-critic', type=positive, group=loss, metavar='N', help='steps of D for each step of G')
+    setting('--clip', type=above_zero, group=loss, metavar='BOUND',
+            help='with --loss wgan, clip the weights of D to [-BOUND, BOUND] after each step')
 
-    optimizer = parser.add_argument_group('optimization')
-    setting('--optimizer', choices=list(OPTIMIZERS), group=optimizer, help='of both networks')
-    setting('--lr-g', type=above_zero, group=optimizer, help="G's learning rate")
-    setting('--lr-d', type=above_zero, group=optimizer, help="D's learning rate")
-    setting('--beta1', type=decay, group=optimizer, help="Adam's decay of the mean gradient")
-    setting('--beta2', type=decay, group=optimizer,
-            help="Adam's decay of the mean squared gradient; a smaller one bounds the step after a sudden large gradient")
-    setting('--lr-decay', type=fraction, group=optimizer, metavar='SHARE',
-            help='share of the run, at its end, over which the learning rates fall linearly to 0')
-    setting('--lr-steps', type=not_negative, nargs='+', action=Steps, group=optimizer, metavar='EPOCH SHARE',
-            help="from that epoch on the learning rates are that share of their first values; instead of --lr-decay; "
-                 "49 0.5 99 0.1 149 0.05 199 0.01 is what the blog post's code for anime faces had and did not call")
+    optimizer = parser.add_argument_group('optimisation')
+    setting('--optimizer', choices=list(OPTIMIZERS), group=optimizer, help='optimizer of both networks')
+    setting('--lr-g', type=above_zero, group=optimizer, metavar='RATE', help='initial learning rate of G')
+    setting('--lr-d', type=above_zero, group=optimizer, metavar='RATE', help='initial learning rate of D')
+    setting('--beta1', type=decay, group=optimizer, metavar='DECAY',
+            help="exponential decay rate of Adam's mean of the gradients")
+    setting('--beta2', type=decay, group=optimizer, metavar='DECAY',
+            help="exponential decay rate of Adam's mean of the squared gradients; a smaller value limits the step after a "
+                 'sudden large gradient')
+    setting('--lr-decay', type=fraction, group=optimizer, metavar='FRACTION',
+            help='fraction of the run, at its end, over which the learning rates fall linearly to 0; 0 keeps them constant')
+    setting('--lr-steps', type=not_negative, nargs='+', action=Steps, group=optimizer, metavar='EPOCH FACTOR',
+            help='multiply the initial learning rates by FACTOR after EPOCH epochs, until the next pair; cannot be combined '
+                 "with --lr-decay. The blog post's code for anime faces defines the schedule 49 0.5 99 0.1 149 0.05 199 0.01, "
+                 'but never calls it')
     setting('--clip-gradient', type=not_negative, group=optimizer, metavar='NORM',
-            help="scale each network's whole gradient down to this norm where it is longer; 0 does not")
+            help='scale the gradient of each network down to this L2 norm if it is larger; 0 turns clipping off')
     setting('--gradient-norms', action=argparse.BooleanOptionalAction, group=optimizer,
-            help="log the norms of both networks' gradients, before clipping; of a split update that of the second step")
+            help="log each network's gradient norm before clipping (with --split-discriminator-update, the norm of the second "
+                 'step)')
     setting('--noise', type=not_negative, group=optimizer, metavar='SIGMA',
-            help='instance noise on all that D sees at the start, a standard deviation in units of the data; 0 is none')
+            help='initial standard deviation of the instance noise, in units of the data; instance noise is Gaussian noise on '
+                 'all inputs of D, and 0 turns it off')
     setting('--noise-end', type=above_zero, group=optimizer, metavar='SIGMA',
-            help='to which the instance noise falls geometrically, and there ends; noise that is not above it stays as it is')
-    setting('--noise-share', type=share, group=optimizer, metavar='SHARE',
-            help='share of the run over which the instance noise falls')
+            help='standard deviation at which the instance noise is switched off, after decaying geometrically from --noise; '
+                 'with --noise at or below it, the noise stays constant')
+    setting('--noise-share', type=share, group=optimizer, metavar='FRACTION',
+            help='fraction of the run over which the instance noise decays from --noise to --noise-end')
     setting('--average', type=decay, group=optimizer, metavar='DECAY',
-            help="decay of the moving average of G's weights, which is sampled from; 0 samples from the weights themselves")
+            help="decay rate of the moving average (EMA) of G's weights, from which samples are drawn; 0 draws them from the "
+                 'weights themselves')
 
     mpi = parser.add_argument_group('several processes (mpiexec -n N)')
     setting('--communicator', choices=parallel.COMMUNICATORS, group=mpi,
-            help='how gradients are averaged: pure_nccl by NCCL between GPUs, flat by an MPI library that reads GPU memory, '
-                 'naive by MPI through main memory, or auto, which takes pure_nccl if every process has a GPU and NCCL, and '
-                 'naive otherwise')
+            help='how to average gradients over processes: naive uses MPI and main memory, flat uses an MPI library that can '
+                 'read GPU memory, and pure_nccl uses NCCL between GPUs; auto chooses pure_nccl if every process has a GPU '
+                 'and NCCL, and otherwise naive')
     setting('--sync-norm', action=argparse.BooleanOptionalAction, group=mpi,
-            help='let batch normalisation use the mean and variance of the whole batch, not of the part of each process; this '
-                 'takes two more exchanges for each layer')
+            help='let batch normalisation use the mean and variance of the whole batch, instead of those of the part in each '
+                 'process; this needs two more exchanges between processes per layer')
 
-    gpu = parser.add_argument_group('computing on a GPU')
+    gpu = parser.add_argument_group('computation on a GPU')
     setting('--tf32', action=argparse.BooleanOptionalAction, group=gpu,
-            help='round the inputs of matrix products and convolutions to TF32, which has 10 bits of mantissa, and add up in '
-                 'float32; several times as fast on GPUs since Ampere')
+            help='round the inputs of matrix products and convolutions to TF32 (10 bits of mantissa) and add up in float32; '
+                 'this is several times as fast on GPUs since Ampere')
     setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
-            help='let cuDNN choose only algorithms that give the same bits every time, so that the seed determines the run; '
-                 '--no-deterministic allows faster ones')
+            help='use only deterministic algorithms of cuDNN, so that the random seed determines the run; --no-deterministic '
+                 'also allows faster ones')
     setting('--graph', action=argparse.BooleanOptionalAction, group=gpu,
-            help='capture an update as a CUDA graph and replay it, which computes the same with far less work for the CPU; '
-                 'use --no-graph for debugging and profiling, or if memory is short')
+            help='capture an update as a CUDA graph and replay it, which gives the same results with much less work for the '
+                 'CPU; use --no-graph for debugging, for profiling, or if memory is short')
 
 
 def add_networks(parser, latent, hidden_g, hidden_d):
-    """Adds the flags of networks that every script has, in a group that is returned, with these words on three of them."""
+    """Add the flags for networks that every training script has.
+
+    Args:
+        parser (Parser): the parser to add them to.
+        latent, hidden_g, hidden_d (str): help texts of --latent, --hidden-g and --hidden-d.
+
+    Returns:
+        the argument group of these flags, for further flags.
+    """
     nets = parser.add_argument_group('networks')
     parser.setting('--latent', type=positive, group=nets, metavar='N', help=latent)
     for net, hidden in ('g', hidden_g), ('d', hidden_d):
         parser.setting(f'--hidden-{net}', type=positive, nargs='+', group=nets, metavar='N', help=hidden)
-        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets, help=f"of {net.upper()}'s hidden layers")
+        parser.setting(f'--activation-{net}', choices=list(ACTIVATIONS), group=nets,
+                       help=f'activation of the hidden layers of {net.upper()}')
     parser.setting('--init', choices=list(INITIALIZERS), group=nets, help='distribution of the initial weights')
     return nets
 
 
 def image_weights(init, std):
-    """The initializer that is so called; the standard deviation is for normal weights only."""
+    """Return an initializer for networks of images.
+
+    Args:
+        init (str): name of the initializer.
+        std (float): standard deviation of the weights; only normal uses it.
+    """
     return INITIALIZERS[init](std) if init == 'normal' else INITIALIZERS[init]()
 
 
 def resolve(experiment, given, presets, saved=None):
-    """All settings of a run.
+    """Return all settings of a run.
 
     Args:
-        experiment (str): the experiment's name.
-        given (dict): what the user gave.
+        experiment (str): name of the experiment.
+        given (dict): the settings that the user gave as flags.
         presets (dict): see `Parser`.
-        saved (dict): the settings of the run that is resumed, or None.
+        saved (dict): settings of the run to resume, or None for a new run.
 
     Returns:
-        dict: of every setting by name, with `experiment`, `preset`, `seed`, `abc` and `device`, of a new run perhaps auto.
+        dict: from the name of each setting to its value. It includes `experiment`, `preset`, `seed`, `abc` and `device`, which
+        can be auto for a new run.
 
     Raises:
-        InputError: where a given setting contradicts the saved ones or is one that nothing reads.
+        InputError: if given settings contradict each other or the saved ones, or have no effect with the others.
     """
     if saved is not None:
-        # a run stays where it began
+        # A resumed run stays on its device.
         given = {name: value for name, value in given.items() if (name, value) != ('device', 'auto')}
     preset = given.get('preset', 'default')
     chosen = {**presets['default'], **presets[preset]}
@@ -244,12 +286,12 @@ def resolve(experiment, given, presets, saved=None):
         if {**chosen, **given}[setting] == value:
             chosen.update(variant)
     settings = {'experiment': experiment, 'preset': preset, 'seed': 0, 'device': 'auto', **chosen, **given}
-    for name in {'metric_interval', 'sample_interval', 'snapshot_interval'} - given.keys():     # as often in an epoch as there
+    for name in {'metric_interval', 'sample_interval', 'snapshot_interval'} - given.keys():     # same number per epoch
         settings[name] = max(1, chosen[name] * settings['epoch_size'] // usual)
     for one, other, none in ('lr_steps', 'lr_decay', 0.0), ('lr_decay', 'lr_steps', []):
-        if one in given and other not in given:     # what is given stands instead of the preset's
+        if one in given and other not in given:     # a given schedule replaces that of the preset
             settings[other] = none
-    if 'metric_interval' not in given:      # metrics stand in log entries
+    if 'metric_interval' not in given:      # metrics are written with log entries
         settings['metric_interval'] = -(-settings['metric_interval'] // settings['log_interval']) * settings['log_interval']
     settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
     settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
@@ -258,35 +300,39 @@ def resolve(experiment, given, presets, saved=None):
         return {**saved, **{name: value for name, value in given.items() if name in snapshot.free(saved)}}
     for name, (reader, reads) in _READERS.items():
         if name in given and not reads(settings):
-            raise InputError(f'{_flag(name)} is for {reader}; leave it out')
+            raise InputError(f'{_flag(name)} has no effect without {reader}; leave it out')
     if settings['metric_interval'] % settings['log_interval']:
         raise InputError(f'--metric-interval {settings["metric_interval"]} must be a multiple of --log-interval '
-                         f'{settings["log_interval"]}: metrics stand in log entries')
+                         f'{settings["log_interval"]}, because metrics are written with log entries')
     if settings['lr_steps'] and settings['lr_decay']:
         raise InputError('--lr-steps and --lr-decay both set the learning rates: leave one of them out')
     if 'abc' in given and 'scheme' in given:
-        raise InputError('--abc and --scheme both give the targets: leave one of them out')
+        raise InputError('--abc and --scheme both set the targets: leave one of them out')
     return settings
 
 
 def _require_same_run(settings, given, saved):
     if saved['experiment'] != settings['experiment']:
-        raise InputError(f'cannot resume: a run of train_{saved["experiment"]}.py')
+        raise InputError(f'cannot resume: this is a run of train_{saved["experiment"]}.py; resume it with that script')
     missing = settings.keys() - saved.keys()
     if missing:
-        raise InputError(f'cannot resume: made by another version of lsgan ({", ".join(map(_flag, sorted(missing)))} missing)')
-    clash = [f'{_flag(name)} is {_show(saved[name])} there and {_show(given[name])} here'
+        raise InputError('cannot resume: made by another version of lsgan '
+                         f'({", ".join(map(_flag, sorted(missing)))} missing); use the git commit that its config.json names, '
+                         'or start a new run with --out')
+    clash = [f'{_flag(name)} is {_show(saved[name])} in that run and {_show(given[name])} in this command'
              for name in snapshot.contradictions(given, saved)]
     if clash:
-        raise InputError(f'cannot resume: {", ".join(clash)}; leave these flags out, or start a new run with --out, from '
-                         'its weights by --init-from where the networks are the same')
+        raise InputError(f'cannot resume: {", ".join(clash)}. Leave these flags out, or start a new run with --out '
+                         '(and with --init-from, to begin with the weights of that run)')
 
 
 def _flag(name):
+    """Return the flag of a setting."""
     return '--' + name.replace('_', '-')
 
 
 def _show(value):
+    """Return the value of a setting as a user would write it."""
     if value in (None, []):
         return 'none'
     if isinstance(value, bool):
@@ -295,24 +341,25 @@ def _show(value):
 
 
 def device(text):
-    """Chainer's full name of a device: -1 is @numpy, 0 is @cupy:0; `auto` and full names stay."""
+    """Return Chainer's full name of a device: @numpy for -1 and @cupy:0 for 0. `auto` and full names stay as they are."""
     try:
         number = int(text)
     except ValueError:
         if text != 'auto' and not text.startswith('@'):
-            raise argparse.ArgumentTypeError(f'{text!r} is not auto, -1 or @numpy, 0 or @cupy:0') from None
+            raise argparse.ArgumentTypeError(f'{text!r} is not a device; pass auto, -1 or @numpy, 0 or @cupy:0') from None
         return text
     return '@numpy' if number < 0 else f'@cupy:{number}'
 
 
 def path(text):
-    """A path that means the same from every folder."""
+    """Return an absolute path, so that it means the same when the run is resumed from another folder."""
     if not text:
-        raise argparse.ArgumentTypeError('an empty path')
+        raise argparse.ArgumentTypeError('the path is empty')
     return os.path.realpath(os.path.expanduser(text))
 
 
 def _kind(convert, accept, wanted):
+    """Return an argparse type that converts a text, accepts some values, and says what is `wanted` for the others."""
     def parse(text):
         try:
             value = convert(text)
@@ -325,14 +372,15 @@ def _kind(convert, accept, wanted):
 
 
 seed = _kind(int, lambda v: 0 <= v < 2 ** 32, 'a whole number from 0 to 4294967295')
-positive = _kind(int, lambda v: v > 0, 'a whole number from 1')
-epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0, 'a whole number from 1, or end')
-numbers = _kind(lambda v: [*map(int, v.split(','))], bool, 'whole numbers with commas between them, such as 3,17,8')
-at_least_two = _kind(int, lambda v: v > 1, 'a whole number from 2')
-number = _kind(float, lambda v: abs(v) < float('inf'), 'a number')
-not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number from 0')
+positive = _kind(int, lambda v: v > 0, 'a whole number of at least 1')
+epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0,
+              'a whole number of at least 1, or end')
+numbers = _kind(lambda v: [*map(int, v.split(','))], bool, 'a list of whole numbers with commas, such as 3,17,8')
+at_least_two = _kind(int, lambda v: v > 1, 'a whole number of at least 2')
+number = _kind(float, lambda v: abs(v) < float('inf'), 'a finite number')
+not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number of at least 0')
 above_zero = _kind(float, lambda v: 0 < v < float('inf'), 'a number above 0')
 length = _kind(float, lambda v: 1e-6 <= v <= 1e6, 'a number from 1e-6 to 1e6')
-share = _kind(float, lambda v: 0 < v <= 1, 'a number above 0, at most 1')
-decay = _kind(float, lambda v: 0 <= v < 1, 'a number from 0 to below 1')
+share = _kind(float, lambda v: 0 < v <= 1, 'a number above 0 and at most 1')
+decay = _kind(float, lambda v: 0 <= v < 1, 'a number of at least 0 and below 1')
 fraction = _kind(float, lambda v: 0 <= v <= 1, 'a number from 0 to 1')

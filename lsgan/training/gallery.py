@@ -1,4 +1,4 @@
-"""Real images, read when they are first needed, and what is measured against them."""
+"""The real images of an experiment, and the metrics that compare samples with them."""
 import functools
 import math
 
@@ -10,17 +10,20 @@ from lsgan.metrics.factors import FactorReader, fair_values
 from lsgan.metrics.nearest import nearest_images
 from lsgan.training.traits import Traits
 
-_PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000     # images compared with each other, looked for, and learnt from
+# at most: images for the diversity, images whose nearest neighbour is searched, images that the factor reader is fitted to
+_PAIRED, _SEARCHED, _KNOWN = 500, 200, 5000
 
 
 class Gallery:
-    """The real images of an experiment, grey or coloured: training draws from them, metrics compare samples with them.
+    """The real images of an experiment, grey or coloured.
+
+    Training draws its batches from them, and metrics compare samples with them. They are loaded when they are first needed.
 
     Args:
-        load (callable): returns uint8 images (N, C, H, W), at least 2 and not all the same; a dict of their factors, each an
-            int array (N,), empty if none are known; and the fingerprint of the data that they come from. Called once, when
-            something needs them.
-        mirror (bool): see `lsgan.datasets.images.ImageSet`.
+        load (callable): returns a tuple: the images, a uint8 array of shape (N, C, H, W) with at least 2 images that are not
+            all equal; a dict from each known factor to an int array of shape (N,), the index of each image's value, empty if
+            no factor is known; and the fingerprint of the data. It is called at most once.
+        mirror (bool): whether the set also holds the mirror image of each image, see `lsgan.datasets.images.ImageSet`.
     """
 
     def __init__(self, load, mirror=False):
@@ -32,12 +35,12 @@ class Gallery:
 
     @property
     def images(self):
-        """All of them, (N, C, H, W)."""
+        """All images, a uint8 array of shape (N, C, H, W)."""
         return self._loaded[0]
 
     @property
     def fingerprint(self):
-        """The `lsgan.datasets.images.fingerprint` of the data that they come from."""
+        """The fingerprint of the data, see `lsgan.datasets.images.fingerprint`."""
         return self._loaded[2]
 
     @functools.cached_property
@@ -46,20 +49,28 @@ class Gallery:
 
     @property
     def on_device(self):
-        """See `lsgan.datasets.images.ImageSet.on_device`."""
+        """Whether the images are held in a GPU's memory, see `lsgan.datasets.images.ImageSet.on_device`."""
         return self._set.on_device
 
     def sample(self, n, stream):
-        """See `lsgan.datasets.images.ImageSet.sample`."""
+        """Draw a batch of n images, see `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)
 
     @functools.cached_property
     def _shuffled(self):
-        """The numbers of all images in an order of chance, always the same one."""
+        """The indices of all images in a fixed random order."""
         return numpy.random.default_rng(0).permutation(len(self.images))
 
     def _real(self, n):
-        """The `Traits` of n images, and the distances and values of n others."""
+        """Compare n real images with n other real images.
+
+        Args:
+            n (int): number of images in each of the two sets, at most half of all images.
+
+        Returns:
+            tuple: the `Traits` of the first n images; the distances of the n other images from them; and the values of the n
+            other images.
+        """
         if n not in self._compared:
             first, others = (Traits(self.images[self._shuffled[part]]) for part in (slice(n), slice(n, 2 * n)))
             self._compared = {n: (first, others.distances(first), others.values(first))}
@@ -67,7 +78,7 @@ class Gallery:
 
     @functools.cached_property
     def _of_real(self):
-        """The images' diversity, and how near they are to each other."""
+        """The mean distance between two real images, and the mean distance of a real image to the nearest other one."""
         some = self._shuffled[:_SEARCHED]
         near = nearest_images(self.images[some], self.images, self.mirror, some)[1].mean()
         return mean_pairwise_distance(self.images[self._shuffled[:_PAIRED]]), float(near)
@@ -79,27 +90,46 @@ class Gallery:
         return FactorReader(self.images[known], {name: numbers[known] for name, numbers in factors.items()})
 
     def read(self, samples):
-        """What samples (M, C, H, W) in [-1, 1] show of each known factor, see `lsgan.metrics.factors.FactorReader.read`."""
+        """Predict the factor values of samples, see `lsgan.metrics.factors.FactorReader.read`.
+
+        Args:
+            samples: float array of shape (M, C, H, W) in [-1, 1].
+
+        Returns:
+            dict: from each known factor to an int array of shape (M,), the index of each sample's value, or -1 for no value;
+            empty if no factor is known.
+        """
         return self._reader.read(to_bytes(samples)) if self._loaded[1] else {}
 
     def reliability(self):
-        """Of each known factor the share that is read rightly of up to 1,000 images that the reader has not seen: a dict."""
+        """Measure the accuracy of the factor reader on up to 1,000 images that it was not fitted to.
+
+        Returns:
+            dict: from each known factor to the fraction of images whose value is predicted correctly, 0 to 1.
+        """
         some = self._shuffled[_KNOWN:][:1000]
         return {name: float((found == self._loaded[1][name][some]).mean())
                 for name, found in self._reader.read(self.images[some]).items()}
 
     def metrics(self, samples):
-        """Numbers of samples, a NumPy array (M, C, H, W) in [-1, 1], M at least 2.
+        """Measure samples against the real images.
+
+        Args:
+            samples: NumPy float array of shape (M, C, H, W) in [-1, 1], M at least 2.
 
         Returns:
-            dict: the distances of `lsgan.training.traits.Traits.distances` between samples and as many images, at most half of
-            all, each with its `..._floor`, that between images and others; the values of `Traits.values`, each with its
-            `..._real`, that of these others;
-            `diversity`, the mean distance between two samples over that between two images: a collapse alarm, 1 is right, and
-            nan where the images compared are all the same;
-            `nearest_distance`, of a sample to the nearest image, and `nearest_distance_real`, of an image to the nearest other
-            one, in grey levels (0..255) of all numbers together; where factors are known, `values_fair`, how many of all
-            `values_total` values are shown by at least half of their share of the samples, and `FACTOR_values` of each.
+            dict:
+
+            - the distances of `lsgan.training.traits.Traits.distances` between n samples and n real images, and for each the
+              same distance between two sets of n real images, `..._floor`. n is M, but at most half of the real images.
+            - the values of `Traits.values` of n samples, and for each the same value of n real images, `..._real`.
+            - `diversity`: mean Euclidean distance between two samples, divided by the mean distance between two real images.
+              1 is right; near 0 the generator has collapsed. It is nan if the real images that it compares are all equal.
+            - `nearest_distance`, `nearest_distance_real`: mean Euclidean distance of a sample to the nearest real image, and
+              of a real image to the nearest other one, over all pixel values, in grey levels (0 to 255).
+            - `values_total`, `values_fair`, only if factors are known: number of values of all factors, and number of values
+              that occur in the samples at least half as often as in a uniform distribution. `FACTOR_values` is that number
+              for one factor.
         """
         shown, samples = self.read(samples), to_bytes(samples)
         n = min(len(samples), len(self.images) // 2)

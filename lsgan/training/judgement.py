@@ -1,4 +1,4 @@
-"""What a classifier says of samples, held against real images."""
+"""The metrics of MNIST and similar sets: Fréchet distance and classes by a classifier, and nearest training images."""
 import functools
 
 import numpy
@@ -10,26 +10,30 @@ from lsgan.metrics.frechet import frechet_distance
 from lsgan.metrics.nearest import nearest_distance
 from lsgan.networks.judge import load_judge
 
-_MOST, _SEARCHED = 10000, 500       # real images that are compared with, samples whose nearest training image is searched
+_MOST, _SEARCHED = 10000, 500       # at most: real images to compare with, and samples whose nearest neighbour is searched
 
 
 class Judgement:
-    """The metrics of image experiments; what they need of real images is computed once, when it is first needed.
+    """The metrics of grey images, most of them by a small classifier, the *judge*.
+
+    What depends on the real images alone is computed once, when it is first needed.
 
     Args:
-        train, test: uint8 arrays of shapes (N, 1, H, W) and (M, 1, H, W). Where there is no test set, None, the last training
-            images, up to half of them, are compared with, and the floor is that of the others; but samples may be near any.
-        labels: of the test images, or of the training images where there is no test set: a uint8 array, or None.
-        judge: npz file of a `lsgan.networks.judge.Judge`, or None for the one that comes along. That is left out where it
-            would judge what it does not know: images that are not of 28x28, or of which it tells less than 90% as their
-            labels do.
+        train: training images, uint8 array of shape (N, 1, H, W).
+        test: test images, uint8 array of shape (M, 1, H, W), or None. Without test images, the last training images serve as
+            such: half of them, but at most 10,000. The floor of the Fréchet distance is then computed from the other training
+            images. The nearest image is still searched among all training images.
+        labels: labels of the test images, or without test images those of the training images; a uint8 array, or None.
+        judge: npz file with the weights of a `lsgan.networks.judge.Judge`, or None for the judge of digits that comes with
+            lsgan. That one is not used for images that it does not know: images that are not 28x28 pixels, or images for
+            which less than 90% of its predictions agree with the labels.
 
     Attributes:
-        left_out (str): why there is no Fréchet distance and there are no classes, or None where there are.
-        sure (bool): whether the judge is given, or labels have told whether it knows these images.
+        left_out (str): why the judge is not used, so that Fréchet distance and classes are missing; None if it is used.
+        sure (bool): whether `judge` or `labels` are given. Otherwise nothing shows that the judge knows these images.
 
     Raises:
-        InputError: where `judge` cannot be read, or is given and the images are of another size, or these are too few.
+        InputError: if there are too few images, if `judge` cannot be read, or if it is given and the images are not 28x28.
     """
 
     def __init__(self, train, test=None, labels=None, judge=None):
@@ -38,33 +42,41 @@ class Judgement:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
-            raise InputError(f'too few images to measure anything, {len(self._learnt):,} for training'
-                             f'{"" if alone else f" and {len(test):,} for testing"}; the least are 2 for training and 2 for '
-                             'testing, or 4 for training alone')
+            raise InputError(f'too few images for the metrics: {len(self._learnt):,} for training'
+                             f'{"" if alone else f" and {len(test):,} for testing"}. Add images: at least 2 for training and '
+                             '2 for testing, or 4 for training alone')
         self.train, self.test, self._floors = train, test[:_MOST], {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
-            raise InputError(f'--judge {judge}: sees images of 28 x 28 pixels, not of {train.shape[2]} x {train.shape[3]}')
+            raise InputError(f'--judge {judge}: a judge needs images of 28 x 28 pixels, and these are '
+                             f'{train.shape[2]} x {train.shape[3]}; leave --judge out')
         self.sure = bool(judge) or labels is not None
-        self.left_out = None if fits else 'judges see images of 28 x 28 pixels only'
+        self.left_out = None if fits else 'the judge needs images of 28 x 28 pixels'
         if fits:
             try:
                 self._judge = load_judge(judge)
             except InputError as error:
-                hint = '; --judge names a file that results/mnist/judge.py has made' * bool(judge)
+                hint = '; pass a file that results/mnist/judge.py has written to --judge' * bool(judge)
                 raise InputError(f'{error}{hint}') from None
             if not judge and labels is not None:
                 some = slice(0, 500)
                 told = self._judge.look(scaled(self.test[some]))[1].argmax(axis=1) == labels[some]
                 if told.mean() < 0.9:
-                    self.left_out = ('the judge knows upright digits, and not these images: results/mnist/judge.py --data DIR '
-                                     '--out FILE trains one for them, for --judge FILE')
+                    self.left_out = ('the judge knows upright digits only, and the labels show that these images are none. '
+                                     'Train a judge for them with results/mnist/judge.py --data DIR --out FILE, and pass it '
+                                     'with --judge FILE')
 
     def shares(self, samples):
-        """The share of samples (N, 1, 28, 28) in [-1, 1] that the judge gives each class, and that of test images: (K,), (K,).
+        """Return the fraction of samples in each class, and the fraction of test images in each class.
+
+        Args:
+            samples: NumPy float array of shape (N, 1, 28, 28) in [-1, 1].
+
+        Returns:
+            tuple: two float64 arrays of shape (K,), each with sum 1.
 
         Raises:
-            InputError: where the judge is left out.
+            InputError: if the judge is not used, see `left_out`.
         """
         if self.left_out:
             raise InputError(f'no classes: {self.left_out}')
@@ -79,7 +91,7 @@ class Judgement:
         return class_shares(self._real[1])
 
     def _floor(self, n):
-        """The distance of n training images: that of a few is larger, as that of a few samples is."""
+        """Return the Fréchet distance of n training images. It is larger for smaller n, as it is for samples."""
         if n not in self._floors:
             self._floors = {n: frechet_distance(self._judge.look(scaled(self.train[:n]))[0], self._real[0])}
         return self._floors[n]
@@ -89,13 +101,20 @@ class Judgement:
         return nearest_distance(self.test[:_SEARCHED], self.train)
 
     def metrics(self, samples):
-        """Numbers of samples, a NumPy array (N, 1, H, W) in [-1, 1].
+        """Measure samples against the real images.
+
+        Args:
+            samples: NumPy float array of shape (N, 1, H, W) in [-1, 1].
 
         Returns:
-            dict: `frechet_distance` to the test images, between features of the judge, and its floor, that of as many training
-            images, at most 10,000; what `lsgan.metrics.classes.class_statistics` gives; `nearest_distance` of the first 500
-            samples to the training images, and that of test images, `nearest_distance_real`, in grey levels (0..255) of all
-            pixels together; `saturated`, the share of pixels beyond 0.99 on either side.
+            dict:
+
+            - `frechet_distance`: distance between the judge's features of samples and of test images.
+            - `frechet_distance_floor`: distance of as many training images from the test images, but at most 10,000.
+            - the items of `lsgan.metrics.classes.class_statistics`. Without a judge, all of these are missing.
+            - `nearest_distance`, `nearest_distance_real`: mean Euclidean distance of the first 500 samples, and of the first
+              500 test images, to the nearest training image, over all pixels, in grey levels (0 to 255).
+            - `saturated`: fraction of pixels below -0.99 or above 0.99, 0 to 1.
         """
         numbers = {}
         if not self.left_out:

@@ -1,4 +1,4 @@
-"""What is read back from a run folder, and the pictures drawn of it, each written whole or not at all."""
+"""The log and the pictures of a run folder. Each picture is written completely or not at all."""
 import functools
 import io
 
@@ -8,16 +8,27 @@ from lsgan.training import snapshot
 
 
 def title(settings, iteration):
-    """What a picture of a run says above it."""
+    """Return the title of a run's pictures: its loss, epoch and number of updates.
+
+    Args:
+        settings (dict): of the run.
+        iteration (int): number of updates done.
+    """
     epoch = iteration / settings['epoch_size']
     return f'{settings["loss"].upper()}, epoch {epoch:.3g}, {iteration:,} update{"s" * (iteration != 1)}'
 
 
 def read_log(folder):
-    """The entries of a run's log, a list of dicts, at least one.
+    """Return the entries of a run's log.
+
+    Args:
+        folder (pathlib.Path): run folder.
+
+    Returns:
+        list of dict: at least one entry, in the format of Chainer's `LogReport`.
 
     Raises:
-        InputError: where there is none, or the file is no log.
+        InputError: if there is no entry, or if the file is damaged or not a log.
     """
     path = folder / 'log'
     if (folder / 'config.json').exists() and not path.exists():
@@ -25,26 +36,29 @@ def read_log(folder):
     log = snapshot.read_json(path)
     if not (isinstance(log, list)
             and all(isinstance(entry, dict) and isinstance(entry.get('iteration'), int) for entry in log)):
-        raise InputError(f'{path}: no log of a run')
+        raise InputError(f'{path}: damaged, or not the log of a run; restore it from a copy')
     if not log:
-        raise InputError(f'{path}: no entry yet')
+        raise InputError(f'{path}: no entry yet; the first one comes after --log-interval updates')
     return log
 
 
 def draw(path, picture):
-    """Writes a picture and makes the folder around it; returns the line that says so.
+    """Write a picture to a file, and create the folder of the file if it does not exist.
 
     Args:
-        path (pathlib.Path): where it is written.
-        picture (callable): takes a binary file.
+        path (pathlib.Path): file to write.
+        picture (callable): takes a binary file and writes the picture to it.
+
+    Returns:
+        str: a line for the user that names the file.
 
     Raises:
-        InputError: the picture's own, where something is missing for it.
-        OSError: where it cannot be written.
+        InputError: if `path` is a folder, or if `picture` raises it because something that it needs is missing.
+        OSError: if the file cannot be written.
     """
     if path.is_dir():
-        raise InputError(f'{path}: a folder; give the name of a picture')
-    drawn = io.BytesIO()    # nothing is made on the disk for what cannot be drawn
+        raise InputError(f'{path}: this is a folder; pass the name of a file')
+    drawn = io.BytesIO()    # a picture that cannot be drawn must leave nothing on the disk
     picture(drawn)
     path.parent.mkdir(parents=True, exist_ok=True)
     with snapshot.replacing(path) as f:
@@ -53,11 +67,14 @@ def draw(path, picture):
 
 
 def draw_each(folder, pictures):
-    """Writes those pictures that can be drawn into a folder; yields a line for each of them, and one for each left out.
+    """Write pictures into a folder, and leave out those for which something is missing.
 
     Args:
-        folder (pathlib.Path): is made where there is none.
-        pictures (dict): file name, and callable that takes a binary file.
+        folder (pathlib.Path): created if it does not exist.
+        pictures (dict): from file names to callables, see `draw`.
+
+    Yields:
+        str: for each picture, a line for the user that names the file, or the reason why it was left out.
     """
     for name, picture in pictures.items():
         try:
@@ -67,19 +84,28 @@ def draw_each(folder, pictures):
 
 
 def draw_log(file, folder, settings):
-    """Writes the PNG of a run's curves."""
+    """Write a PNG of a run's losses and metrics over its updates.
+
+    Args:
+        file (path or binary file): the file to write.
+        folder (pathlib.Path): run folder.
+        settings (dict): of the run.
+
+    Raises:
+        InputError: if there is no log, see `read_log`, or if it has nothing to draw.
+    """
     log = read_log(folder)
     curves(file, {'': log}, title(settings, log[-1]['iteration']))
 
 
 def main_pictures(folder, settings, figures, sample):
-    """The pictures that end a training run, for `draw_each`.
+    """Return the pictures that are drawn at the end of a training run, as a dict for `draw_each`.
 
     Args:
-        folder (pathlib.Path): of the run.
+        folder (pathlib.Path): run folder.
         settings (dict): of the run.
         figures (dict): see `lsgan.training.experiment.Experiment`.
-        sample (callable): returns samples, and the number of updates that they were drawn after.
+        sample (callable): takes nothing; returns samples, and the number of updates that their generator has seen.
     """
     def draw_samples(figure, file):
         samples, iteration = sample()

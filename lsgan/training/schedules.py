@@ -1,16 +1,16 @@
-"""Values that change through a run, each a function of the number of updates done."""
+"""Schedules of learning rates and noise: values that depend on the number of updates done."""
 from chainer import training
 
 
 class Schedule(training.Extension):
-    """Sets an attribute before each update.
+    """An extension that sets an attribute of an object before each update.
 
-    It has no state, so that a run that is resumed with another length follows the schedule of that length.
+    It has no state. Therefore a run that is resumed with another length follows the schedule for that length.
 
     Args:
-        target: object that has the attribute, such as an optimizer.
-        attribute (str): its name.
-        value (callable): from the number of updates done to the value for the next one.
+        target: the object, such as an optimizer.
+        attribute (str): name of the attribute.
+        value (callable): takes the number of updates done, and returns the value for the next update.
     """
 
     trigger = 1, 'iteration'
@@ -26,7 +26,7 @@ class Schedule(training.Extension):
 
 
 def linear(first, begin, end):
-    """Return a schedule that is `first` up to update `begin` and then falls linearly to 0 at update `end`."""
+    """Return a schedule that stays at `first` until update `begin` and then falls linearly to 0 at update `end`."""
     def value(t):
         if t <= begin:
             return first
@@ -35,17 +35,18 @@ def linear(first, begin, end):
 
 
 def geometric(first, last, updates):
-    """Return a schedule that falls from `first` to `last` > 0 by a constant factor for each of `updates`, and then stays."""
+    """Return a schedule that falls geometrically from `first` to `last` > 0 within `updates` updates, and then stays there."""
     factor = (last / first) ** (1 / updates)
     return lambda t: max(first * factor ** t, last)
 
 
 def steps(first, changes):
-    """Return a schedule that is `first` times the newest factor.
+    """Return a piecewise constant schedule.
 
     Args:
-        first (float): value before any change.
-        changes (sequence of pairs): number of updates from which a factor holds, rising, and the factor.
+        first (float): value before the first change.
+        changes (sequence of pairs): number of updates, in increasing order, and the factor by which `first` is multiplied
+            from there on.
     """
     def value(t):
         return first * next((factor for begin, factor in reversed(changes) if t >= begin), 1)

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on beside its settings."""
+"""The software and hardware that a run's numbers depend on, besides its settings."""
 import os
 import pathlib
 import platform
@@ -7,12 +7,12 @@ import subprocess
 import chainer
 import numpy
 
-import lsgan.functions  # has the setting of the threads
+import lsgan.functions  # sets chainer.config.cpu_threads
 from lsgan.functions.cpu import jit
 
 
 def surroundings():
-    """Versions, processor and git commit, a dict for config.json."""
+    """Return library versions, platform, cores, threads and git commit, a dict for config.json."""
     versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
                 'numpy': numpy.__version__}
     if jit.AVAILABLE:
@@ -24,7 +24,7 @@ def surroundings():
 
 
 def _git_commit():
-    """The commit of the checkout that the package is in, with -dirty where code was changed or is new; None outside of one."""
+    """Return the commit of the git checkout that holds the package, with -dirty if code has changed; None without one."""
     root = pathlib.Path(lsgan.__file__).resolve().parent.parent
     if not (root / '.git').exists():
         return None

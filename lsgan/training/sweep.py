@@ -1,4 +1,4 @@
-"""Tables with a row for each run, made by a training script once for each: a sweep that was stopped goes on where it was."""
+"""Sweeps: many runs of a training script, with one row in a CSV table for each. An interrupted sweep continues."""
 import argparse
 import concurrent.futures
 import csv
@@ -13,11 +13,11 @@ from lsgan.errors import InputError
 from lsgan.training import flags, lock, snapshot
 from lsgan.training.run import guarded
 
-_TOLD = 12      # names in a message, at most
+_TOLD = 12      # most names that an error message lists
 
 
 def rows(path):
-    """The rows of a table as dicts of text; none where there is no file."""
+    """Return the rows of a CSV table, a list of dicts of str; an empty list if the file does not exist."""
     if not pathlib.Path(path).exists():
         return []
     with open(path, newline='') as f:
@@ -25,7 +25,12 @@ def rows(path):
 
 
 def append(path, new):
-    """Adds rows, dicts of the same keys, to a table under a lock, and the header where the file is new."""
+    """Append rows to a CSV table. A new table gets a header. A lock keeps several processes apart.
+
+    Args:
+        path: file of the table.
+        new (list of dict): rows, at least one, all with the same keys.
+    """
     with open(path, 'a+', newline='') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.seek(0)
@@ -37,25 +42,26 @@ def append(path, new):
 
 
 def sweep(script, table, wanted, columns, jobs=1, dry=False):
-    """Makes the rows that a table lacks, several runs at a time, and prints a line about each.
+    """Make the missing rows of a table, and print a line for each.
 
-    The runs' folders are result/sweep/SCRIPT/NAME-SEED beside the script, where a run that was stopped goes on.
+    The run folders are result/sweep/SCRIPT/NAME-SEED beside the script. An interrupted run continues there.
 
     Args:
         script (pathlib.Path): the training script.
-        table (pathlib.Path): a CSV file. Each run that ends or diverges appends a row: name, seed, commit, flags, seconds of
-            training, and columns.
-        wanted (sequence): of each run (name, flags, seed), the flags in one string; a name and seed stand for one run.
-        columns (sequence of str): keys of metrics.json, or keys of the log and `first` or `last`, the entry; nan where a run
-            has none, as one that diverged.
-        jobs (int): runs at a time.
-        dry (bool): only print what is missing.
+        table (pathlib.Path): CSV file. A run that ends or diverges appends a row with its name, seed, git commit, flags,
+            seconds of training, and `columns`.
+        wanted (sequence): the runs, tuples of name (str), flags (str, separated by spaces) and random seed (int). Name and
+            seed together identify a run.
+        columns (sequence of str): keys of metrics.json, or keys of the log followed by ` first` or ` last` for the first or
+            last log entry. A value that a run lacks is nan, such as the metrics of a run that diverged.
+        jobs (int): number of runs at a time.
+        dry (bool): whether to print the missing runs without making them.
 
     Returns:
-        int: how many runs could not be made; their lines say why. One that diverged is none of them.
+        int: number of runs that failed. Their lines say why. A run that diverged does not count as failed.
 
     Raises:
-        InputError: if another process is making rows of the table.
+        InputError: if another process is making rows of this table.
     """
     if dry:
         for name, _, seed in _missing(table, wanted):
@@ -79,7 +85,7 @@ def sweep(script, table, wanted, columns, jobs=1, dry=False):
 
 
 def _missing(table, wanted):
-    """Print how many rows `table` has and lacks; return the runs that it lacks."""
+    """Return the runs without a row in `table`, and print how many rows exist and how many are missing."""
     there = {(row['name'], int(row['seed'])) for row in rows(table)}
     missing = [run for run in wanted if (run[0], run[2]) not in there]
     print(f'{table.name}: {len(there)} runs done, {len(missing)} missing')
@@ -87,44 +93,55 @@ def _missing(table, wanted):
 
 
 def settings(script, arguments):
-    """All settings that a training script has with these arguments, a dict; see `lsgan.training.flags.resolve`.
+    """Return the settings of a run, a dict, see `lsgan.training.flags.resolve`.
+
+    Args:
+        script (pathlib.Path): the training script.
+        arguments (list of str): its command-line arguments.
 
     Raises:
-        InputError: where it does not take them.
+        InputError: if the script does not accept the arguments.
     """
     parser = runpy.run_path(str(script))['make_parser']()
     return flags.resolve(parser.experiment, vars(parser.parse_args(arguments)), parser.presets)
 
 
 def make_parser(doc):
-    """The parser of a script that makes runs, described by its docstring, with --jobs."""
+    """Return the argument parser of a script that makes runs, with --jobs. Its help begins with the docstring `doc`."""
     parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='runs at a time (default: 1)')
+    parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='number of runs at a time (default: 1)')
     return parser
 
 
 def runs(group):
-    """Name, flags and seed of each run of a group, {name: (flags, seeds)}; all of one seed come before those of the next."""
+    """Return the runs of a group as for `sweep`, in the order of their seeds.
+
+    Args:
+        group (dict): from names to tuples of flags (str) and seeds (iterable of int).
+    """
     return sorted(((name, flags, seed) for name, (flags, seeds) in group.items() for seed in seeds), key=lambda run: run[2])
 
 
 def main(doc, script, folder, groups, columns):
-    """The command line of a folder's sweep.py.
+    """Run the command line of a sweep.py in results.
 
     Args:
-        doc (str): its docstring.
+        doc (str): docstring of that script.
         script, columns: see `sweep`.
-        folder (pathlib.Path): where the tables are, GROUP.csv.
-        groups (dict): of each group by name its runs, see `runs`.
+        folder (pathlib.Path): folder of the tables, GROUP.csv.
+        groups (dict): from the name of each group to its runs, see `runs`.
 
     Returns:
-        int: exit status, see `lsgan.training.run.guarded`; 1 where a run could not be made, too.
+        int: exit status, see `lsgan.training.run.guarded`; also 1 if a run failed.
     """
     parser = make_parser(doc)
-    parser.add_argument('groups', nargs='*', metavar='GROUP', help=f'any of {", ".join(groups)} (default: all)')
-    parser.add_argument('--only', action='append', metavar='NAME', help='only the runs of that name')
-    parser.add_argument('--seed', type=int, action='append', metavar='N', help='only the runs of that seed')
-    parser.add_argument('--list', action='store_true', help='say what is there and what is missing, and run nothing')
+    parser.add_argument('groups', nargs='*', metavar='GROUP',
+                        help=f'groups of runs to make: {", ".join(groups)} (default: all)')
+    parser.add_argument('--only', action='append', metavar='NAME',
+                        help='make only the runs with this name; repeat the flag for several names')
+    parser.add_argument('--seed', type=int, action='append', metavar='N',
+                        help='make only the runs with this random seed; repeat the flag for several seeds')
+    parser.add_argument('--list', action='store_true', help='list the missing runs without making them')
 
     def act():
         args = parser.parse_args()
@@ -146,34 +163,35 @@ def _require_among(known, given):
     for name in given:
         if name not in known:
             some = [*map(str, known)][:_TOLD] + ['...'] * (len(known) > _TOLD)
-            raise InputError(f'{name}: there is none of that name; there are {", ".join(some)}')
+            raise InputError(f'{name}: not known here; choose from {", ".join(some)}')
 
 
 def _run(script, table, name, options, seed, columns):
-    """Makes a run and its row; what there is to say of it. Raises `InputError` where it could not be made."""
+    """Make a run and its row; return its line for the user. Raise `InputError` if the run failed."""
     out = script.parent / 'result' / 'sweep' / script.stem / f'{name.replace(" ", "-")}-{seed}'
-    # all on the CPU, so that rows can be compared
+    # All runs are on the CPU, so that their rows are comparable.
     arguments = ['--device', '-1', *options.split(), '--seed', str(seed)]
-    # a run that is there goes on if all of its settings are those that these flags mean now, those not given, too
+    # An existing run continues only if all of its settings, including defaults, are those that the flags stand for.
     if (out / 'config.json').exists():
         wanted, saved = settings(script, arguments), snapshot.read_settings(out)
         clash = snapshot.contradictions(wanted, saved)
         if wanted['epoch'] != saved['epoch'] or 'continued' in saved:
             clash.append('epoch')
         if clash:
-            raise InputError(f'a run with other settings ({", ".join(clash)}) is in {out}; remove that folder')
+            raise InputError(f'{out} holds a run with other settings ({", ".join(clash)}); remove that folder')
     command = [sys.executable, script, '--resume', '-o', out, *arguments]
     done = subprocess.run(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    diverged = done.returncode == 1 and 'Traceback' not in done.stderr      # a script that breaks ends with 1, too
+    # A script that fails with an exception also ends with status 1.
+    diverged = done.returncode == 1 and 'Traceback' not in done.stderr
     if done.returncode and not diverged:
-        raise InputError(done.stderr.strip() or f'ended with status {done.returncode}')
+        raise InputError(done.stderr.strip() or f'the script ended with exit status {done.returncode} and no message')
     config = json.loads((out / 'config.json').read_text())
     log = json.loads((out / 'log').read_text()) if (out / 'log').exists() else []
     known = {} if diverged else json.loads((out / 'metrics.json').read_text())
     if log:
         for when, entry in ('first', log[0]), ('last', log[-1]):
             known.update({f'{key} {when}': value for key, value in entry.items()})
-    seconds = known.get('elapsed_time last', 0)     # in training, that before a stop included
+    seconds = known.get('elapsed_time last', 0)     # of training, including the time before an interruption
     numbers = {key: f'{known.get(key, float("nan")):.6g}' for key in columns}
     append(table, [{'name': name, 'seed': seed, 'commit': config['git_commit'], 'flags': options, 'seconds': f'{seconds:.0f}',
                     **numbers}])

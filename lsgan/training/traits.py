@@ -1,4 +1,4 @@
-"""What is measured of a set of images against another: patches, colours and features of faces."""
+"""Statistics of a set of images, by which it is compared with another set: patches, colours, and features of faces."""
 import functools
 
 import numpy
@@ -10,16 +10,16 @@ from lsgan.metrics.manifold import precision_recall
 from lsgan.metrics.swd import pyramid_distances, pyramid_projections
 from lsgan.networks.features import load_features
 
-_NEIGHBOURS = 3     # k of precision and recall, as Kynkäänniemi et al. 2019 chose it
+_NEIGHBOURS = 3     # k of precision and recall, as in Kynkäänniemi et al. 2019
 
 _network = functools.cache(load_features)
 
 
 class Traits:
-    """Statistics of a set of images that are enough to measure it against another of as many images.
+    """Statistics of a set of images, for comparisons with other sets of equally many images.
 
     Args:
-        images: uint8 array of shape (N, C, H, W), C 1 or 3.
+        images: uint8 array of shape (N, C, H, W) with C = 1 or 3.
     """
 
     def __init__(self, images):
@@ -29,15 +29,19 @@ class Traits:
         self._features = _network().look(scaled(images))
 
     def distances(self, real):
-        """Return how far these images are from real ones, a dict of floats that are 0 for the same images.
+        """Return the distances between these images and real images. Each is 0 if the two sets are equal.
 
         Args:
-            real (Traits): of as many images of the same shape.
+            real (Traits): of equally many real images of the same shape.
 
         Returns:
-            dict: `sliced_wasserstein`, the mean of `sliced_wasserstein_H` for each level of height H, between patches;
-            `chroma_distance`, the Wasserstein-1 distance between the distributions of the pixels' chroma, of coloured images;
-            `frechet_distance` between the features, of more than 3 images.
+            dict of float:
+
+            - `sliced_wasserstein_H`: sliced Wasserstein distance between patches at the pyramid level of H pixels, see
+              `lsgan.metrics.swd.pyramid_distances`. `sliced_wasserstein` is the mean over the levels.
+            - `chroma_distance`, for coloured images: Wasserstein-1 distance between the distributions of the pixels' chroma.
+            - `frechet_distance`, for more than 3 images: Fréchet distance between features of faces, see
+              `lsgan.networks.features`.
         """
         patches = pyramid_distances(self._patches, real._patches)
         numbers = {'sliced_wasserstein': float(numpy.mean(list(patches.values()))),
@@ -49,15 +53,19 @@ class Traits:
         return numbers
 
     def values(self, real):
-        """Return what is right where it is as other real images have it, a dict of floats.
+        """Return statistics of these images whose best value is that of real images.
 
         Args:
-            real (Traits): of as many images of the same shape.
+            real (Traits): of equally many real images of the same shape.
 
         Returns:
-            dict: `precision` and `recall` of the features, see `lsgan.metrics.manifold`, of more than 3 images; `chroma`, the
-            mean over the pixels, of coloured images; `near_black` and `near_white`, the fractions of
-            `lsgan.metrics.colour.limit_fractions`.
+            dict of float:
+
+            - `precision`, `recall`, for more than 3 images: those of the features, 0 to 1, see
+              `lsgan.metrics.manifold.precision_recall`.
+            - `chroma`, for coloured images: mean chroma of the pixels, 0 to 1.
+            - `near_black`, `near_white`: fractions of channel values near 0 and near 255, 0 to 1, see
+              `lsgan.metrics.colour.limit_fractions`.
         """
         numbers = {}
         if len(self._features) > _NEIGHBOURS:

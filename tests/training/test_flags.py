@@ -65,11 +65,11 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
     assert resolve({'lr_g': 9.0, 'keep': 8}, saved) == {**saved, 'keep': 8}
     saved['device'] = '@numpy'
     assert resolve({'device': 'auto'}, saved) == resolve({'device': '@numpy'}, saved) == saved
-    with pytest.raises(InputError, match='--device is @numpy there and @cupy:0 here'):
+    with pytest.raises(InputError, match='--device is @numpy in that run and @cupy:0 in this command'):
         resolve({'device': '@cupy:0'}, saved)
-    with pytest.raises(InputError, match='--lr-g is 9.0 there and 1.0 here'):
+    with pytest.raises(InputError, match='--lr-g is 9.0 in that run and 1.0 in this command'):
         resolve({'lr_g': 1.0}, saved)
-    with pytest.raises(InputError, match='--scheme is binary there and pearson here'):
+    with pytest.raises(InputError, match='--scheme is binary in that run and pearson in this command'):
         resolve({'scheme': 'pearson'}, saved)
     with pytest.raises(InputError, match='train_mnist.py'):
         resolve({}, {**saved, 'experiment': 'mnist'})
@@ -80,7 +80,7 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
 def test_a_device_has_one_name():
     assert [flags.device(text) for text in ('-1', '0', '@cupy:0', 'auto')] == ['@numpy', '@cupy:0', '@cupy:0', 'auto']
     for wrong in 'tpu', '', 'AUTO':
-        with pytest.raises(argparse.ArgumentTypeError, match='is not auto, -1 or @numpy, 0 or @cupy:0'):
+        with pytest.raises(argparse.ArgumentTypeError, match='is not a device; pass auto, -1 or @numpy, 0 or @cupy:0'):
             flags.device(wrong)
 
 
@@ -131,5 +131,5 @@ def test_runs_from_before_tf32_go_on_without(tmp_path):
     (tmp_path / 'config.json').write_text(json.dumps({'settings': old}))
     saved = snapshot.read_settings(tmp_path)
     assert flags.resolve('gaussian', {}, train_gaussian.PRESETS, saved) == {**settings, 'tf32': False}
-    with pytest.raises(InputError, match='--tf32 is off there and on here'):
+    with pytest.raises(InputError, match='--tf32 is off in that run and on in this command'):
         flags.resolve('gaussian', {'tf32': True}, train_gaussian.PRESETS, saved)

@@ -92,9 +92,9 @@ def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
 
 
 def test_too_few_images_or_a_judge_of_another_size_are_refused():
-    with pytest.raises(InputError, match='too few images .* 10 for training and 1 for testing'):
+    with pytest.raises(InputError, match='too few images .* 10 for training and 1 for testing. Add images'):
         Judgement(mixed(5, 0), strokes(1, 0))
-    with pytest.raises(InputError, match='too few images .* 3 for training; .* 4 for training alone'):
+    with pytest.raises(InputError, match='too few images .* 3 for training. .* 4 for training alone'):
         Judgement(strokes(3, 0))
-    with pytest.raises(InputError, match='--judge some.npz: sees images of 28 x 28 pixels, not of 28 x 20'):
+    with pytest.raises(InputError, match='--judge some.npz: .* 28 x 28 pixels, and these are 28 x 20'):
         Judgement(mixed(5, 0)[..., :20], judge='some.npz')

@@ -76,7 +76,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_pat
     start(*SHORT, '--iterations', 100, '-o', folder, script=script).communicate()
     before = (folder / 'snapshot_iter_100').stat().st_mtime_ns
     sweep(script, tmp_path / 'runs.csv', [('stopped', f'{FLAGS} --lr-g 0.5', 0)], COLUMNS)
-    assert f'other settings (lr_g) is in {folder}' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
+    assert f'{folder} holds a run with other settings (lr_g)' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
     sweep(script, tmp_path / 'runs.csv', [('stopped', FLAGS, 0)], COLUMNS)
     assert len(rows(tmp_path / 'runs.csv')) == 1
     assert (folder / 'generator_iter_180.npz').exists()
