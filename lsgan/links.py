@@ -140,12 +140,16 @@ class BatchNormalization(L.BatchNormalization):
     def _normalize_over_processes(self, x, gamma, beta):
         from chainermn.functions import batch_normalization  # needs mpi4py
         backend = batch_normalization.get_communication_backend(self.communicator)
-        function = StockBatchNormalization(
-            self.eps, self.avg_mean, self.avg_var, self.decay,
-            impl_selector=batch_normalization.MultiNodeBNImplSelector(self.communicator, backend))
-        y, = function.apply((x, gamma, beta))
+        running = (None, None) if chainer.config.in_recomputing else (self.avg_mean, self.avg_var)
+        past = self.decay * self.avg_var
+        y, = StockBatchNormalization(
+            self.eps, *running, self.decay,
+            impl_selector=batch_normalization.MultiNodeBNImplSelector(self.communicator, backend)).apply((x, gamma, beta))
         if not chainer.config.in_recomputing:
-            self.avg_mean[:], self.avg_var[:] = function.running_mean, function.running_var
+            # Chainer makes the variance unbiased for the number of values on this process, not on all.
+            n = x.size // gamma.size
+            total = n * self.communicator.size
+            self.avg_var[...] = past + (self.avg_var - past) * (max(n - 1, 1) / n * total / (total - 1))
         if self.activation:
             return functions.activation(y, self.activation, self.shape)
         return y if self.shape is None else y.reshape(-1, *self.shape)

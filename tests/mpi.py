@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -20,10 +21,28 @@ def start(n, *flags, script=SCRIPT, **variables):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**ENVIRONMENT, **variables})
 
 
-def run(n, *flags, **options):
-    process = start(n, *flags, **options)
-    out, err = process.communicate(timeout=300)
+def family(pid):
+    """The processes that descend from one, by their id and command."""
+    found = []
+    for child in subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True, text=True).stdout.split():
+        command = pathlib.Path(f'/proc/{child}/cmdline').read_bytes().decode()
+        found += [(int(child), command), *family(int(child))]
+    return found
+
+
+def finish(process, seconds):
+    """Return the result of a process; kill it with all its descendants if it takes longer than so many seconds."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        for pid, _ in [(process.pid, ''), *family(process.pid)]:
+            os.kill(pid, signal.SIGKILL)
+        raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run(n, *flags, **options):
+    return finish(start(n, *flags, **options), 300)
 
 
 def own_lines(result, script='train_gaussian.py'):

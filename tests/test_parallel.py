@@ -3,12 +3,11 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import time
 
 import parallel_updates
 import pytest
-from mpi import needs_mpi, own_lines, run, start
+from mpi import family, finish, needs_mpi, own_lines, run, start
 from running import (
     ROOT,
     SCRIPT,
@@ -33,15 +32,6 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-def family(pid):
-    """The processes that descend from one, by their id and command."""
-    found = []
-    for child in subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True, text=True).stdout.split():
-        command = pathlib.Path(f'/proc/{child}/cmdline').read_bytes().decode()
-        found += [(int(child), command), *family(int(child))]
-    return found
-
-
 def is_alive(pid):
     try:
         return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
@@ -61,6 +51,7 @@ def two(tmp_path_factory):
 def test_rank_0_alone_prints_and_writes(two):
     folder, result = two
     assert result.stdout.count('after 180 updates:') == 1 and '2 processes with 8 examples of each batch' in result.stdout
+    assert ' 100 of 180 updates' in result.stdout
     assert not own_lines(result)
     assert settings_of(folder)['processes'] == 2 and metrics_of(folder)['iteration'] == 180
     assert (folder / 'figures' / 'scatter.png').exists()
@@ -105,7 +96,7 @@ def test_another_number_of_processes_needs_reshard(two, tmp_path):
     assert same_arrays(folder / 'generator_iter_240.npz', other / 'generator_iter_240.npz')
 
 
-@pytest.mark.parametrize('how', ['mpiexec', 'rank 1'])
+@pytest.mark.parametrize('how', ['mpiexec', 'a rank'])
 def test_an_interrupted_run_saves_and_resumes(two, tmp_path, how):
     folder = tmp_path / 'run'
     flags = [*SHORT, '--epoch', 400, '--snapshot-interval', 20000, '-o', folder]
@@ -113,7 +104,7 @@ def test_an_interrupted_run_saves_and_resumes(two, tmp_path, how):
     wait_for((folder / 'log').exists)
     ranks = sorted(pid for pid, command in family(process.pid) if 'train_gaussian' in command)
     os.kill(process.pid if how == 'mpiexec' else ranks[-1], signal.SIGINT)
-    process.communicate(timeout=60)
+    finish(process, 60)
     wait_for(lambda: not any(map(is_alive, ranks)), 30)
     done = max(int(path.name.rpartition('_')[2]) for path in folder.glob('snapshot_iter_*'))
     assert 0 < done < 20000
@@ -132,7 +123,7 @@ def test_all_processes_end_if_one_is_killed(tmp_path, victim):
     assert len(ranks) == 4
     os.kill(ranks[victim], signal.SIGKILL)
     begin = time.monotonic()
-    _, err = process.communicate(timeout=30)
+    err = finish(process, 30).stderr
     wait_for(lambda: not any(map(is_alive, ranks)), 30)
     assert time.monotonic() - begin < 30 and process.returncode
     assert 'rank' in err
@@ -145,6 +136,7 @@ def test_all_processes_end_if_one_is_killed(tmp_path, victim):
     (2, ['--communicator', 'flat'], ['--communicator flat', 'GPU']),
     (2, ['--communicator', 'pure_nccl'], ['--communicator pure_nccl', 'GPU']),
     (2, ['--lr-g', -1], ['--lr-g']),
+    (2, ['--reshard'], ['--reshard', '--resume']),
 ])
 def test_wrong_use_is_told_in_one_line(tmp_path, n, flags, words):
     result = run(n, *SHORT, '-o', tmp_path / 'run', *flags)
@@ -155,10 +147,9 @@ def test_wrong_use_is_told_in_one_line(tmp_path, n, flags, words):
     assert 'Traceback' not in result.stderr and not (tmp_path / 'run').exists()
 
 
-def test_flags_for_several_processes_need_mpiexec(tmp_path):
-    for flags in ['--sync-norm'], ['--communicator', 'naive']:
-        result = train(*SHORT, '-o', tmp_path / 'run', *flags)
-        assert result.returncode == 2 and flags[0] in result.stderr and 'mpiexec' in result.stderr
+def test_help_is_printed_once():
+    result = run(2, '--help')
+    assert result.returncode == 0 and result.stdout.count('usage: train_gaussian.py') == 1
 
 
 def test_different_flags_on_different_ranks_are_refused(tmp_path):
@@ -168,7 +159,7 @@ def test_different_flags_on_different_ranks_are_refused(tmp_path):
                        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n")
     result = run(2, *SHORT, '-o', tmp_path / 'run', script=wrapper)
     line, = own_lines(result)
-    assert result.returncode == 2 and 'seed is 0 for rank 0 and 1 for rank 1' in line
+    assert result.returncode == 2 and '--seed is 0 for rank 0 and 1 for rank 1' in line
 
 
 def test_without_an_mpi_library_one_line_says_what_to_install(tmp_path):

@@ -314,7 +314,8 @@ class StopRequest:
             if self.processes.rank:
                 return
             with contextlib.suppress(OSError):      # print may be interrupted and is not reentrant; stderr may be closed
-                os.write(2, b'\nStopping after this update and saving. Press Ctrl-C again to quit without saving.\n')
+                os.write(2, b'\nStopping after this update and saving.'
+                         + b' Press Ctrl-C again to quit without saving.' * (self.processes.size == 1) + b'\n')
         elif time.monotonic() - self._since > 1:
             signal.signal(number, self._old[number] if callable(self._old[number]) else signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -4,9 +4,9 @@ Every process holds both networks and trains on its part of each batch. Gradient
 optimizer, so the weights stay equal. The process of rank 0 alone prints, evaluates, draws and writes the run folder.
 """
 import collections
+import ctypes
 import os
 import socket
-import sys
 import time
 import zlib
 
@@ -21,6 +21,7 @@ _LAUNCHERS = (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),     # Open MPI
               ('PMI_RANK', 'PMI_SIZE'),                             # MPICH, Intel MPI, srun --mpi=pmi2
               ('PMIX_RANK', 'SLURM_STEP_NUM_TASKS'))                # srun --mpi=pmix
 COMMUNICATORS = 'auto', 'naive', 'flat', 'pure_nccl'
+_NCCL = "pip install 'nvidia-nccl-cu13>=2.27.7,<3' (or -cu12)"
 _SPIN = 1e-3        # seconds of waiting without a pause
 
 
@@ -30,11 +31,6 @@ def launched():
         if rank in os.environ and size in os.environ:
             return int(os.environ[rank]), int(os.environ[size])
     return 0, 1
-
-
-def started():
-    """Return whether MPI works in this process."""
-    return 'mpi4py.MPI' in sys.modules
 
 
 def _start_mpi():
@@ -95,11 +91,8 @@ class Alone:
             device (chainer.backend.Device): of this process.
 
         Raises:
-            InputError: if the communicator does not fit the devices, or the settings need several processes.
+            SharedError: if the communicator does not fit the devices.
         """
-        for name, unset in ('communicator', 'auto'), ('sync_norm', False):
-            if settings[name] != unset:
-                raise InputError(f'--{name.replace("_", "-")} is for several processes: start the script with mpiexec -n N')
 
     def require_equal_weights(self, links, iteration):
         """Raise `SharedError` if the weights of links are not the same, to the bit, on all ranks."""
@@ -114,6 +107,7 @@ class Parallel:
         local_rank (int): of this process among those on the same machine.
         threads (int): CPU threads for this process.
         communicator: ChainerMN's, after `connect`.
+        name (str): of the communicator, one of `COMMUNICATORS`, after `connect`.
 
     Raises:
         SharedError: if mpi4py or the MPI library is missing, or belongs to another MPI than the launcher.
@@ -123,9 +117,9 @@ class Parallel:
         self._mpi = mpi = _start_mpi()
         self._comm = mpi.COMM_WORLD
         self.rank, self.size, self.communicator = self._comm.rank, self._comm.size, None
-        host, cores = place = socket.gethostname(), tuple(sorted(_cores()))
+        _, cores = place = socket.gethostname(), tuple(sorted(_cores()))
         places = self.gather(place)
-        self.local_rank = [other for other, _ in places[:self.rank]].count(host)
+        self.local_rank = self._comm.Split_type(mpi.COMM_TYPE_SHARED).rank
         if not os.environ.get('OMP_NUM_THREADS'):       # cores that several processes may use are divided among them
             chainer.global_config.cpu_threads = max(1, len(cores) // places.count(place))
         self.threads = chainer.config.cpu_threads
@@ -200,18 +194,25 @@ class Parallel:
             self._fail(f'rank 0 computes with {kinds[0]} and rank {other} with {kinds[other]}: give all processes a GPU, or '
                        'add --device -1')
         if name == 'auto':
-            name = 'pure_nccl' if on_gpu and all(self.gather(nccl._available)) else 'naive'
+            has_nccl = on_gpu and all(self.gather(nccl._available))
+            name = 'pure_nccl' if has_nccl else 'naive'
+            if on_gpu and not has_nccl:
+                print(f'note: NCCL is not installed, so gradients are averaged through main memory. For NCCL: {_NCCL}')
         if name != 'naive' and not on_gpu:
             self._fail(f'--communicator {name} is for GPUs, and these processes compute on the CPU: leave it out')
         if name == 'pure_nccl':
             if not all(self.gather(nccl._available)):
-                self._fail("--communicator pure_nccl needs NCCL: pip install 'nvidia-nccl-cu13' (or -cu12), or take naive")
+                self._fail(f'--communicator pure_nccl needs NCCL: {_NCCL}')
             self._require_own_gpus(device)
+        if name == 'flat' and not _reads_gpu_memory():
+            self._fail('--communicator flat needs an MPI library that can read GPU memory, and this one cannot: leave it '
+                       'out')
         if settings['sync_norm'] and on_gpu and name == 'naive':
             self._fail('--sync-norm on GPUs needs --communicator pure_nccl or flat')
         self.communicator = chainermn.create_communicator(name)
-        self.communicator.set_config('batched_copy', False)     # it would wait for a copy to the GPU
-        self._name = name
+        with self.communicator.config_scope():      # PureNcclCommunicator.set_config drops the value
+            self.communicator.batched_copy = False      # it would copy from main memory in each exchange
+        self.name = name
 
     def _require_own_gpus(self, device):
         gpus = self.gather((socket.gethostname(), device.device.pci_bus_id))
@@ -226,24 +227,24 @@ class Parallel:
         Args:
             array: contiguous float32 array on the device, of the same size on all ranks.
         """
-        if isinstance(array, cuda.ndarray) and self._name == 'naive':
-            return lambda: self._average_on_host(array)     # so MPI need not know about GPUs
-        if self._name == 'flat':
-            return lambda: self._average_in_place(array)
-        link = chainer.Link()       # ChainerMN averages the gradients of a link; here it has a single parameter
-        with link.init_scope():
-            link.all = chainer.Parameter(array)
-        link.all.grad = array
-        return lambda: self.communicator.multi_node_mean_grad(link)
+        if self.name == 'pure_nccl':    # ChainerMN averages the gradients of a link; here it has a single parameter
+            link = chainer.Link()
+            with link.init_scope():
+                link.all = chainer.Parameter(array)
+            link.all.grad = array
+            return lambda: self.communicator.multi_node_mean_grad(link)
+        if isinstance(array, cuda.ndarray) and self.name == 'naive':
+            return lambda: self._average_on_host(array)
+        return lambda: self._average(array)
 
     def _average_on_host(self, array):
-        host = array.get()
-        self._average_in_place(host)
+        host = array.get()      # so MPI need not know about GPUs
+        self._average(host)
         array.set(host)
 
-    def _average_in_place(self, array):
+    def _average(self, array):
         if isinstance(array, cuda.ndarray):
-            cuda.Stream.null.synchronize()      # MPI copies by a stream of its own
+            cuda.cupy.cuda.get_current_stream().synchronize()       # MPI copies by a stream of its own
         array[...] = self.communicator.allreduce(array)
         array *= 1 / self.size
 
@@ -261,6 +262,14 @@ class Parallel:
             self._fail(f'the weights of rank {wrong[0]} are not those of rank 0 at update {iteration:,}: the processes do not '
                        'compute the same. Check that all machines have the same processors and libraries, then go on from the '
                        'last snapshot with --resume')
+
+
+def _reads_gpu_memory():
+    """Return whether the MPI library can send arrays in GPU memory, as far as it tells."""
+    try:
+        return bool(ctypes.CDLL('libmpi.so.40').MPIX_Query_cuda_support())      # Open MPI's, which is loaded already
+    except (OSError, AttributeError):
+        return True
 
 
 def _cores():

@@ -39,7 +39,9 @@ def start(out, source, required, parser, given, processes):
     iterations, reshard = given.pop('iterations', None), given.pop('reshard', False)
     state = saved = folder = None
     if source is None:
-        pass
+        if reshard:
+            raise InputError('--reshard is for a run that is resumed on another number of processes: add --resume, or leave '
+                             'it out')
     elif source.is_file():
         folder = source.parent
         state = snapshot.Snapshot(source)

@@ -52,10 +52,10 @@ def main(parser, build):
     Returns:
         int: exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
     """
-    def train(processes):
+    def train(processes, given):
         try:
             with _restored():
-                return _train(parser, build, processes)
+                return _train(parser, build, processes, given)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -63,31 +63,33 @@ def main(parser, build):
             todo = ('everything written before is safe: free some space, then go on with --resume' if full
                     else 'choose another folder with --out')
             raise InputError(f'{error.filename}: {error.strerror}; {todo}' if error.filename else error) from None
-    return guarded(parser.prog, lambda: _on_every_process(parser.prog, train))
+    return guarded(parser.prog, lambda: _on_every_process(parser.prog, lambda: vars(parser.parse_args()), train))
 
 
-def _on_every_process(prog, train):
-    """Return the exit status that `train` returns for the process, `parallel.Alone` or `parallel.Parallel`."""
+def _on_every_process(prog, parse, train):
+    """Return the exit status of `train`, called with `parallel.Alone` or `Parallel` and the result of `parse`."""
     rank, size = parallel.launched()
     if size == 1:
-        return train(parallel.Alone())
-    supervisor.supervise(lambda number: f'{prog}: rank {rank} was ended by {number.name}, so all processes end; go on from '
-                                        'the last snapshot with --resume')
+        return train(parallel.Alone(), parse())
+    supervisor.supervise(lambda number: f'{prog}: rank {rank} was ended by signal {number} ({signal.strsignal(number)}), so '
+                                        'all processes end; go on from the last snapshot with --resume')
     if rank:
         sys.stdout = sys.stderr = open(os.devnull, 'w')
+    processes = None
     try:
+        given = parse()     # before MPI, which could end only with all ranks
         processes = parallel.Parallel()
-        status = train(processes)
+        status = train(processes, given)
     except SystemExit:      # --help
         raise
-    except SharedError:
+    except BaseException as error:
+        if not isinstance(error, SharedError) and (processes or not isinstance(error, InputError)):
+            _fail_alone(prog, rank, error)
         if rank == 0:
             raise
-        if not parallel.started():      # or the launcher might end rank 0 before it has told
+        if processes is None:       # otherwise the launcher might end rank 0 before it has printed the error
             time.sleep(_DELAY)
         return 2
-    except BaseException as error:
-        _fail_alone(prog, rank, error)
     if supervisor.is_orphan():
         os._exit(status)
     processes.gather(None)      # sleeps until rank 0 is done; MPI would wait without a pause
@@ -98,8 +100,7 @@ def _fail_alone(prog, rank, error):
     """End this process without waiting for the others, which the launcher ends."""
     if rank:
         sys.stderr = sys.__stderr__
-        if isinstance(error, extensions.Diverged):      # all ranks have it; one of them tells
-            time.sleep(_DELAY)
+        time.sleep(_DELAY)      # if all ranks have failed, rank 0 prints the error and the launcher ends the others
 
     def fail():
         raise error
@@ -108,6 +109,7 @@ def _fail_alone(prog, rank, error):
     try:
         status = guarded(f'{prog}: rank {rank}', fail)
     except BaseException:
+        print(f'{prog}: rank {rank}:', file=sys.stderr)
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(status)
@@ -154,9 +156,11 @@ def _restored():
         yield
 
 
-def _train(parser, build, processes):
-    given = processes.call(lambda: vars(parser.parse_args()))
-    processes.require_equal({**surroundings()['versions'], **given}, 'start the same command and versions on all machines')
+def _train(parser, build, processes, given):
+    about = surroundings()
+    processes.require_equal({**about['versions'], 'the git commit': about['git_commit'],
+                             **{f'--{name.replace("_", "-")}': value for name, value in given.items()}},
+                            'start the same command with the same versions on all machines')
     with contextlib.ExitStack() as stack:
         def begin():
             out, *start = resume.places(parser, given)
@@ -183,7 +187,7 @@ def _train_in(out, start, parser, build, processes):
         made = build(settings)
         if why:
             print(f'Training on the CPU, because {why}' if device.xp is numpy else f'Training on {device.name}, {why}')
-        if settings['init_from'] and state is None:
+        if settings['init_from'] and state is None and processes.rank == 0:
             try:
                 snapshot.load_networks(settings['init_from'],
                                        {'generator': made.generator, 'discriminator': made.discriminator})
@@ -191,7 +195,7 @@ def _train_in(out, start, parser, build, processes):
                 raise InputError(f'--init-from {error}') from None
         data = made.fingerprint()
         resume.require_same_data(out, data)
-        notes, remark = made.prepare(), made.remark()
+        notes, remark = made.prepare(), made.remark() if processes.rank == 0 else ''
         if remark:
             print(remark)
         return made, data, notes
@@ -383,7 +387,7 @@ def _describe(settings, out, device, done, total, processes):
     where = f'{device}'
     if processes.size > 1:
         where = (f'{processes.size} processes with {settings["batchsize"] // processes.size} examples of each batch, '
-                 f'rank 0 on {device}')
+                 f'gradients averaged by {processes.name}, rank 0 on {device}')
     print(f'{settings["experiment"]}: {loss}, preset {settings["preset"]}, seed {settings["seed"]}, {where}')
     if settings['loss'] == 'lsgan':
         print('G minimises a Pearson chi-square divergence, for b - c = 1 and b - a = 2' if targets.is_pearson else

@@ -238,8 +238,8 @@ def _current(settings):
 def free(settings):
     """Return the names of the settings that a run may change when it is resumed.
 
-    They change nothing computed, except `epoch`: a change of the length is kept in `continued`. The place and size of images
-    are among them because config.json holds the images' fingerprint.
+    Changes of the number of epochs and of processes are recorded in `continued` and `resharded`. The communicator changes
+    results by rounding. The other settings change nothing computed: config.json holds the fingerprint of the images.
     """
     return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'communicator', 'processes', 'resharded', 'image_size',
             IMAGES.get(settings.get('experiment'))}

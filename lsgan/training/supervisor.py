@@ -2,6 +2,8 @@
 
 Open MPI's mpiexec answers Ctrl-C with SIGTERM to the processes that it started and SIGKILL a quarter of a second later. That
 is too short to finish an update and to save, so these processes only wait for a child, which trains in a session of its own.
+MPI keeps working for about a second after mpiexec has ended. An update that ends within it is saved, even if saving takes
+longer.
 """
 import contextlib
 import os
@@ -20,7 +22,7 @@ def supervise(describe):
     If the parent is killed, the child gets SIGTERM, and ends at the latest 20 seconds later.
 
     Args:
-        describe (callable): from the signal that has killed the child, a `signal.Signals`, to a message for standard error.
+        describe (callable): from the number of the signal that has killed the child to a message for standard error.
     """
     global _parent
     read, write = os.pipe()
@@ -49,22 +51,33 @@ class _Lasting:
     def __getattr__(self, name):
         return getattr(self._stream, name)
 
+    def isatty(self):
+        return False        # Open MPI gives each process a terminal without a size
+
     def write(self, text):
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stream.write(text)
 
     def flush(self):
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stream.flush()
 
 
 def _wait(child, write, describe):
+    passed = []
+
+    def pass_on(number, frame):
+        passed.append(number)
+        with contextlib.suppress(OSError):      # the child has just ended
+            os.write(write, bytes([number]))
+
     for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, lambda number, frame: os.write(write, bytes([number])))
+        signal.signal(number, pass_on)
     _, status = os.waitpid(child, 0)
     status = os.waitstatus_to_exitcode(status)
     if status < 0:
-        print(describe(signal.Signals(-status)), file=sys.stderr, flush=True)
+        if -status not in passed:
+            print(describe(-status), file=sys.stderr, flush=True)
         status = 128 - status
     os._exit(status)
 

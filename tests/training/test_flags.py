@@ -130,6 +130,6 @@ def test_runs_from_before_tf32_go_on_without(tmp_path):
     old = {name: value for name, value in settings.items() if name not in ('tf32', 'deterministic')}
     (tmp_path / 'config.json').write_text(json.dumps({'settings': old}))
     saved = snapshot.read_settings(tmp_path)
-    assert flags.resolve('gaussian', {}, train_gaussian.PRESETS, saved) == {**settings, 'tf32': False}
+    assert flags.resolve('gaussian', {}, train_gaussian.PRESETS, saved) == {**settings, 'tf32': False, 'processes': 1}
     with pytest.raises(InputError, match='--tf32 is off in that run and on in this command'):
         flags.resolve('gaussian', {'tf32': True}, train_gaussian.PRESETS, saved)

@@ -2,10 +2,8 @@
 import signal
 from types import SimpleNamespace
 
-import numpy
 import pytest
 
-from lsgan.errors import InputError
 from lsgan.training import parallel
 from lsgan.training.extensions import StopRequest
 
@@ -47,11 +45,7 @@ def test_launchers_are_recognised(monkeypatch, variables, found):
     assert parallel.launched() == found
 
 
-def test_one_process_has_nothing_to_choose():
+def test_one_process_agrees_with_itself():
     processes = parallel.Alone()
-    settings = {'communicator': 'auto', 'sync_norm': False}
-    processes.connect(settings, None)
-    for change in {'communicator': 'naive'}, {'sync_norm': True}:
-        with pytest.raises(InputError, match='mpiexec'):
-            processes.connect({**settings, **change}, None)
-    assert processes.gather(3) == [3] and numpy.isclose(processes.mean({'a': 0.5})['a'], 0.5)
+    assert processes.gather(3) == [3] and processes.share(3) == processes.latest(3) == 3
+    assert processes.mean({'a': 0.1}) == {'a': 0.1}

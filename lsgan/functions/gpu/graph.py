@@ -51,7 +51,8 @@ class Graph:
         self._work, self._runs, self._parts, self._result, self._key = work, 0, None, None, None
         self._stream = _stream(cuda.cupy.cuda.device.get_device_id())
         self._pool = cuda.cupy.cuda.MemoryPool()
-        self._new = None        # the parts of the capture in progress, or None
+        self._new = None        # the parts captured so far, during a capture
+        self._capturing = False
 
     def __call__(self, key):
         """Do the work once.
@@ -107,21 +108,28 @@ class Graph:
         if self._new is None:
             self._stream.wait_event(self._outer.record())
         else:
-            self._stream.begin_capture()
+            self._begin_part()
+
+    def _begin_part(self):
+        self._capturing = True
+        self._stream.begin_capture()
 
     def _end_part(self):
         self._new.append(self._stream.end_capture().launch)
+        self._capturing = False
 
     def _capture(self):
         gc.collect()        # before the capture, because CUDA may refuse to free memory during it
         cuda.memory_pool.free_all_blocks()      # memory that updates before the first run have left
         self._new = []
-        self._stream.begin_capture()
+        self._begin_part()
         try:
             self._result = self._work()
             self._end_part()
             self._parts = self._new
         except RuntimeError as error:       # CuPy and CUDA refuse an operation
+            if not self._capturing:     # an action between two parts has failed
+                raise
             self._end_failed_capture()
             reason = str(error).partition('\n')[0]
             raise InputError(f'this update cannot be captured as a CUDA graph ({reason}); train without graphs: add '
