@@ -279,7 +279,7 @@ def make_parser():
                         help='names of the runs in the picture, one for each (default: loss, preset, folder name or path, '
                              'whichever differs between them)')
     counting.add_argument('-n', '--samples', type=flags.positive, metavar='N',
-                          help='number of samples to generate (default: as many as training uses for its pictures or metrics)')
+                          help='number of samples to generate (default: as in the pictures or metrics of training)')
     seeding.add_argument('--seed', type=flags.seed, metavar='N',
                          help='random seed of the latents (default: the seed of the run, which gives the samples that '
                               'training has drawn and measured)')

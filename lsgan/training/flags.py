@@ -130,7 +130,7 @@ def add_common(parser):
              'is resumed later equals one that never stopped')
     add('--reshard', action='store_true',
         help='with --resume, continue with another number of processes; every process then draws new random numbers, so the '
-             'result is not that of a run that kept its number of processes')
+             'result differs from a run with a constant number of processes')
     add('-d', '--device', type=device,
         help='device to train on: -1 or @numpy for the CPU, 0 or @cupy:0 for the first GPU (default: auto, which is the first '
              'GPU, or the CPU if no GPU works); a resumed run stays on its device')
@@ -210,8 +210,8 @@ def add_common(parser):
                  'read GPU memory, and pure_nccl uses NCCL between GPUs; auto chooses pure_nccl if every process has a GPU '
                  'and NCCL, and otherwise naive')
     setting('--sync-norm', action=argparse.BooleanOptionalAction, group=mpi,
-            help='let batch normalisation use the mean and variance of the whole batch, instead of those of the part in each '
-                 'process; this needs two more exchanges between processes per layer')
+            help='let batch normalisation use the mean and variance of the whole batch, instead of the part in each process; '
+                 'this needs two more exchanges between processes per layer')
 
     gpu = parser.add_argument_group('computation on a GPU')
     setting('--tf32', action=argparse.BooleanOptionalAction, group=gpu,
