@@ -1,18 +1,19 @@
 #!/usr/bin/env python
-"""Train a GAN on your images, on the middle square of each; without images, on cartoon faces that the script draws.
+"""Train a GAN on your own images, or without any, on cartoon faces that the script draws.
 
-Two networks learn from each other: G, the generator, makes images, and D, the discriminator, tells them from real ones.
+A GAN has two networks: the generator G generates images, and the discriminator D learns to tell them from real images.
 
-    train_anime.py --images PATH                        a folder, zip or tar of images in any format; 64 x 64 pixels
+    train_anime.py --images PATH                        a folder, zip or tar of images in any format, at 64 x 64 pixels
     train_anime.py --images PATH PATH                   all images of several folders and archives
-    train_anime.py --images PATH --channels 1           in grey; sets of grey images are trained in grey anyway
-    train_anime.py                                      drawn faces: nothing is downloaded
-    train_anime.py --images PATH --preset blog          the anime faces of the blog post: its networks, 96 x 96 pixels
+    train_anime.py --images PATH --channels 1           train in grey; sets of only grey images are trained in grey anyway
+    train_anime.py                                      drawn faces, without any download
+    train_anime.py --images PATH --preset blog          settings of the blog post for anime faces, at 96 x 96 pixels
     train_anime.py --loss wgan -o result/wgan           another loss
-    train_anime.py --resume                             go on after Ctrl-C or a crash
-    visualize.py all result/anime                       every picture of a run
+    train_anime.py --resume                             continue after Ctrl-C or a crash
+    visualize.py all result/anime                       draw every picture of a run
 
-Pictures, log, snapshots and metrics go to the run folder, result/anime. Its skipped.txt lists files that could not be used.
+The middle square of each image is used. Pictures, log, snapshots and metrics are written to the run folder, result/anime. Its
+skipped.txt lists the files that cannot be used.
 """
 import argparse
 import functools
@@ -31,7 +32,7 @@ NORMS = {'all': 'all', 'but-first': 'but first', 'none': None}
 
 PRESETS = {
     'default': {
-        'about': 'our own',
+        'about': 'our settings; results/anime describes how they were chosen',
         'images': None, 'size': 64, 'channels': 'auto', 'mirror': False, 'background': 'white', 'metric_samples': 2000,
         'latent': 64, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': 0.02,
         'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'resize',
@@ -44,12 +45,12 @@ PRESETS = {
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True,
         'communicator': 'auto', 'sync_norm': False,
-        # an epoch has as many real images with every loss
+        # an epoch has equally many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch_size': 30, 'log_interval': 10}},
     },
     'blog': {
-        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks; '
-                 '500,000 updates, for a GPU, or shorter by --epoch',
+        'about': 'settings of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks; '
+                 'its 500,000 updates need a GPU, or a smaller --epoch',
         'size': 96, 'latent': 50, 'latent_distribution': 'uniform', 'init_std': 0.01, 'hidden_g': [512, 256, 128, 64],
         'upsample': 'deconv', 'norm_d': 'all', 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
@@ -57,8 +58,9 @@ PRESETS = {
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10}},
     },
     'cifar': {
-        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases, '
-                 "G's first layer, which begins twice as large, and batches, which are drawn at random; 32 x 32",
+        'about': 'settings of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, for 32 x 32 '
+                 'pixels, except that convolutions have biases, initial weights of the first layer of G are twice as large, '
+                 'and batches are drawn with replacement',
         'size': 32, 'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
         'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'upsample': 'deconv',
         'norm_g': 'channel', 'norm_d': 'but-first',
@@ -71,7 +73,7 @@ PRESETS = {
 
 
 def side(text):
-    """A side of images that the networks can have."""
+    """Return the side of images, in pixels, as an int. Networks need a multiple of 16 from 32 to 256."""
     value = flags.positive(text)
     if not 32 <= value <= 256 or value % 16:
         raise argparse.ArgumentTypeError(f'{text!r} is not a multiple of 16 from 32 to 256')
@@ -79,55 +81,57 @@ def side(text):
 
 
 def colour(text):
-    """A colour that Pillow knows."""
+    """Return the text if it is a colour that Pillow knows."""
     if not files.is_colour(text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a colour by name, such as white, or as #rrggbb')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a colour; pass a name, such as white, or #rrggbb')
     return text
 
 
 def make_parser():
+    """Return the argument parser of this script."""
     parser = flags.Parser('anime', __doc__, PRESETS)
-    data = parser.add_argument_group('data')        # what a user asks first
+    data = parser.add_argument_group('data')        # the first group in the help, because users look for it first
     flags.add_common(parser)
     data.add_argument('--images', type=flags.path, nargs='+', action='extend', metavar='PATH',
-                      help='train on all images in these folders, with everything below them, zip files and tar archives '
-                           '(plain or compressed by gzip, bzip2 or xz); a file that two paths lead to counts once (default: '
-                           '10,000 cartoon faces, drawn once and kept in the cache)')
+                      help='train on all images in these folders and their subfolders, zip files and tar archives (plain, or '
+                           'compressed by gzip, bzip2 or xz); a file that several paths lead to counts once (default: 10,000 '
+                           'cartoon faces, drawn once and kept in the cache)')
     parser.setting('--size', type=side, group=data, metavar='PIXELS',
-                   help='side of the images, a multiple of 16, 32 to 256; those whose shorter side is less than a quarter of '
-                        'it are skipped')
+                   help='side of the images in pixels, a multiple of 16 from 32 to 256; images whose shorter side is less '
+                        'than a quarter of it are skipped')
     parser.setting('--channels', choices=['auto', '1', '3'], group=data,
-                   help='channels of the images: 1 trains in grey and converts colours to their luminance, 3 trains in RGB, '
-                        'and auto takes 1 if every image is grey, and 3 otherwise')
+                   help='number of channels: 1 trains in grey and converts colours to their luminance, 3 trains in RGB, and '
+                        'auto chooses 1 if every image is grey, otherwise 3')
     parser.setting('--mirror', action=argparse.BooleanOptionalAction, group=data,
-                   help='train on each image and its mirror image')
+                   help='also train on the mirror image of each image, with left and right exchanged')
     parser.setting('--background', type=colour, group=data, metavar='COLOUR',
-                   help='colour that is put behind transparent parts')
+                   help='colour behind transparent parts of images, a name or #rrggbb')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
-                   help='samples that the metrics are made of, of which distances, precision and recall take at most half as '
-                        'many as there are images; those of different numbers are not to be compared')
-    nets = flags.add_networks(parser, 'numbers in a latent',
-                              'channels before each step of G that doubles the side, after the first layer',
-                              'channels after each convolution of D, which halves it')
+                   help='number of samples for the metrics; distances, precision and recall use at most half as many samples '
+                        'as there are images, and are comparable only for equal numbers of samples')
+    nets = flags.add_networks(parser, 'dimension of the latents',
+                              'number of channels before each step of G; a step doubles the side of the image',
+                              'number of channels after each convolution of D; a convolution halves the side of the image')
     parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
-                   help='of the numbers in a latent; uniform is in [-1, 1)')
+                   help='distribution of the latents: standard normal, or uniform in [-1, 1)')
     parser.setting('--upsample', choices=list(UPSAMPLINGS), group=nets,
-                   help='how G doubles the side: by 4x4 deconvolutions, by 3x3 convolutions whose channels become pixels, or '
-                        'by repeating pixels before a 3x3 convolution, against checkerboards')
+                   help='how a step of G doubles the side: deconv by a 4x4 deconvolution, pixelshuffle by a 3x3 convolution '
+                        'whose channels become pixels, resize by repeating pixels before a 3x3 convolution, which avoids '
+                        'checkerboard artefacts')
     parser.setting('--norm-g', choices=['unit', 'channel'], group=nets,
-                   help="whether batch normalisation after G's first layer is of each unit, or of each channel")
+                   help='batch normalisation after the first layer of G: for each unit, or for each channel')
     parser.setting('--norm-d', choices=list(NORMS), group=nets,
-                   help='after which convolutions of D there is batch normalisation; G always has it')
+                   help='convolutions of D that are followed by batch normalisation; G always has batch normalisation')
     parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
-                   help='standard deviation of the initial weights, with --init normal')
+                   help='with --init normal, standard deviation of the initial weights')
     return parser
 
 
 def build(settings):
     """Return the experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
 
-    The number of channels that --channels auto decides on is added to the settings as `image_channels`, unless they have it;
-    deciding takes reading the images. Otherwise images are only read when they are needed.
+    Images are read when they are needed. If `image_channels` is missing in the settings, it is added: the number of channels,
+    for which --channels auto has to read the images at once.
     """
     paths, size = settings['images'], settings['size']
     for net in 'g', 'd':
@@ -196,7 +200,7 @@ def build(settings):
         data=gallery, samples=settings['metric_samples'], shown=100, evaluate=gallery.metrics,
         draw=grid, figures={'samples': grid},
         show={'sliced_wasserstein': 'distance', 'diversity': 'diversity'},
-        blas_threads=1,         # convolutions have threads of their own
+        blas_threads=1,         # convolutions use threads of their own
         prepare=prepare, fingerprint=lambda: gallery.fingerprint)
 
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python
-"""Trains a GAN on a mixture of Gaussians in the plane and counts the modes that it finds.
+"""Train a GAN on a mixture of Gaussians in the plane, and count the modes that it covers.
 
-Two networks learn from each other: G, the generator, makes points, and D, the discriminator, tells them from real ones.
+A GAN has two networks: the generator G generates points, and the discriminator D learns to tell them from real points.
 
-    train_gaussian.py                                   least squares GAN, our tuned settings
-    train_gaussian.py --preset blog -o result/blog      the blog post's settings
-    train_gaussian.py --loss wgan -o result/wgan        the same data with another loss
-    train_gaussian.py --resume                          go on after Ctrl-C or a crash
-    visualize.py all result/gaussian                    every picture of a run
+    train_gaussian.py                                   least squares GAN with our tuned settings
+    train_gaussian.py --preset blog -o result/blog      settings of the blog post
+    train_gaussian.py --loss wgan -o result/wgan        another loss on the same data
+    train_gaussian.py --resume                          continue after Ctrl-C or a crash
+    visualize.py all result/gaussian                    draw every picture of a run
 
-Pictures, log, snapshots and metrics go to the run folder, result/gaussian.
+Pictures, log, snapshots and metrics are written to the run folder, result/gaussian.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ from lsgan.training.experiment import Experiment
 
 PRESETS = {
     'default': {
-        'about': 'our own, tuned for the ring of 8',
+        'about': 'our settings, tuned on the ring of 8 modes',
         'data': 'ring', 'modes': 8, 'radius': 2.0, 'sigma': 0.04,
         'latent': 256, 'hidden_g': [128] * 4, 'hidden_d': [128] * 3, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'init': 'he', 'init_scale': 1.0,
@@ -38,20 +38,20 @@ PRESETS = {
         'log_interval': 500, 'metric_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True,
         'communicator': 'auto', 'sync_norm': False,
-        # each tuned in as many trials as least squares, results/gaussian/tune.py
+        # tuned with as many trials as least squares, by results/gaussian/tune.py
         'variants': {('loss', 'wgan'): {'optimizer': 'rmsprop', 'clip': 0.03, 'n_critic': 2, 'epoch_size': 500},
                      ('loss', 'gan'): {'hidden_g': [128] * 3, 'beta2': 0.999, 'noise': 0.5, 'average': 0.99},
                      ('data', 'grid'): {'modes': 5}},
     },
     'blog': {
-        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
+        'about': 'settings of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks',
         'hidden_g': [128] * 2, 'hidden_d': [128] * 2, 'init': 'normal', 'init_scale': 0.01,
         'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 100, 'epoch': 200, 'epoch_size': 500, 'sample_interval': 2500,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch': 40}},
     },
     'paper': {
-        'about': 'of the mixture in arXiv:1611.04076 and the code of its authors',
+        'about': 'settings of the mixture experiment in arXiv:1611.04076 and in the code of its authors',
         'radius': 1.0, 'sigma': 0.01, 'hidden_g': [128] * 2, 'hidden_d': [128] * 2,
         'activation_g': 'tanh', 'activation_d': 'tanh', 'init': 'orthogonal', 'init_scale': 1.4,
         'lr_g': 1e-3, 'lr_d': 1e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
@@ -62,23 +62,25 @@ PRESETS = {
 
 
 def make_parser():
+    """Return the argument parser of this script."""
     parser = flags.Parser('gaussian', __doc__, PRESETS)
-    data = parser.add_argument_group('data')        # what a user asks first
+    data = parser.add_argument_group('data')        # the first group in the help, because users look for it first
     flags.add_common(parser)
-    parser.setting('--data', choices=list(mixture.LAYOUTS), group=data, help='how the modes lie')
+    parser.setting('--data', choices=list(mixture.LAYOUTS), group=data,
+                   help='layout of the modes: one ring, two rings, of which one has half the radius, or a square grid')
     parser.setting('--modes', type=flags.positive, group=data, metavar='N',
-                   help='modes on each ring, or on a side of a grid, which has 5 by default')
-    parser.setting('--radius', type=flags.length, group=data, help='radius of the ring, or half the side of the grid')
-    parser.setting('--sigma', type=flags.length, group=data, help='standard deviation of a mode along each axis')
-    nets = flags.add_networks(parser, 'numbers in a latent, each normal', "units of G's hidden layers",
-                              "units of D's hidden layers")
+                   help='number of modes on each ring, or on each side of a grid (with --data grid, the default is 5)')
+    parser.setting('--radius', type=flags.length, group=data, help='radius of the outer ring, or half the side of the grid')
+    parser.setting('--sigma', type=flags.length, group=data, help='standard deviation of each mode along each axis')
+    nets = flags.add_networks(parser, 'dimension of the latents, which are normal',
+                              'number of units in each hidden layer of G', 'number of units in each hidden layer of D')
     parser.setting('--init-scale', type=flags.above_zero, group=nets, metavar='S',
-                   help='its scale: of normal weights the standard deviation, of the others a factor')
+                   help='scale of the initial weights: their standard deviation with --init normal, otherwise a factor')
     return parser
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
+    """Return the experiment that the settings describe, a `lsgan.training.experiment.Experiment`."""
     gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
                                         settings['sigma'])
     weights = flags.INITIALIZERS[settings['init']](settings['init_scale'])
@@ -102,7 +104,7 @@ def build(settings):
         draw=picture(points.scatter),
         figures={'scatter': picture(points.scatter, real), 'density': picture(points.density, real)},
         show={'modes_captured': 'modes', 'high_quality': 'quality'},
-        blas_threads=1)     # so small that two threads gain nothing, and beside other work they lose much
+        blas_threads=1)     # the networks are too small to gain from more threads
 
 
 if __name__ == '__main__':

@@ -1,16 +1,16 @@
 #!/usr/bin/env python
-"""Trains a GAN on MNIST, or on any images in its format, and lets a classifier judge the digits that come out.
+"""Train a GAN on MNIST or on images in its file format, and measure the samples with a classifier, the judge.
 
-Two networks learn from each other: G, the generator, makes images, and D, the discriminator, tells them from real ones.
+A GAN has two networks: the generator G generates images, and the discriminator D learns to tell them from real images.
 
-    train_mnist.py                                      least squares GAN, our settings; downloads MNIST once
-    train_mnist.py --preset blog -o result/blog         those of the blog post; with --norm none those of its code
+    train_mnist.py                                      least squares GAN with our settings; downloads MNIST once
+    train_mnist.py --preset blog -o result/blog         settings of the blog post; with --norm none, those of its code
     train_mnist.py --loss wgan -o result/wgan           another loss
-    train_mnist.py --data DIR                           idx files of yours: MNIST's, Fashion-MNIST's, EMNIST's, ...
-    train_mnist.py --resume                             go on after Ctrl-C or a crash
-    visualize.py all result/mnist                       every picture of a run
+    train_mnist.py --data DIR                           your own idx files, such as those of Fashion-MNIST or EMNIST
+    train_mnist.py --resume                             continue after Ctrl-C or a crash
+    visualize.py all result/mnist                       draw every picture of a run
 
-Pictures, log, snapshots and metrics go to the run folder, result/mnist.
+Pictures, log, snapshots and metrics are written to the run folder, result/mnist.
 """
 import functools
 
@@ -30,7 +30,7 @@ PERCEPTRONS = {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}
 
 PRESETS = {
     'default': {
-        'about': 'our own; results/mnist says how it came about',
+        'about': 'our settings; results/mnist describes how they were chosen',
         'data': None, 'judge': None, 'metric_samples': 10000,
         'latent': 16, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': [0.02, 0.02],
         'network': 'conv', 'hidden_g': [128, 64], 'hidden_d': [32, 64, 128, 256], 'norm': 'both',
@@ -48,8 +48,8 @@ PRESETS = {
                      ('network', 'mlp'): {**PERCEPTRONS, 'latent': 50, 'latent_distribution': 'uniform'}},
     },
     'blog': {
-        'about': 'of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, the numbers '
-                 'from its code, in which G has no batch normalisation: --norm none',
+        'about': 'settings of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks, with '
+                 'the numbers in its code; that code has no batch normalisation, as with --norm none',
         'latent': 50, 'latent_distribution': 'uniform', 'init': 'normal', 'init_std': [0.001, 0.001],
         'network': 'mlp', 'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.1,
@@ -60,8 +60,9 @@ PRESETS = {
                      ('network', 'conv'): CONVOLUTIONS},
     },
     'pfnet': {
-        'about': 'of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, but for biases, '
-                 "G's first layer, which begins twice as large, and batches, which are drawn at random",
+        'about': 'settings of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, except that '
+                 'convolutions have biases, initial weights of the first layer of G are twice as large, and batches are drawn '
+                 'with replacement',
         'latent': 1024, 'latent_distribution': 'uniform', 'init': 'lecun',
         'network': 'conv', 'hidden_g': [256, 128, 64], 'hidden_d': [64, 128, 256, 512], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu', 'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
@@ -74,33 +75,43 @@ PRESETS = {
 
 
 def make_parser():
+    """Return the argument parser of this script."""
     parser = flags.Parser('mnist', __doc__, PRESETS)
-    data = parser.add_argument_group('data')        # what a user asks first
+    data = parser.add_argument_group('data')        # the first group in the help, because users look for it first
     flags.add_common(parser)
     data.add_argument('--data', type=flags.path, metavar='PATH',
-                      help='folder of idx files, or one file of training images (default: MNIST, downloaded into the cache)')
+                      help="folder of idx files (MNIST's file format), or one file of training images (default: MNIST, which "
+                           'is downloaded into the cache)')
     data.add_argument('--judge', type=flags.path, metavar='FILE',
-                      help='classifier made by results/mnist/judge.py (default: the one that comes along, of digits)')
+                      help='npz file of a classifier, written by results/mnist/judge.py, that measures the samples (default: '
+                           'the classifier of digits that comes with lsgan)')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
-                   help='samples that the metrics are made of; distances of different numbers are not to be compared')
-    perceptron = 'with --network mlp units of its hidden layers, 500 500 by default'
-    nets = flags.add_networks(parser, 'numbers in a latent', f'channels before each deconvolution of G; {perceptron}',
-                              f'channels after each convolution of D; {perceptron}')
+                   help='number of samples for the metrics; only distances of equal numbers of samples are comparable')
+    perceptron = 'with --network mlp, number of units in each hidden layer, by default 500 500'
+    nets = flags.add_networks(parser, 'dimension of the latents',
+                              f'number of channels before each deconvolution of G; {perceptron}',
+                              f'number of channels after each convolution of D; {perceptron}')
     parser.setting('--latent-distribution', choices=['normal', 'uniform'], group=nets,
-                   help='of the numbers in a latent; uniform is in [-1, 1)')
+                   help='distribution of the latents: standard normal, or uniform in [-1, 1)')
     parser.setting('--network', choices=['conv', 'mlp'], group=nets,
-                   help='convolutional, or fully connected, which normalises after the activation')
-    parser.setting('--norm', choices=['none', 'g', 'd', 'both'], group=nets, help='which networks have batch normalisation')
+                   help='kind of both networks: conv is convolutional, mlp is fully connected; in mlp, batch normalisation '
+                        'comes after the activation')
+    parser.setting('--norm', choices=['none', 'g', 'd', 'both'], group=nets,
+                   help='networks that have batch normalisation')
     parser.setting('--init-std', type=flags.above_zero, nargs=2, group=nets, metavar=('G', 'D'),
-                   help='standard deviation of the initial weights of each network, with --init normal')
+                   help='with --init normal, standard deviations of the initial weights of G and of D')
     return parser
 
 
 def networks(settings, shape):
-    """Generator and discriminator of images of shape (C, H, W).
+    """Return a generator and a discriminator of images.
+
+    Args:
+        settings (dict): of the run.
+        shape (tuple of int): channels, height and width of an image.
 
     Raises:
-        InputError: where the convolutional ones cannot be of that size.
+        InputError: if convolutional networks cannot have this height and width.
     """
     initial_g, initial_d = (flags.image_weights(settings['init'], std) for std in settings['init_std'])
     norm_g, norm_d = settings['norm'] in ('g', 'both'), settings['norm'] in ('d', 'both')
@@ -118,9 +129,9 @@ def networks(settings, shape):
 
 
 def build(settings):
-    """The experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
+    """Return the experiment that the settings describe, a `lsgan.training.experiment.Experiment`.
 
-    Images are read when they are needed; by itself it only needs their size, which it adds to settings that lack it.
+    Images are read when they are needed. If `image_size` is missing in the settings, they are read at once to add it.
     """
     path, judge = settings['data'], settings['judge']
 
@@ -128,7 +139,7 @@ def build(settings):
     def loaded():
         try:
             return mnist.load(path), None
-        except InputError as error:     # kept as well, so that nobody waits for the same mirrors twice
+        except InputError as error:     # cached, too, so that a failed download is not tried twice
             return None, error
 
     def data():
@@ -171,7 +182,7 @@ def build(settings):
         evaluate=lambda samples: judgement().metrics(samples), draw=grid, figures={'samples': grid, 'classes': classes},
         show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
         remark=remark, fingerprint=lambda: fingerprint(*(part for part in vars(data()).values() if part is not None)),
-        blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions have threads of their own
+        blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions use threads of their own
 
 
 if __name__ == '__main__':

@@ -154,7 +154,7 @@ def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train
     assert 'All 30 images are grey: training one channel (--channels 3 trains three)\n' in printed
     settings = settings_of(folder)
     assert (settings['channels'], settings['image_channels']) == ('auto', 1)
-    assert arrays(folder / 'generator_iter_18.npz')['steps/1/W'].shape[1] == 1
+    assert arrays(folder / 'generator_iter_18.npz')['steps/1/W'].shape[0] == 1
     assert metrics_of(folder)['sliced_wasserstein'] > metrics_of(folder)['sliced_wasserstein_floor'] > 0
     assert 'frechet_distance' in metrics_of(folder) and 'chroma' not in metrics_of(folder)
     with Image.open(folder / 'samples' / 'iter_00000018.png') as picture:
@@ -175,7 +175,7 @@ def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photog
         assert result.returncode == 0 and 'All 30' not in result.stdout
         assert ('in grey (--channels 1)' in result.stdout) == (channels == 1)
         assert settings_of(folder)['image_channels'] == channels
-        assert arrays(folder / 'generator_iter_1.npz')['steps/1/W'].shape[1] == channels
+        assert arrays(folder / 'generator_iter_1.npz')['steps/1/W'].shape[0] == channels
 
 
 def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache, tmp_path):

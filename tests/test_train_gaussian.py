@@ -116,7 +116,7 @@ def test_the_run_says_what_its_targets_mean(tmp_path):
     assert json.loads((tmp_path / 'pearson' / 'config.json').read_text())['settings']['scheme'] == 'pearson'
     equal = train(*SHORT, '--iterations', 1, '--abc', 1, 1, 1, '-o', tmp_path / 'equal').stdout
     assert 'G minimises no Pearson' in binary and 'G minimises a Pearson' in pearson
-    assert 'warning: a == b' in equal and 'warning' not in binary
+    assert 'warning: with a == b' in equal and 'warning' not in binary
 
 
 def test_a_terminal_gets_a_live_bar(tmp_path):

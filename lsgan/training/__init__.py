@@ -1,1 +1,1 @@
-"""The training that all experiments share: flags, one GAN step, what watches it, the run folder."""
+"""The training that all experiments share: flags, one GAN step, extensions of the trainer, the run folder."""

@@ -99,7 +99,7 @@ def _tell(presets):
     """Return the end of the help: for each preset its description and the flags that it stands for."""
     lines = ['presets; each stands for these flags, and flags given beside it override them:']
     for name, preset in presets.items():
-        lines.append(f'  {name}: {preset["about"]}')
+        lines += textwrap.wrap(f'  {name}: {preset["about"]}', 108, subsequent_indent=' ' * 4, break_on_hyphens=False)
         if name != 'default':
             lines += _as_flags(preset)
         for (setting, value), variant in preset.get('variants', {}).items():
@@ -119,8 +119,7 @@ def add_common(parser):
     """Add the flags that every training script has."""
     add = parser.add_argument
     add('--preset', choices=list(parser.presets),
-        help='set of default values for the other flags, listed at the end of this help (default: default); a flag that is '
-             'given overrides its value')
+        help='set of default values, which every other flag overrides; the end of this help lists them (default: default)')
     add('-o', '--out', metavar='DIR',
         help=f'run folder to write to (default: result/{parser.experiment}); a new run needs a new folder')
     add('-r', '--resume', nargs='?', const='', metavar='FILE|DIR',
@@ -131,10 +130,10 @@ def add_common(parser):
              'is resumed later equals one that never stopped')
     add('--reshard', action='store_true',
         help='with --resume, continue with another number of processes; every process then draws new random numbers, so the '
-             'result is not that of a run that kept its number of processes')
+             'result differs from a run with a constant number of processes')
     add('-d', '--device', type=device,
-        help='device to train on: -1 or @numpy for the CPU, 0 or @cupy:0 for the first GPU (default: auto, the first GPU, or '
-             'the CPU if no GPU works); a resumed run stays on its device')
+        help='device to train on: -1 or @numpy for the CPU, 0 or @cupy:0 for the first GPU (default: auto, which is the first '
+             'GPU, or the CPU if no GPU works); a resumed run stays on its device')
     add('-g', '--gpu', dest='device', type=device, help=argparse.SUPPRESS)
     add('--seed', type=seed, metavar='N', help='random seed, which determines the run on a given kind of device (default: 0)')
     parser.setting('--init-from', type=path, metavar='RUN',
@@ -143,12 +142,12 @@ def add_common(parser):
     run = parser.add_argument_group('length, log and snapshots')
     setting = parser.setting
     setting('-e', '--epoch', type=positive, group=run, metavar='N',
-            help='length of the run, in epochs; with --resume, another length recomputes the schedules for that length')
+            help='length of the run, in epochs; with --resume it may change, and schedules are recomputed for the new length')
     setting('--epoch-size', type=positive, group=run, metavar='N',
             help='length of an epoch, in generator updates; --metric-interval, --sample-interval and --snapshot-interval '
                  'change in proportion, unless they are given')
     setting('-b', '--batchsize', type=positive, group=run, metavar='N',
-            help='examples in a batch, over all processes together; must be divisible by the number of processes')
+            help='number of examples in a batch, over all processes together; must be divisible by the number of processes')
     setting('--log-interval', type=positive, group=run, metavar='N', help='generator updates between two log entries')
     setting('--metric-interval', type=positive, group=run, metavar='N',
             help='generator updates between two evaluations of the metrics; must be a multiple of --log-interval')
@@ -169,7 +168,7 @@ def add_common(parser):
     setting('--split-discriminator-update', action=argparse.BooleanOptionalAction, group=loss,
             help='split each step of D into two optimizer steps: one for the loss on real data, then one for the loss on '
                  'generated data')
-    setting('--n-critic', type=positive, group=loss, metavar='N', help='steps of D for each step of G')
+    setting('--n-critic', type=positive, group=loss, metavar='N', help='number of steps of D for each step of G')
     setting('--clip', type=above_zero, group=loss, metavar='BOUND',
             help='with --loss wgan, clip the weights of D to [-BOUND, BOUND] after each step')
 
@@ -211,13 +210,13 @@ def add_common(parser):
                  'read GPU memory, and pure_nccl uses NCCL between GPUs; auto chooses pure_nccl if every process has a GPU '
                  'and NCCL, and otherwise naive')
     setting('--sync-norm', action=argparse.BooleanOptionalAction, group=mpi,
-            help='let batch normalisation use the mean and variance of the whole batch, instead of those of the part in each '
-                 'process; this needs two more exchanges between processes per layer')
+            help='let batch normalisation use the mean and variance of the whole batch, instead of the part in each process; '
+                 'this needs two more exchanges between processes per layer')
 
     gpu = parser.add_argument_group('computation on a GPU')
     setting('--tf32', action=argparse.BooleanOptionalAction, group=gpu,
             help='round the inputs of matrix products and convolutions to TF32 (10 bits of mantissa) and add up in float32; '
-                 'this is several times as fast on GPUs since Ampere')
+                 'this is several times as fast on GPUs of the Ampere generation or later')
     setting('--deterministic', action=argparse.BooleanOptionalAction, group=gpu,
             help='use only deterministic algorithms of cuDNN, so that the random seed determines the run; --no-deterministic '
                  'also allows faster ones')

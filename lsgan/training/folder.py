@@ -35,7 +35,7 @@ class RunFolder:
     Args:
         path: the folder. It must hold config.json.
         scripts (pathlib.Path): folder of the training scripts.
-        samples (int): number of samples to generate; None for as many as the run itself uses for its pictures and metrics.
+        samples (int): number of samples to generate; None for the number that training uses for its pictures or metrics.
         seed (int): random seed of the latents; None for the latents of the run's own pictures and metrics.
         images (list): current paths of the real images, a single one for MNIST; None for those in config.json.
         judge: npz file of the classifier that measures the samples; None for the one in config.json.
@@ -123,7 +123,7 @@ class RunFolder:
 
     @functools.cached_property
     def samples(self):
-        """The samples for the metrics: as many as the argument `samples` says, or as many as training uses."""
+        """The samples for the metrics, in the number given by the argument `samples`, or used in training."""
         return self.generate(self.latents(self._n or self.experiment.samples))
 
     def evaluate(self):
@@ -187,7 +187,7 @@ class RunFolder:
         self.experiment.draw(samples, file, title or self.title)
 
     def draw_real(self, file):
-        """Write a picture of real images, as many as the run's own pictures have samples."""
+        """Write a picture of as many real images as the run's own pictures have samples."""
         with self._settings_to_blame():
             real = self.with_images.data.images
         some = numpy.random.default_rng(0).permutation(len(real))[:self.experiment.shown]

@@ -23,7 +23,7 @@ class Judgement:
         test: test images, uint8 array of shape (M, 1, H, W), or None. Without test images, the last training images serve as
             such: half of them, but at most 10,000. The floor of the Fréchet distance is then computed from the other training
             images. The nearest image is still searched among all training images.
-        labels: labels of the test images, or without test images those of the training images; a uint8 array, or None.
+        labels: labels of the test images, or of the training images if `test` is None; a uint8 array, or None.
         judge: npz file with the weights of a `lsgan.networks.judge.Judge`, or None for the judge of digits that comes with
             lsgan. That one is not used for images that it does not know: images that are not 28x28 pixels, or images for
             which less than 90% of its predictions agree with the labels.
@@ -110,7 +110,7 @@ class Judgement:
             dict:
 
             - `frechet_distance`: distance between the judge's features of samples and of test images.
-            - `frechet_distance_floor`: distance of as many training images from the test images, but at most 10,000.
+            - `frechet_distance_floor`: distance between N training images, but at most 10,000, and the test images.
             - the items of `lsgan.metrics.classes.class_statistics`. Without a judge, all of these are missing.
             - `nearest_distance`, `nearest_distance_real`: mean Euclidean distance of the first 500 samples, and of the first
               500 test images, to the nearest training image, over all pixels, in grey levels (0 to 255).
