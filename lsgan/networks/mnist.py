@@ -10,9 +10,9 @@ from lsgan import functions, links
 class _Layers(chainer.Chain):
     """Fully connected layers. Each one except the last is followed by the activation and optional batch normalisation."""
 
-    def __init__(self, sizes, activation, norm, initialW, last=None):
+    def __init__(self, sizes, activation, norm, initialW, last=None, shape=None):
         super().__init__()
-        self.activation, self.last = activation, last
+        self.activation, self.last, self.shape = activation, last, shape
         with self.init_scope():
             self.layers = chainer.ChainList(*(L.Linear(a, b, initialW=initialW) for a, b in zip(sizes, sizes[1:])))
             self.norms = chainer.ChainList(*(links.BatchNormalization(n) for n in sizes[1:-1] if norm))
@@ -20,10 +20,10 @@ class _Layers(chainer.Chain):
     def forward(self, h):
         parameters = [(layer.W, layer.b) for layer in self.layers]
         if not len(self.norms):
-            return functions.perceptron(h, [p for pair in parameters for p in pair], self.activation, self.last)
+            return functions.perceptron(h, [p for pair in parameters for p in pair], self.activation, self.last, self.shape)
         for pair, norm in zip(parameters, self.norms):
             h = norm(functions.perceptron(h, pair, last=self.activation))
-        return functions.perceptron(h, parameters[-1], last=self.last)
+        return functions.perceptron(h, parameters[-1], last=self.last, shape=self.shape)
 
 
 class PerceptronGenerator(_Layers):
@@ -42,11 +42,7 @@ class PerceptronGenerator(_Layers):
     """
 
     def __init__(self, latent, hidden, shape, activation='relu', norm=True, initialW=None):
-        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh')
-        self.shape = shape
-
-    def forward(self, z):
-        return super().forward(z).reshape(-1, *self.shape)
+        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh', shape)
 
 
 class PerceptronDiscriminator(_Layers):
@@ -65,6 +61,3 @@ class PerceptronDiscriminator(_Layers):
 
     def __init__(self, shape, hidden, activation='leaky_relu', norm=False, initialW=None):
         super().__init__([math.prod(shape), *hidden, 1], activation, norm, initialW)
-
-    def forward(self, x):
-        return super().forward(x.reshape(len(x), -1))
