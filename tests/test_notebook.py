@@ -123,6 +123,7 @@ class Watched(NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
 
+@pytest.mark.script
 def test_the_example_runs_and_shows_pictures(tmp_path):
     notebook = nbformat.read(ROOT / 'examples' / 'lsgan.ipynb', as_version=4)
     assert not any(cell.get('outputs') for cell in notebook.cells), 'clear all outputs before committing'

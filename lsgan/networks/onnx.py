@@ -7,7 +7,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 import lsgan
 from lsgan.errors import InputError
 
-# Readable by ONNX Runtime from 1.11 on; the network needs no operator of later versions
+# ONNX Runtime reads these from version 1.11 on, and no generator needs newer operators
 OPSET, IR_VERSION = 16, 8
 
 
