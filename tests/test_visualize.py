@@ -536,7 +536,7 @@ def test_points_are_exported_as_they_are(bare, tmp_path, visualize):
     assert names(bare) == ['config.json', 'generator_iter_40.npz']
 
 
-@pytest.mark.parametrize('form', ['npz', 'png'])
+@pytest.mark.parametrize('form', ['npz', 'png', 'onnx'])
 def test_an_export_that_fails_leaves_nothing(digits, tmp_path, visualize, form):
     (digits / 'generator_iter_20.npz').rename(tmp_path / 'good.npz')
     before = names(digits)
@@ -560,6 +560,7 @@ def test_an_export_puts_nothing_in_the_place_of_what_is_there(digits, tmp_path, 
         assert_one_line(visualize('export', digits, '-n', 2, '--format', 'png', *out), *words, '--out')
     assert_one_line(visualize('export', digits, '-o', 'a.npz'), 'a.npz', 'folder')
     assert_one_line(visualize('export', digits, '-o', 'a.zip'), 'a.zip', '.npz')
+    assert_one_line(visualize('export', digits, '--format', 'onnx', '-o', 'a.npz'), 'a.npz', '.onnx')
 
 
 def test_images_that_are_gone_are_named(digits, tmp_path, visualize):
@@ -598,6 +599,8 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['analogy', digits, '-o', 'a.gif'], ['a.gif', '.png']),
         (['export', digits, '--format', 'jpg'], ['jpg', 'npz', 'png']),
         (['export', digits, '-n', 10 ** 13], ['memory', '-n']),
+        (['export', digits, '--format', 'onnx', '-n', 5], ['--samples', '--format onnx']),
+        (['export', digits, '--format', 'onnx', '--seed', 5], ['--seed', '--format onnx']),
         (['score', digits, '-n', 10], ['-n']),
         (['score', bare, '--images', digits], ['--images', 'train_gaussian.py']),
         (['nearest', bare], [str(bare), 'nearest']),
