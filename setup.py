@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='MIT',
     packages=find_packages(include=['lsgan', 'lsgan.*']),
-    package_data={'lsgan.networks': ['features.npz', 'judge.npz']},
+    package_data={'lsgan.figures': ['page.html'], 'lsgan.networks': ['features.npz', 'judge.npz']},
     scripts=['train_gaussian.py', 'train_mnist.py', 'train_anime.py', 'visualize.py'],
     install_requires=[
         'chainer==7.8.1',
