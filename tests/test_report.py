@@ -128,7 +128,7 @@ def test_the_page_says_what_was_run_and_how_good_it_is(open_page, report, whole)
     assert page.locator('#settings > .scroll tr').all_inner_texts()[1:] == ['lr_g\t0.001\t0.125']
     metrics = json.loads((whole[0] / 'metrics.json').read_text())
     rows = '\n'.join(page.locator('#metrics tr').all_inner_texts())
-    assert f'{metrics["sliced_wasserstein"]:.4f}' in rows and f'floor of {metrics["sliced_wasserstein_floor"]:.4f}' in rows
+    assert f'{metrics["sliced_wasserstein"]:.4f}' in rows and f'floor {metrics["sliced_wasserstein_floor"]:.4f}' in rows
     assert f'{metrics["modes_captured"]}\nof 8' in rows
     command = json.loads((whole[0] / 'config.json').read_text())['command']
     assert command[0] in text and str(ROOT) not in text

@@ -45,8 +45,9 @@ def _column(folder, label):
     """Return the column of a run, without anything that may be missing."""
     config, settings = snapshot.read_json(folder.path / 'config.json'), folder.settings
     summary = (f'{settings["experiment"]}, loss {settings["loss"]}, preset {settings["preset"]}, '
-               f'seed {settings.get("seed")}, {settings.get("epoch")} epochs of {settings["epoch_size"]} updates, '
-               f'commit {config.get("git_commit")}')
+               f'seed {settings.get("seed")}, {settings.get("epoch")} epochs of {settings["epoch_size"]} updates')
+    if config.get('git_commit'):
+        summary += f', commit {config["git_commit"]}'
     facts = {'run folder': folder.path, **{name.replace('_', ' '): value for name, value in config.items()
                                            if name not in ('command', 'git_commit', 'settings')}}
     return Column(label, summary, shlex.join(map(str, config.get('command', ()))),
@@ -103,7 +104,7 @@ def _add_metrics(column, path):
 def _reference(metrics, name):
     """Return a text with the value that real data have for a metric, or an empty one if it is not known."""
     if floor := metrics.get(f'{name}_floor'):
-        return f'{metrics[name] / floor:.1f} × the floor of {number(floor)}'
+        return f'{metrics[name] / floor:.1f} × floor {number(floor)}'
     if f'{name}_real' in metrics:
         return f'real data: {number(metrics[f"{name}_real"])}'
     total = metrics.get(f'{name.rpartition("_")[0]}_total')
