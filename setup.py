@@ -28,6 +28,7 @@ setup(
         'cuda12': ['cupy-cuda12x[ctk]>=14', 'nvidia-cudnn-cu12>=9.8', 'nvidia-cudnn-frontend>=1.14'],
         'cuda13': ['cupy-cuda13x[ctk]>=14', 'nvidia-cudnn-cu13>=9.12', 'nvidia-cudnn-frontend>=1.14'],
         'mpi': ['mpi4py>=4', 'openmpi>=5'],     # mpiexec and the MPI library; any other MPI serves, too
+        'tensorboard': ['tensorboardx>=2.6'],
         'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6', 'ipykernel>=6.29',
                  'playwright>=1.50; platform_machine in "x86_64 AMD64 aarch64 arm64"'],     # drives an installed Chromium
     },
