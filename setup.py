@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='MIT',
     packages=find_packages(include=['lsgan', 'lsgan.*']),
-    package_data={'lsgan.networks': ['features.npz', 'judge.npz']},
+    package_data={'lsgan.figures': ['page.html'], 'lsgan.networks': ['features.npz', 'judge.npz']},
     scripts=['train_gaussian.py', 'train_mnist.py', 'train_anime.py', 'visualize.py'],
     install_requires=[
         'chainer==7.8.1',
@@ -29,7 +29,9 @@ setup(
         'cuda13': ['cupy-cuda13x[ctk]>=14', 'nvidia-cudnn-cu13>=9.12', 'nvidia-cudnn-frontend>=1.14'],
         'mpi': ['mpi4py>=4', 'openmpi>=5'],     # mpiexec and the MPI library; any other MPI serves, too
         'onnx': ['onnx>=1.17'],                 # visualize.py export --format onnx
+        'tensorboard': ['tensorboardx>=2.6'],
         'test': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.6', 'ipykernel>=6.29', 'nbclient>=0.10', 'onnx>=1.17',
-                 'onnxruntime>=1.20'],
+                 'onnxruntime>=1.20',
+                 'playwright>=1.50; platform_machine in "x86_64 AMD64 aarch64 arm64"'],     # drives an installed Chromium
     },
 )

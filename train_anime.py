@@ -43,7 +43,7 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.05, 'noise_end': 0.05, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 64, 'epoch': 30, 'epoch_size': 150,
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
-        'tf32': True, 'deterministic': True, 'graph': True,
+        'tf32': True, 'deterministic': True, 'graph': True, 'tensorboard': False,
         'communicator': 'auto', 'sync_norm': False,
         # an epoch has equally many real images with every loss
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch_size': 30, 'log_interval': 10}},

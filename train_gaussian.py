@@ -36,7 +36,7 @@ PRESETS = {
         'gradient_norms': False, 'noise': 2.0, 'noise_end': 0.02, 'noise_share': 0.7, 'average': 0.999,
         'batchsize': 200, 'epoch': 25, 'epoch_size': 1000,
         'log_interval': 500, 'metric_interval': 500, 'sample_interval': 1000, 'snapshot_interval': 5000, 'keep': 3,
-        'tf32': True, 'deterministic': True, 'graph': True,
+        'tf32': True, 'deterministic': True, 'graph': True, 'tensorboard': False,
         'communicator': 'auto', 'sync_norm': False,
         # tuned with as many trials as least squares, by results/gaussian/tune.py
         'variants': {('loss', 'wgan'): {'optimizer': 'rmsprop', 'clip': 0.03, 'n_critic': 2, 'epoch_size': 500},

@@ -41,7 +41,7 @@ PRESETS = {
         'gradient_norms': False, 'noise': 0.5, 'noise_end': 0.5, 'noise_share': 1.0, 'average': 0.999,
         'batchsize': 100, 'epoch': 20, 'epoch_size': 600,
         'log_interval': 100, 'metric_interval': 600, 'sample_interval': 600, 'snapshot_interval': 600, 'keep': 3,
-        'tf32': True, 'deterministic': True, 'graph': True,
+        'tf32': True, 'deterministic': True, 'graph': True, 'tensorboard': False,
         'communicator': 'auto', 'sync_norm': False,
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'lr_d': 2e-4, 'n_critic': 1, 'clip': 0.03, 'hidden_d': [32, 64, 128],
                                         'lr_decay': 0.0, 'lr_steps': []},

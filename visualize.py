@@ -10,6 +10,8 @@ any run:
                                                         samples of several runs on one sheet
     visualize.py compare result/anime result/wgan --epochs 1 end
                                                         their samples after epoch 1 and at the end, in two rows
+    visualize.py report result/mnist result/wgan -o report.html
+                                                        one web page with settings, samples, curves and metrics of the runs
     visualize.py score result/mnist result/wgan         print the metrics of the newest generators
     visualize.py export result/mnist -n 50000           write samples for other programs; --format png for image files
     visualize.py export result/mnist --format onnx      write the generator for programs that run networks without Chainer
@@ -49,8 +51,9 @@ from lsgan import console
 from lsgan.errors import InputError
 from lsgan.figures.animation import FORMATS, MOST
 from lsgan.figures.curves import curves
+from lsgan.figures.page import page
 from lsgan.figures.sheet import sheet
-from lsgan.training import flags, report, run, snapshot
+from lsgan.training import flags, report, run, snapshot, summary
 from lsgan.training.experiment import tell
 from lsgan.training.folder import MOST_SIDE, NOISE, SECONDS, SIDE, STEPS, STOPS, RunFolder
 
@@ -168,6 +171,16 @@ def draw_all(args):
     except InputError as error:
         yield f'left out: all pictures of samples ({error})'
     yield from report.draw_each(pathlib.Path(args.out or folder.path / 'figures'), pictures)
+
+
+def draw_report(args):
+    """Write a web page about one or several runs."""
+    path = out_path(args, 'report.html', ('.html',))
+    folders = open_runs(args)
+    columns = summary.summarise(folders, labels(folders, args.labels), args.frames)
+    for column in columns:
+        yield from (f'left out: {reason}' for reason in column.missing)
+    yield report.draw(path, lambda file: page(file, columns))
 
 
 def score(args):
@@ -359,6 +372,13 @@ def make_parser():
             'every picture of a run, except latent arithmetic, for which you choose the samples',
             'folder to write to (default: RUN/figures); a picture for which something is missing is left out, and the reason '
             'is printed')
+    command('report', draw_report, [several, naming, finding, judging],
+            'a web page about one or several runs: settings, samples through training, curves, metrics and pictures',
+            'HTML file to write (default: report.html in the first RUN); it holds everything, so it opens without a network',
+            'Write').add_argument(
+        '--frames', type=flags.positive, metavar='N',
+        help='maximum number of sample pictures of the training for each run, evenly spaced; more of them make a larger file '
+             f'(default: {summary.FRAMES} of all runs together, but at least {summary.FEWEST} of each)')
     command('score', score, [several, seeding, finding, judging],
             'the metrics of the newest generator, as at the end of training', None, 'Print')
     command('export', export, [one, counting, seeding],

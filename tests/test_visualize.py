@@ -1,5 +1,7 @@
 """The drawing script, from another folder than the repository's."""
+import base64
 import importlib.util
+import io
 import json
 import pathlib
 import re
@@ -301,6 +303,60 @@ def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
     own = trained_on_images[0] / 'figures'
     assert_alike(pixels(digits / 'figures' / 'samples.png'), pixels(own / 'samples.png'))
     assert (pixels(digits / 'figures' / 'curves.png') == pixels(own / 'curves.png')).all()
+
+
+def shown_by(report):
+    """What the page of visualize.py report shows of each run."""
+    return json.loads(report.read_text().split('type="application/json">')[1].split('</script>')[0])['runs']
+
+
+def decoded(uri):
+    with Image.open(io.BytesIO(base64.b64decode(uri.removeprefix('data:image/webp;base64,')))) as image:
+        return np.asarray(image.convert('RGB'))
+
+
+def test_a_report_shows_a_run_on_images(trained_on_images, digits, visualize):
+    result = visualize('report', digits)
+    assert result.returncode == 0 and not result.stderr and result.stdout == f'drawn: {digits / "report.html"}\n'
+    shown, = shown_by(digits / 'report.html')
+    assert [update for update, _ in shown['frames']] == [0, 10, 20]
+    for update, uri in shown['frames']:
+        error = np.abs(decoded(uri).astype(float) - pixels(digits / 'samples' / f'iter_{update:08}.png'))
+        assert error.mean() < 12        # lossy, and samples of noise are hard to compress
+    headings = ['Interpolation between four samples', 'Samples, and below each the nearest real image', 'Real images',
+                'Classes of the samples']
+    assert [*shown['pictures']] == headings
+    visualize('analogy', digits, '--arithmetic', '1,2', '3', '4')
+    (digits / 'samples' / 'iter_00000010.png').unlink()
+    assert visualize('report', digits).returncode == 0
+    again, = shown_by(digits / 'report.html')
+    assert len(again['frames']) == 2
+    assert [*again['pictures']] == [headings[0], 'Latent arithmetic', *headings[1:]]
+    assert again['pictures'].items() > shown['pictures'].items()
+
+
+def test_a_report_takes_as_many_pictures_of_each_run_as_asked_for(run, tmp_path, visualize):
+    other, path = tmp_path / 'other', tmp_path / 'new' / 'report.html'
+    shutil.copytree(run, other)
+    for args, updates in ([], [0, 20, 40]), (['--frames', 2], [0, 40]):
+        assert visualize('report', run, other, *args, '-o', path).returncode == 0
+        assert [[update for update, _ in shown['frames']] for shown in shown_by(path)] == [updates] * 2
+
+
+def test_a_report_says_what_is_missing(bare, tmp_path, visualize):
+    result = visualize('report', bare)
+    assert result.returncode == 0 and not result.stderr
+    *left_out, drawn = result.stdout.splitlines()
+    shown, = shown_by(bare / 'report.html')
+    assert left_out == [f'left out: {reason}' for reason in shown['missing']] and drawn.startswith('drawn: ')
+    for name in 'log', 'samples', 'metrics.json':
+        assert sum(str(bare / name) in line for line in left_out) == 1
+    assert len(left_out) == 3 and [*shown['pictures']] == ['Real and generated points',
+                                                           'Density of real and generated points']
+    assert_one_line(visualize('report', bare, '-o', tmp_path / 'a.png'), 'a.png', '.html')
+    assert_one_line(visualize('report', bare, '--labels', 'a', 'b'), '--labels')
+    (bare / 'metrics.json').write_text('{"modes_total": "8"}')
+    assert f'left out: {bare / "metrics.json"}: damaged' in visualize('report', bare).stdout
 
 
 @pytest.mark.parametrize('command, name, size', [

@@ -24,10 +24,10 @@ def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
     if not frames:
         raise InputError('an animation needs at least one frame')
     frames = [frames[i] for i in numpy.linspace(0, len(frames) - 1, min(len(frames), MOST), dtype=int)]
-    size = _read(frames[0]).size
-    pictures = (_read(frame, size) for frame in frames)     # read lazily: each takes several MiB
+    size = read(frames[0]).size
+    pictures = (read(frame, size) for frame in frames)     # read lazily: each takes several MiB
     if form == 'GIF':
-        palette = _common_palette([_read(frame, size) for frame in [frames[0], *frames[::-max(1, len(frames) // 8)]]])
+        palette = _common_palette([read(frame, size) for frame in [frames[0], *frames[::-max(1, len(frames) // 8)]]])
         pictures = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     durations = [round(1000 * seconds)] * len(frames)
     durations[-1] += round(1000 * hold)
@@ -37,7 +37,16 @@ def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
                lossless=True)       # for WebP, whose lossy default blurs small dots
 
 
-def _read(frame, size=None):
+def read(frame, size=None):
+    """Return a picture in RGB.
+
+    Args:
+        frame (path or binary file): the picture.
+        size (tuple of int): width and height that it must have, in pixels. None for any.
+
+    Raises:
+        InputError: if the picture is missing, damaged or of another size.
+    """
     try:
         with Image.open(frame) as opened:
             picture = opened.convert('RGB')

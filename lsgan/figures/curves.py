@@ -70,7 +70,7 @@ def curves(file, logs, title, panels=PANELS):
     Raises:
         InputError: if no panel has any values.
     """
-    panels = [panel for panel in panels if any(_values(log, key, panel.scale) for log in logs.values() for key in panel.keys)]
+    panels = [panel for panel in panels if any(values(log, key, panel.scale) for log in logs.values() for key in panel.keys)]
     if not panels:
         raise InputError('the log contains no numbers to draw. Try again when the run has written log entries')
     top = _TOP + (_LEGEND * math.ceil(len(logs) / 3) if len(logs) > 1 else 0)
@@ -93,6 +93,21 @@ def curves(file, logs, title, panels=PANELS):
         ax.tick_params(labelbottom=panel is panels[-1])
     ax.set_xlabel('generator updates', fontsize=palette.LABEL)
     figure.savefig(file, format='png')
+
+
+def values(log, key, scale):
+    """Return the values of a key in a log that the scale of a panel can show.
+
+    Args:
+        log (list of dict): see `curves`.
+        key (str): a key that entries may lack.
+        scale (str): see `Panel`.
+
+    Returns:
+        list of tuple: (update, value), oldest first.
+    """
+    return [(entry['iteration'], entry[key]) for entry in log
+            if isinstance(entry.get(key), (int, float)) and math.isfinite(entry[key]) and (scale != 'log' or entry[key] > 0)]
 
 
 def _draw(ax, panel, logs):
@@ -131,16 +146,10 @@ def _draw(ax, panel, logs):
 
 def _plot(ax, log, key, scale, **style):
     """Draw one curve. Return whether the log has values for it."""
-    values = _values(log, key, scale)
-    if values:
-        ax.plot(*zip(*values), marker='o' if len(values) == 1 else None, markersize=4, **style)
-    return bool(values)
-
-
-def _values(log, key, scale):
-    """Return the values of a key in a log as a list of (update, value), without those that the scale cannot show."""
-    return [(entry['iteration'], entry[key]) for entry in log
-            if isinstance(entry.get(key), (int, float)) and math.isfinite(entry[key]) and (scale != 'log' or entry[key] > 0)]
+    found = values(log, key, scale)
+    if found:
+        ax.plot(*zip(*found), marker='o' if len(found) == 1 else None, markersize=4, **style)
+    return bool(found)
 
 
 def _color(i):

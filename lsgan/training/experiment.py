@@ -84,7 +84,12 @@ def generate(generator, z):
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 
+def number(value):
+    """Return the text of a metric."""
+    return f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}'
+
+
 def tell(metrics):
     """Yield a line of text for each of the metrics, a dict of numbers."""
     for name, value in metrics.items():
-        yield f'  {name:<28} ' + (f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}')
+        yield f'  {name:<28} {number(value)}'

@@ -84,17 +84,21 @@ class Pictures(training.Extension):
         sample (callable): takes nothing; returns samples, a NumPy array of shape (N, ...).
         draw (callable): takes these samples, a binary file and a title; writes the picture to the file.
         title (callable): takes the number of updates; returns the title.
+        seen (callable): takes the path of each picture, after it is written, and the number of updates. None for no callable.
     """
 
     name = 'pictures'
 
-    def __init__(self, sample, draw, title):
-        self.sample, self.draw, self.title = sample, draw, title
+    def __init__(self, sample, draw, title, seen=None):
+        self.sample, self.draw, self.title, self.seen = sample, draw, title, seen
 
     def __call__(self, trainer):
         iteration = trainer.updater.iteration
-        with snapshot.replacing(f'{trainer.out}/samples/iter_{iteration:08}.png') as f:
+        path = f'{trainer.out}/samples/iter_{iteration:08}.png'
+        with snapshot.replacing(path) as f:
             self.draw(self.sample(), f, self.title(iteration))
+        if self.seen:
+            self.seen(path, iteration)
 
 
 class _Means(chainer.reporter.DictSummary):

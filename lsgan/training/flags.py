@@ -155,6 +155,9 @@ def add_common(parser):
             help='generator updates between two pictures of samples; one more is drawn when the run stops')
     setting('--snapshot-interval', type=positive, group=run, metavar='N', help='generator updates between two snapshots')
     setting('--keep', type=positive, group=run, metavar='N', help='number of snapshots to keep; older ones are deleted')
+    setting('--tensorboard', action=argparse.BooleanOptionalAction, group=run,
+            help='also write log entries and sample pictures as event files for TensorBoard, to the folder tensorboard in the '
+                 'run folder; needs the extra tensorboard')
 
     loss = parser.add_argument_group('loss')
     setting('--loss', choices=list(LOSSES), group=loss,

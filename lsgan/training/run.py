@@ -33,6 +33,7 @@ from lsgan.training import (
     supervisor,
 )
 from lsgan.training.devices import select_device
+from lsgan.training.events import Events, require_writer
 from lsgan.training.experiment import tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
@@ -183,6 +184,8 @@ def _train_in(out, start, parser, build, processes):
     keep_freed_memory()
 
     def prepare():
+        if settings['tensorboard']:
+            require_writer()
         numpy.random.seed(settings['seed'])     # initializers and dropout draw from it; nothing that only watches does
         made = build(settings)
         if why:
@@ -336,7 +339,14 @@ def _assemble(made, settings, out, device, total, stop, processes):
     trainer.stop_trigger = stop
     _add_schedules(trainer, settings, total)
     every = {name: (settings[name + '_interval'], 'iteration') for name in ('log', 'metric', 'sample', 'snapshot')}
-    log = extensions.Log(processes, trigger=every['log'], postprocess=extensions.require_finite)
+    tensorboard = Events(out / 'tensorboard') if settings['tensorboard'] and processes.rank == 0 else None
+
+    def check(entry):
+        extensions.require_finite(entry)
+        if tensorboard:
+            tensorboard.add_entry(entry)
+
+    log = extensions.Log(processes, trigger=every['log'], postprocess=check)
     trainer.extend(log)
     trainer.extend(extensions.Snapshots(settings, settings['keep'], processes), trigger=every['snapshot'])
     if processes.rank:
@@ -348,7 +358,8 @@ def _assemble(made, settings, out, device, total, stop, processes):
     trainer.extend(extensions.Metrics(samples(made.samples), made.evaluate, settings['batchsize'] * settings['n_critic']),
                    trigger=every['metric'])
     trainer.extend(extensions.Progress(log, stop.iterations, made.show))
-    trainer.extend(extensions.Pictures(samples(made.shown), made.draw, functools.partial(report.title, settings)),
+    trainer.extend(extensions.Pictures(samples(made.shown), made.draw, functools.partial(report.title, settings),
+                                       tensorboard and tensorboard.add_picture),
                    trigger=every['sample'], call_before_training=True)
     return trainer
 

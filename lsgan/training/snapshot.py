@@ -227,7 +227,7 @@ def _current(settings):
     RGB, and have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
-                'processes': 1, **settings}
+                'processes': 1, 'tensorboard': False, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):
@@ -242,7 +242,7 @@ def free(settings):
     results by rounding. The other settings change nothing computed: config.json holds the fingerprint of the images.
     """
     return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'communicator', 'processes', 'resharded', 'image_size',
-            IMAGES.get(settings.get('experiment'))}
+            'tensorboard', IMAGES.get(settings.get('experiment'))}
 
 
 def contradictions(settings, saved):
