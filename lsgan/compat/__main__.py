@@ -1,0 +1,3 @@
+from lsgan.compat import program
+
+program.main()
