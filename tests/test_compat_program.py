@@ -92,4 +92,4 @@ def test_what_is_not_a_script_is_refused_in_one_line(tmp_path, arguments):
 def test_help_shows_how_to_use_it(flag):
     status, out, err = outcome(run(flag))
     assert (status, err) == (0, '')
-    assert 'python -m lsgan.compat SCRIPT [ARGUMENT ...]' in out and 'python -m lsgan.compat train_mnist.py' in out
+    assert 'python -m lsgan.compat SCRIPT [ARGUMENT ...]' in out and 'python -m lsgan.compat train_dcgan.py' in out

@@ -5,8 +5,8 @@
 SCRIPT is a Python file that imports Chainer and knows nothing of lsgan. It runs as with `python SCRIPT ARGUMENT ...`: it sees
 the same sys.argv and the same modules beside it, and its output, its errors and its exit status are its own. For example:
 
-    python -m lsgan.compat train_mnist.py --epoch 3
-    python -m lsgan.compat train_mnist.py --help        the help of train_mnist.py, not this one
+    python -m lsgan.compat train_dcgan.py --epoch 3
+    python -m lsgan.compat train_dcgan.py --help        the help of train_dcgan.py, not this one
 
 Chainer must be version 7.8.1; its files stay unmodified. chainer.datasets.get_mnist and get_fashion_mnist download from
 mirrors, because the addresses in Chainer are gone.
