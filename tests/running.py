@@ -1,10 +1,15 @@
 """Runs the training scripts as a user does, makes data for them, and compares what they leave."""
+import contextlib
+import functools
 import gzip
+import http.server
 import json
+import os
 import pathlib
 import struct
 import subprocess
 import sys
+import threading
 
 import numpy as np
 
@@ -13,6 +18,31 @@ SCRIPT = ROOT / 'train_gaussian.py'
 SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--metric-interval', '20', '--sample-interval', '60',
          '--snapshot-interval', '50', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
 TIMED = {'elapsed_time', 'images_per_second'}
+
+# a program whose dataset is read by another process, which is started by the method in its argument
+WORKERS = '''import multiprocessing
+import sys
+
+import chainer
+
+
+class Squares(chainer.dataset.DatasetMixin):
+
+    def __len__(self):
+        return 6
+
+    def get_example(self, i):
+        return i * i, multiprocessing.current_process().name
+
+
+if __name__ == '__main__':
+    multiprocessing.set_start_method(sys.argv[1])
+    iterator = chainer.iterators.MultiprocessIterator(Squares(), 3, repeat=False, shuffle=False, n_processes=1)
+    examples = [example for batch in iterator for example in batch]
+    iterator.finalize()
+    print([int(square) for square, _ in examples], len({name for _, name in examples} - {'MainProcess'}), 'worker')
+'''
+WORKERS_PRINT = '[0, 1, 4, 9, 16, 25] 1 worker\n'
 
 
 def start(*flags, script=SCRIPT, **options):
@@ -24,6 +54,31 @@ def train(*flags, **options):
     process = start(*flags, **options)
     out, err = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def python(*arguments, path=(), **options):
+    """Runs Python in a process of its own; the folders of `path` come first where modules are looked for."""
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, [*path, ROOT])), 'PYTHONWARNINGS': ''}
+    return subprocess.run([sys.executable, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120,
+                          **options)
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serve(folder):
+    """The address of a web server that offers the files in a folder."""
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(_Files, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f'http://127.0.0.1:{server.server_port}'
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def idx(array):

@@ -1,6 +1,4 @@
-import os
 import pathlib
-import subprocess
 import sys
 
 import chainer
@@ -8,18 +6,11 @@ import chainer.functions as F
 import numpy
 import pytest
 from chainer import gradient_check
+from running import ROOT, WORKERS, WORKERS_PRINT, python
 
-import lsgan
 from lsgan import compat
 
-ROOT = pathlib.Path(lsgan.__file__).resolve().parent.parent
 CHAINER = pathlib.Path(chainer.__file__).resolve().parent
-
-
-def python(*arguments, path=()):
-    """Runs Python in a process of its own; the folders of `path` come first where modules are looked for."""
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, [*path, ROOT])), 'PYTHONWARNINGS': ''}
-    return subprocess.run([sys.executable, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def fake_chainer(folder, version, **modules):
@@ -139,33 +130,9 @@ def test_numpy_gains_no_names_and_no_module_is_faked():
 @pytest.mark.parametrize('method', ['forkserver', 'spawn'])
 def test_worker_processes_import_chainer(tmp_path, method):
     script = tmp_path / 'workers.py'
-    script.write_text('''
-import multiprocessing
-import sys
-
-import lsgan
-import chainer
-
-
-class Squares(chainer.dataset.DatasetMixin):
-
-    def __len__(self):
-        return 6
-
-    def get_example(self, i):
-        return i * i, multiprocessing.current_process().name
-
-
-if __name__ == '__main__':
-    multiprocessing.set_start_method(sys.argv[1])
-    iterator = chainer.iterators.MultiprocessIterator(Squares(), 3, repeat=False, shuffle=False, n_processes=1)
-    examples = [example for batch in iterator for example in batch]
-    iterator.finalize()
-    print([int(square) for square, _ in examples], len({name for _, name in examples} - {'MainProcess'}), 'worker')
-''')
+    script.write_text(f'import lsgan\n{WORKERS}')
     result = python(script, method)
-    assert (result.stdout, result.stderr) == ('[0, 1, 4, 9, 16, 25] 1 worker\n', '')
-    assert result.returncode == 0
+    assert (result.returncode, result.stdout, result.stderr) == (0, WORKERS_PRINT, '')
 
 
 def test_as_strided_works_forward_and_backward():
@@ -202,6 +169,43 @@ def test_deconvolution_backward_works_where_its_input_needs_no_gradient():
     numerical, = gradient_check.numerical_grad(
         lambda: (F.deconvolution_2d(x, W.array, stride=2, pad=1).array,), (W.array,), (gy,))
     numpy.testing.assert_allclose(W.grad, numerical, atol=1e-8)
+
+
+@pytest.mark.parametrize('dtype', ['bool', 'int8', 'uint8', 'uint16', 'uint32', 'float16', 'float32'])
+@pytest.mark.parametrize('padding', [0, -1, 300])
+def test_pad_sequence_wraps_integers_that_are_out_of_bounds(dtype, padding):
+    y = F.pad_sequence([numpy.ones(3, dtype), numpy.ones(1, dtype)], padding=padding).array
+    assert y.dtype == dtype
+    assert numpy.array_equal(y, numpy.array([[1, 1, 1], [1, padding, padding]]).astype(dtype))
+
+
+def test_pad_sequence_refuses_nan_in_integers_and_takes_it_in_floats():
+    x = [numpy.ones(3), numpy.ones(1)]
+    assert numpy.isnan(F.pad_sequence(x, padding=numpy.nan).array[1, 1:]).all()
+    with pytest.raises(ValueError, match='NaN'):
+        F.pad_sequence([a.astype(int) for a in x], padding=numpy.nan)
+
+
+# Chainer's tests of this function accumulate what they expect in float16 on NumPy 2, so the function is tested here, too.
+@pytest.mark.parametrize('reduce', ['mean', 'no'])
+@pytest.mark.parametrize('twice', [False, True])
+@pytest.mark.parametrize('weighted', [False, True])
+@pytest.mark.parametrize('shape', [(4, 3), (4, 3, 2), (2, 3, 2, 2)])
+def test_softmax_cross_entropy_in_float16_is_that_in_float64_rounded(shape, weighted, twice, reduce):
+    def loss_and_gradient(dtype):
+        variable = chainer.Variable(x.astype(dtype))
+        loss = F.softmax_cross_entropy(variable, t, class_weight=weights.astype(dtype) if weighted else None, reduce=reduce,
+                                       enable_double_backprop=twice)
+        loss.grad = numpy.ones_like(loss.array)
+        loss.backward()
+        assert loss.dtype == variable.grad.dtype == dtype
+        return loss.array, variable.grad
+
+    rng = numpy.random.default_rng(0)
+    x, weights = (rng.uniform(0, 4, size).astype('float16') for size in (shape, 3))
+    t = rng.integers(-1, 3, shape[:1] + shape[2:]).astype('int32')      # -1 is ignored
+    for actual, expected in zip(loss_and_gradient('float16'), loss_and_gradient('float64')):
+        numpy.testing.assert_allclose(actual, expected, rtol=5e-3, atol=5e-3)
 
 
 def test_debug_print_names_the_device():

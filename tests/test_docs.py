@@ -19,7 +19,7 @@ USING = (ROOT / 'docs' / 'using.md').read_text(encoding='utf-8')
 SECTIONS = dict(re.findall(r'^## (.+?)\n(.*?)(?=^## |\Z)', USING, re.M | re.S))
 BLOCK = re.compile(r'([^\n]*)\n\n```(\w+)\n(.*?)^```', re.M | re.S)
 # those of argparse, uv, mpiexec, Slurm and TensorBoard
-OTHER_FLAGS = {'--help', '--extra', '--group', '--bind-to', '--signal', '--mpi', '--nodes', '--gpus-per-node',
+OTHER_FLAGS = {'--help', '--extra', '--with', '--group', '--bind-to', '--signal', '--mpi', '--nodes', '--gpus-per-node',
                '--ntasks-per-node', '--logdir'}
 
 

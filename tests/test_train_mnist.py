@@ -241,7 +241,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
         (['--data', data, '--hidden-d', 2, 2, 2, 2, 2], ['28 x 28', '32']),
         (['--data', data, '--judge', file], [file.name, 'npz']),
         (['--data', data, '--init', 'he', '--init-std', 1, 1], ['--init-std', '--init normal']),
-        (['--data', data, '--init-std', 1], ['--init-std', '2']),
+        (['--data', data, '--init-std', 1], ['argument --init-std']),
     ]:
         assert_one_line(train(*SHORT[:10], *flags, '-o', tmp_path / 'run'), *words)
         assert not (tmp_path / 'run').exists()

@@ -21,6 +21,15 @@ SHA256 = {
     't10k-images-idx3-ubyte.gz': '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6',
     't10k-labels-idx1-ubyte.gz': 'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
 }
+# https://github.com/zalandoresearch/fashion-mnist, with the same names of files. The second mirror is that of Keras.
+FASHION_MIRRORS = ('https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/',
+                   'https://storage.googleapis.com/tensorflow/tf-keras-datasets/')
+FASHION_SHA256 = {
+    'train-images-idx3-ubyte.gz': '3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84',
+    'train-labels-idx1-ubyte.gz': 'a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845',
+    't10k-images-idx3-ubyte.gz': '346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073',
+    't10k-labels-idx1-ubyte.gz': '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5',
+}
 _NAME = re.compile(r'(?!\.)(.*)(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?')
 _EXPANSION = 1032       # the largest compression ratio of gzip
 

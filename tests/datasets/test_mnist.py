@@ -1,17 +1,14 @@
-import functools
 import gzip
 import hashlib
-import http.server
 import os
 import random
 import struct
-import threading
 import tracemalloc
 import urllib.parse
 
 import numpy
 import pytest
-from running import idx
+from running import idx, serve
 
 from lsgan.datasets import mnist
 from lsgan.errors import InputError
@@ -225,10 +222,11 @@ def test_load_says_which_files_do_not_go_together(tmp_path, arrays, words):
         assert message.startswith(f'{folder}/{words[0]}') and all(word in message for word in words)
 
 
-def test_mirrors_are_several_and_not_the_one_that_refuses():
-    hosts = {urllib.parse.urlsplit(mirror).hostname for mirror in mnist.MIRRORS}
+@pytest.mark.parametrize('mirrors', [mnist.MIRRORS, mnist.FASHION_MIRRORS], ids=['MNIST', 'Fashion-MNIST'])
+def test_mirrors_are_several_and_not_the_one_that_refuses(mirrors):
+    hosts = {urllib.parse.urlsplit(mirror).hostname for mirror in mirrors}
     assert len(hosts) >= 2 and 'yann.lecun.com' not in hosts
-    assert all(mirror.startswith('https://') for mirror in mnist.MIRRORS)
+    assert all(mirror.startswith('https://') for mirror in mirrors)
 
 
 @pytest.mark.parametrize('name', list(mnist.SHA256))
@@ -241,24 +239,15 @@ def test_load_names_the_file_that_is_damaged(tmp_path, name):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """Path of the cache of MNIST. A small made-up set stands in for MNIST; the second of two mirrors provides it."""
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
     offered = write(tmp_path / 'mirror', **whole_set())
     (tmp_path / 'empty').mkdir()
     monkeypatch.setattr(mnist, 'SHA256', {name: hashlib.sha256((offered / name).read_bytes()).hexdigest()
                                           for name in mnist.SHA256})
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     monkeypatch.setenv('no_proxy', '*')
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Handler, directory=tmp_path)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f'http://127.0.0.1:{server.server_port}'
+    with serve(tmp_path) as url:
         monkeypatch.setattr(mnist, 'MIRRORS', (f'{url}/empty/', f'{url}/mirror/'))
         yield tmp_path / 'cache' / 'lsgan' / 'mnist'
-        server.shutdown()
-        thread.join()
 
 
 def test_without_a_path_mnist_is_downloaded_once_into_the_cache(cache, monkeypatch):

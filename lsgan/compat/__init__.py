@@ -27,6 +27,11 @@ PATCHES = {
     ],
     # NumPy 1.24 has no np.float
     'chainer.functions.array.resize_images': [('numpy.float)', 'numpy.float64)', 6)],
+    # NumPy 2.0 does not wrap Python integers that are out of bounds, such as -1 in an array of unsigned integers
+    'chainer.functions.array.pad_sequence': [
+        ('y[i, l:] = self.padding', 'y[i, l:] = _wrap(self.padding, y.dtype)', 1),
+        ('import numpy\n', 'import numpy; _wrap = lambda x, t: numpy.array(x).astype(t)[()] if type(x) is int else x\n', 1),
+    ],
     # a bug of the release, fixed on Chainer's master branch: it passes arrays where shapes are expected
     'chainer.functions.connection.deconvolution_2d': [
         ('self._set_cover_all(x, W)', 'self._set_cover_all(x.shape, W.shape)', 1),
@@ -50,6 +55,12 @@ PATCHES = {
     'chainer.training.updaters.multiprocess_parallel_updater': [
         ('    from cupy.cuda import nccl\n',
          "    with __import__('warnings').catch_warnings(action='ignore'): from cupy.cuda import nccl\n", 1),
+    ],
+    # The addresses of MNIST and Fashion-MNIST are gone
+    'chainer.dataset.download': [
+        ('from chainer import utils\n', 'from chainer import utils; from lsgan.compat import mirrors\n', 1),
+        ('            return cache_path\n\n',
+         '            return cache_path\n    if (path := mirrors.fetch(url, _dataset_root)): return path\n', 1),
     ],
     # chainer.gradient_check imports chainer.testing, which imports pkg_resources
     'chainer.testing.helper': [('import pkg_resources\n', 'from lsgan.compat import pkg_resources\n', 1)],

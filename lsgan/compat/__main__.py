@@ -1,0 +1,4 @@
+"""What `python -m lsgan.compat` runs: see `lsgan.compat.program`."""
+from lsgan.compat import program
+
+program.main()
