@@ -58,6 +58,20 @@ def test_resuming_from_a_named_snapshot(whole, tmp_path):
     assert_one_line(train('--resume', whole[0] / 'snapshot_iter_100', '-o', elsewhere), 'elsewhere', 'exists')
 
 
+def test_a_run_of_an_older_version_resumes_with_a_note(whole, tmp_path):
+    folder = tmp_path / 'run'
+    shutil.copytree(whole[0], folder)
+    config = json.loads((folder / 'config.json').read_text())
+    config['versions'] |= {'lsgan': '0.1.0', 'numpy': '2.0.0'}
+    (folder / 'config.json').write_text(json.dumps(config))
+    result = train('--resume', folder / 'snapshot_iter_150')
+    note, = (line for line in result.stdout.splitlines() if 'this run began with' in line)
+    assert note.startswith('note: this run began with lsgan 0.1.0, numpy 2.0.0 and goes on with lsgan ')
+    assert json.loads((folder / 'config.json').read_text())['versions'] == config['versions']   # as it began
+    assert_same_run(whole[0], folder)
+    assert 'this run began with' not in train('--resume', whole[0], '-o', tmp_path / 'other').stdout
+
+
 def test_resuming_another_folder_continues_its_newest_snapshot(whole, tmp_path):
     result = train('--resume', whole[0], '-o', tmp_path / 'run')
     assert result.returncode == 0 and '180 updates are done already' in result.stdout
