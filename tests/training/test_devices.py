@@ -75,4 +75,5 @@ def test_a_run_that_began_on_a_device_that_is_gone_says_what_can_be_done(whole, 
     config['settings']['device'] = '@cupy:99'
     (tmp_path / 'config.json').write_text(json.dumps(config))
     for flags in [], ['-d', 'auto']:
-        assert_one_line(train('--resume', '-o', tmp_path, *flags), '@cupy:99', 'a resumed run stays on the device where it began')
+        assert_one_line(train('--resume', '-o', tmp_path, *flags), '@cupy:99',
+                        'a resumed run stays on the device where it began')
