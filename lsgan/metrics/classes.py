@@ -9,7 +9,7 @@ def class_shares(probabilities: numpy.ndarray) -> numpy.ndarray:
         probabilities: class probabilities of N samples, float array of shape (N, K), N at least 1.
 
     Returns:
-        Float64 of shape (K,) with sum 1.
+        A float64 array of shape (K,) with sum 1.
 
     Raises:
         ValueError: if the shape is not (N, K) or there is no sample.

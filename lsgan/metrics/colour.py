@@ -15,7 +15,7 @@ def chroma_histogram(images: numpy.ndarray) -> numpy.ndarray:
         images: uint8 array of shape (N, 3, H, W).
 
     Returns:
-        Float64 of shape (256,) with sum 1. Element i is the fraction of pixels with a chroma of i grey levels.
+        A float64 array of shape (256,) with sum 1. Element i is the fraction of pixels with a chroma of i grey levels.
     """
     chroma = images.max(axis=1) - images.min(axis=1)
     return numpy.bincount(chroma.ravel(), minlength=256) / chroma.size
