@@ -17,7 +17,7 @@ class Experiment:
         generator, discriminator (chainer.Link): the initialised networks, on the CPU.
         latent_size (int): dimension of a latent.
         latent_distribution (str): distribution of the latents, see `lsgan.random.Latent`.
-        data: the data set, see `lsgan.datasets.iterator.SampleIterator`.
+        data: the data set, see `lsgan.datasets.iterator.DataSet`.
         samples (int): number of samples for the metrics.
         shown (int): number of samples in the sample pictures, the first ones of those for the metrics.
         evaluate (callable): takes `samples` samples, a NumPy array of shape (N, ...); returns the metrics, a dict of numbers.
