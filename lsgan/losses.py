@@ -6,6 +6,7 @@ have no final activation. They are arrays or Variables of any shape with the bat
 the batch.
 """
 import math
+from typing import Protocol
 
 import chainer
 from chainer.types import NdArray
@@ -16,6 +17,19 @@ from lsgan import functions
 def _given(*terms):
     """Return the outputs that are not None, and the number that belongs to each: two sequences."""
     return zip(*((outputs, number) for outputs, number in terms if outputs is not None))
+
+
+class Loss(Protocol):
+    """The interface of the losses."""
+
+    def discriminator(self, real: NdArray | chainer.Variable | None = None,
+                      fake: NdArray | chainer.Variable | None = None) -> chainer.Variable:
+        """Return D's loss, or one of its two terms; see `LeastSquares.discriminator`."""
+        ...
+
+    def generator(self, fake: NdArray | chainer.Variable) -> chainer.Variable:
+        """Return G's loss; see `LeastSquares.generator`."""
+        ...
 
 
 class LeastSquares:
@@ -97,4 +111,4 @@ class NonSaturating:
         return functions.mean_softplus((fake,), (-1,))
 
 
-LOSSES = {'lsgan': LeastSquares, 'wgan': Wasserstein, 'gan': NonSaturating}
+LOSSES: dict[str, type[Loss]] = {'lsgan': LeastSquares, 'wgan': Wasserstein, 'gan': NonSaturating}
