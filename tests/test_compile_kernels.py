@@ -26,19 +26,19 @@ def make_kernel(monkeypatch):
     return kernel.Kernel
 
 
-def test_every_kernel_of_the_package_compiles():
+def test_all_kernels_compile():
     done = subprocess.run([sys.executable, ROOT / 'tests' / 'compile_kernels.py'], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert f'for {len(ARCHITECTURES)} architectures, 0 failed' in done.stdout
 
 
-def test_a_sound_kernel_compiles_for_each_type_and_architecture(make_kernel, capsys):
+def test_correct_kernel_compiles_for_each_type_and_architecture(make_kernel, capsys):
     sound = make_kernel('extern "C" __global__ void square(T *x) { x[threadIdx.x] *= x[threadIdx.x]; }')
     assert compile_all([sound], ARCHITECTURES) == 0
     assert capsys.readouterr().out.count(' ok') == 2 * len(ARCHITECTURES)
 
 
-def test_a_kernel_that_only_one_type_can_compile_fails_with_the_message(make_kernel, capsys):
+def test_kernel_that_fails_for_one_type_is_reported(make_kernel, capsys):
     only_float = make_kernel('extern "C" __global__ void only_float(T *x) { x[0] = __int_as_float(1); float *y = x; }')
     assert compile_all([only_float], ['90']) == 1
     out, err = capsys.readouterr()

@@ -17,14 +17,14 @@ def run(*arguments):
     return result.returncode, result.stdout, result.stderr
 
 
-def test_every_convolution_of_a_preset_has_plans():
+def test_convolutions_of_presets_have_plans():
     status, out, err = run(ROOT / 'benchmarks' / 'cudnn_plans.py', '--presets', 'blog', '--sizes', 96)
     assert status == 0, err
     counts = re.findall(r'(\d+) of (\d+)', out)
     assert counts and all(found == needed for found, needed in counts)
 
 
-def test_the_stand_in_has_names_of_the_front_end():
+def test_stand_in_has_names_of_front_end():
     """In a process of its own, so that both modules can be loaded, the real one after a driver that does nothing."""
     status, out, err = run('-c', f'''
 import importlib.util, sys, types

@@ -57,7 +57,7 @@ def kernel(tmp_path_factory):
     kernel.manager.cleanup_resources()
 
 
-def test_a_run_in_a_kernel_is_the_run_of_the_command_line_twice(kernel, whole, tmp_path):
+def test_run_in_kernel_equals_command_line(kernel, whole, tmp_path):
     before = kernel.state()
     for name in 'one', 'two':
         out, err, error = kernel.script(*SHORT, '-o', tmp_path / name)
@@ -67,7 +67,7 @@ def test_a_run_in_a_kernel_is_the_run_of_the_command_line_twice(kernel, whole, t
         assert kernel.state() == before
 
 
-def test_the_kernels_interrupt_saves_and_the_run_goes_on(kernel, whole, tmp_path):
+def test_interrupt_saves_and_run_continues(kernel, whole, tmp_path):
     before = kernel.state()
     flags = *SHORT, '--epoch-size', 500
     out, err, error = kernel.script(*flags, '-o', tmp_path / 'run', interrupt_at='up/s')
@@ -90,7 +90,7 @@ def test_errors_are_one_line_without_a_traceback(kernel, tmp_path):
     assert kernel.state() == before and not (tmp_path / 'run').exists()
 
 
-def test_a_shell_command_in_a_cell_trains(kernel, whole, tmp_path):
+def test_shell_command_trains(kernel, whole, tmp_path):
     out, err, error = kernel.run(f'!"{{sys.executable}}" {ROOT / "train_gaussian.py"} {shlex.join(map(str, SHORT))} '
                                  f'-o {tmp_path / "run"}')
     assert (err, error) == ('', '') and 'after 180 updates' in out
