@@ -1,4 +1,4 @@
-"""NVIDIA's compiler takes every kernel; tried where NVRTC is installed, which needs no GPU."""
+"""Compile every kernel with NVIDIA's compiler. Skipped if NVRTC is not installed; no GPU is needed."""
 import subprocess
 import sys
 
@@ -11,7 +11,7 @@ from lsgan.functions.gpu import kernel
 
 @pytest.fixture(scope='module', autouse=True)
 def nvrtc():
-    """NVRTC works; no test runs where it is missing."""
+    """Skip the tests if NVRTC is not installed."""
     cupy = pytest.importorskip('cupy', reason="CuPy's wheel is not installed: pip install 'cupy-cuda13x==14.*'")
     try:
         cupy.cuda.nvrtc.getVersion()
@@ -21,7 +21,7 @@ def nvrtc():
 
 @pytest.fixture
 def make_kernel(monkeypatch):
-    """A kernel that is not registered for good."""
+    """A function that makes a kernel and registers it for this test only."""
     monkeypatch.setattr(kernel, 'KERNELS', [])
     return kernel.Kernel
 

@@ -1,4 +1,4 @@
-"""The real front end of cuDNN builds the plans that we ask for, and has what its stand-in has; no GPU is needed."""
+"""Check with the real front end of cuDNN that our plans can be built and that the stand-in has its names. No GPU is needed."""
 import importlib.util
 import pathlib
 import re
@@ -25,7 +25,7 @@ def test_convolutions_of_presets_have_plans():
 
 
 def test_stand_in_has_names_of_front_end():
-    """In a process of its own, so that both modules can be loaded, the real one after a driver that does nothing."""
+    """Load both modules in a new process, the real one after a driver that does nothing."""
     status, out, err = run('-c', f'''
 import importlib.util, sys, types
 sys.path.insert(0, {str(ROOT / 'benchmarks')!r})

@@ -1,4 +1,4 @@
-"""The emulated device shows faults: programs with one planted fault each fail as they should, and sound ones pass."""
+"""Check that the emulated device detects faults: each program with a planted fault fails, and correct programs pass."""
 import importlib.metadata
 import os
 import re
@@ -130,7 +130,7 @@ def planted(program, **values):
 
 
 def run(program, **settings):
-    """Run a program in a process of its own; return how it failed, its stderr or the signal, or '' if it did not."""
+    """Run a program in a new process. Return its standard error or signal if it fails, and otherwise ''."""
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=300,
                           env={**os.environ, **cupy_on_cpu.environment(**settings)})
     if done.returncode < 0:

@@ -1,4 +1,4 @@
-"""Training on several processes, each with a GPU of its own: on emulated devices only, of which each process has one."""
+"""Tests of training on several processes, each with its own GPU. They need emulated devices."""
 import numpy as np
 import parallel_updates
 import pytest
@@ -21,7 +21,7 @@ def emulated():
     ('naive', 'perceptron', 0), ('naive', 'images+graph', 3),
     ('flat', 'images+sync+graph', 0), ('pure_nccl', 'images+sync', 0)])
 def test_two_gpus_equal_one_cpu(tmp_path, communicator, case, graphs):
-    """`graphs` is the number of CUDA graphs in an update: one more than exchanges, and none where layers exchange."""
+    """`graphs` is the number of CUDA graphs in an update: one more than exchanges, or none if layers exchange data."""
     if 'images' in case and 'sync' not in case:     # two CPU processes normalise as two GPUs do
         assert run(2, tmp_path / 'one.npz', case, script=parallel_updates.__file__).returncode == 0
     else:

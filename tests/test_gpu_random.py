@@ -1,4 +1,4 @@
-"""Random numbers and batches on a GPU: `pytest -m gpu`. If no GPU works, each test is skipped with the reason."""
+"""Tests of random numbers and batches on a GPU: `pytest -m gpu`. If no GPU works, each test is skipped with the reason."""
 import math
 
 import numpy

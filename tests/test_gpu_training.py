@@ -1,4 +1,4 @@
-"""The scripts on the GPU: training, resuming, metrics and pictures, with networks that train quickly."""
+"""Tests of the scripts on a GPU: training, resuming, metrics and pictures, with small networks."""
 import functools
 import json
 import os

@@ -31,7 +31,7 @@ each = pytest.mark.parametrize('make, shape', EACH.values(), ids=EACH)
 
 
 def trained(link, x):
-    """Output and parameters' gradients in training, then the output in test mode."""
+    """Return the output and the gradients of the parameters in training, and the output in test mode."""
     y = link(x)
     F.sum(y ** 2).backward()
     gradients = [p.grad for p in link.params()]

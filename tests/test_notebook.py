@@ -1,4 +1,4 @@
-"""The scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted and leaves the kernel as it was."""
+"""Tests of the scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted, and restores global state."""
 import json
 import os
 import shlex
@@ -16,7 +16,7 @@ print(json.dumps([repr(signal.getsignal(signal.SIGINT)), repr(signal.getsignal(s
 
 
 class Kernel:
-    """A Jupyter kernel, and what its cells print."""
+    """A Jupyter kernel that returns the output of its cells."""
 
     def __init__(self, folder):
         env = {**os.environ, 'IPYTHONDIR': str(folder / 'ipython'), 'JUPYTER_RUNTIME_DIR': str(folder / 'runtime')}
@@ -24,7 +24,7 @@ class Kernel:
         self.manager, self.client = start_new_kernel(kernel_name='python3', cwd=folder, env=env)
 
     def run(self, code, interrupt_at=None):
-        """Run a cell; return its standard output, its standard error and its errors, and interrupt it at an output."""
+        """Run a cell and return its standard output, standard error and errors. Interrupt it when it prints `interrupt_at`."""
         streams = {'stdout': '', 'stderr': '', 'error': ''}
 
         def hook(message):
@@ -42,7 +42,7 @@ class Kernel:
         return self.run(f'%run {ROOT / name} {shlex.join(map(str, flags))}', **options)
 
     def state(self):
-        """The kernel's signal handlers and the global states of NumPy and Chainer."""
+        """Return the kernel's signal handlers and the global states of NumPy and Chainer."""
         return json.loads(self.run(STATE)[0])
 
 

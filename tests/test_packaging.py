@@ -1,4 +1,4 @@
-"""The wheel and the source distribution, built and installed without network, train from another folder."""
+"""Build and install the wheel and the source distribution without network, and train from another folder."""
 import os
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Training on several processes: the same as on one, the same again, stopped, resumed, and refused."""
+"""Tests of training on several processes: results, stopping, resuming and errors."""
 import os
 import pathlib
 import shutil

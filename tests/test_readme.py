@@ -1,4 +1,4 @@
-"""What README.md says, tried; its commands, flags and links are tried by test_docs.py."""
+"""Run the example in README.md. Its commands, flags and links are checked by test_docs.py."""
 import re
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The scripts that make the tables in results: every run that they would make is one that the training scripts take."""
+"""Tests of the scripts that make the tables in results."""
 import csv
 import importlib
 import shutil
@@ -21,7 +21,7 @@ NAMES = 'sweep', 'tune'
 
 @pytest.fixture(params=['gaussian', 'mnist', 'anime'])
 def scripts(request, monkeypatch):
-    """The modules of a folder in results that there are, by name, and the settings that flags of its runs stand for."""
+    """The modules of a folder in results, by name, and a function from the flags of a run to its settings."""
     folder = ROOT / 'results' / request.param
     for path in folder, ROOT:
         monkeypatch.syspath_prepend(path)
@@ -37,7 +37,7 @@ def scripts(request, monkeypatch):
 
 
 def seen(settings):
-    """Real examples that D sees in a whole run."""
+    """Return the number of real examples that D sees in a run."""
     return settings['epoch'] * settings['epoch_size'] * settings['n_critic'] * settings['batchsize']
 
 
@@ -114,7 +114,7 @@ def call(name, *args, folder=ROOT):
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """A copy of what makes results of MNIST, without its rows."""
+    """A copy of the scripts that make the results of MNIST, without their tables."""
     shutil.copytree(ROOT / 'results' / 'mnist', tmp_path / 'results' / 'mnist',
                     ignore=shutil.ignore_patterns('*.csv', '*.png', '__pycache__'))
     shutil.copy(ROOT / 'train_mnist.py', tmp_path)
@@ -209,7 +209,7 @@ def test_gradients_are_compared_at_equal_losses(monkeypatch):
 
 @pytest.fixture
 def labelled(tmp_path):
-    """A folder of 40 images of noise to train on and as many to test with, of 4 classes."""
+    """A folder with 40 training and 40 test images of noise in 4 classes."""
     for name in 'train', 't10k':
         (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))
         (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 4))

@@ -1,4 +1,4 @@
-"""Stopping, killing and going on: the run that was interrupted is the run that never was."""
+"""Tests of stopping, killing and resuming: an interrupted run gives the same bits as one that was not interrupted."""
 import json
 import random
 import resource

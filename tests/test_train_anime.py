@@ -1,4 +1,4 @@
-"""train_anime.py as a user runs it, on a small folder of drawn faces among which some files are broken."""
+"""Run train_anime.py as a user does, on a small folder of drawn faces that also contains broken files."""
 import functools
 import itertools
 import json
@@ -36,7 +36,7 @@ def train(cache):
 
 @pytest.fixture(scope='module')
 def photographs(tmp_path_factory):
-    """Thirty faces of several sizes in three folders, and four files that are no use."""
+    """Thirty faces of several sizes in three folders, and four unusable files."""
     folder = tmp_path_factory.mktemp('photographs') / 'mine'
     for i in range(30):
         place = folder / f'album {i % 3}'
@@ -52,7 +52,7 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(photographs, train, tmp_path_factory):
-    """An uninterrupted run on them, and what it printed."""
+    """An uninterrupted run on these images, and its output."""
     folder = tmp_path_factory.mktemp('run') / 'run'
     result = train(*SHORT, '--images', photographs, '--mirror', '-o', folder)
     assert result.returncode == 0, result.stderr
@@ -100,7 +100,7 @@ def test_tar_gives_the_same_run(run, photographs, train, tmp_path):
 
 
 def test_several_paths_form_one_set(run, photographs, train, cache, tmp_path):
-    """Given in the order in which a folder that holds them all is read."""
+    """The paths are given in the order in which their common folder is read."""
     names = ['empty.jpg', 'notes.txt']
     (tmp_path / 'bad').mkdir()
     for name in names:
@@ -131,7 +131,7 @@ def test_several_paths_form_one_set(run, photographs, train, cache, tmp_path):
 
 @pytest.fixture(scope='module')
 def grey(photographs, tmp_path_factory):
-    """The same pictures in grey, some of them as RGB."""
+    """The same images in grey, some of them stored as RGB."""
     folder = tmp_path_factory.mktemp('grey') / 'set'
     folder.mkdir()
     for i, path in enumerate(sorted(photographs.glob('*/*.png'))):
@@ -142,7 +142,7 @@ def grey(photographs, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def grey_run(grey, train, tmp_path_factory):
-    """An uninterrupted run on them, and what it printed."""
+    """An uninterrupted run on these images, and its output."""
     folder = tmp_path_factory.mktemp('grey run') / 'run'
     result = train(*SHORT, '--images', grey, '-o', folder)
     assert result.returncode == 0, result.stderr
@@ -210,7 +210,7 @@ def test_init_from_needs_equal_channels(grey_run, grey, photographs, train, tmp_
 
 
 def test_run_from_before_channels_resumes(grey, train, cache, tmp_path):
-    """It was RGB whatever the images are, and had one path."""
+    """Such a run was always RGB and had one path."""
     def aged(settings):
         return {name: value for name, value in settings.items() if name not in ('channels', 'image_channels')} | {
             'images': settings['images'][0]}
@@ -295,7 +295,7 @@ def test_init_from_other_run(run, photographs, train, tmp_path):
 
 
 def test_learning_rate_steps_and_gradient_clipping(photographs, train, tmp_path):
-    """By plain gradient descent, whose steps tell: without momentum a weight moves by rate times gradient."""
+    """Use gradient descent, because each of its steps is the learning rate times the gradient."""
     flags = [*SMALL, '--images', photographs, '--epoch', 4, '--epoch-size', 1, '--snapshot-interval', 1, '--keep', 9,
              '--optimizer', 'sgd', '--lr-g', 0.01, '--lr-d', 0.02, '--lr-decay', 0, '--average', 0]
     assert train(*flags, '--clip-gradient', 1e-3, '--lr-steps', 2, 0.5, 3, 0, '-o', tmp_path / 'run').returncode == 0
@@ -489,7 +489,7 @@ def test_resuming_needs_the_same_images(photographs, train, tmp_path):
 
 
 def test_comparison_of_losses_at_epochs(run, photographs, train, cache, tmp_path):
-    """Also where these have other numbers of updates, and a run stopped within one."""
+    """The runs have different numbers of updates per epoch, and one was stopped within an epoch."""
     runs = [run[0], tmp_path / 'gan', tmp_path / 'wgan']
     flags = [*SMALL, '--images', photographs]
     assert train(*flags, '--loss', 'gan', '--epoch', 2, '--epoch-size', 6, '-o', runs[1]).returncode == 0

@@ -1,4 +1,4 @@
-"""The training script as a user runs it."""
+"""Run train_gaussian.py as a user does."""
 import json
 import os
 import subprocess
@@ -187,7 +187,7 @@ TUNED = ['--noise', 0, '--average', 0, '--lr-decay', 0, '--lr-g', 0.002, '--lr-d
       'average': 0.8}, None),
 ], ids=['adam', 'split', 'gan', 'wgan', 'schedules'])
 def test_effects_of_flags(flags, loss, make, options, clip, tmp_path, monkeypatch):
-    """A run of 8 updates is that of an updater put together here, from the pieces that the flags name."""
+    """Compare a run of 8 updates with an updater that is built here from the parts that the flags name."""
     short = ['--epoch', 1, '--epoch-size', 8, '--batchsize', 20, '--hidden-g', 16, '--hidden-d', 16, '--latent', 8]
     result = train(*flags, *short, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr

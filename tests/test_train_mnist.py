@@ -1,4 +1,4 @@
-"""train_mnist.py as a user runs it, on small sets of noise in MNIST's format."""
+"""Run train_mnist.py as a user does, on small sets of noise in MNIST's format."""
 import functools
 import json
 import os
@@ -25,7 +25,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(data, tmp_path_factory):
-    """An uninterrupted run of the convolutional networks, and what it printed."""
+    """An uninterrupted run of the convolutional networks, and its output."""
     folder = tmp_path_factory.mktemp('run') / 'run'
     result = train(*SHORT, '--data', data, '--gradient-norms', '-o', folder)
     assert result.returncode == 0, result.stderr
@@ -116,7 +116,7 @@ def shapes(link):
 
 @pytest.fixture
 def resolve(monkeypatch):
-    """From flags to settings and networks for images of 28 x 28."""
+    """Return the settings and the networks that flags give for images of 28 x 28 pixels."""
     monkeypatch.syspath_prepend(ROOT)
     import train_mnist
     from lsgan.training import flags

@@ -1,4 +1,4 @@
-"""The drawing script, from another folder than the repository's."""
+"""Tests of visualize.py, started in another folder than the repository."""
 import importlib.util
 import json
 import pathlib
@@ -28,7 +28,7 @@ MNIST = ['--network', 'mlp', '--hidden-g', '16', '--hidden-d', '16', '--latent',
 
 
 def call(script, *args, cwd):
-    """Runs a script as a user does."""
+    """Run a script as a user does."""
     return subprocess.run([sys.executable, str(ROOT / script), *map(str, args)], capture_output=True, text=True, cwd=cwd,
                           timeout=120, check=False)
 
@@ -43,7 +43,7 @@ def script():
 
 @pytest.fixture
 def visualize(script, tmp_path, monkeypatch, capsys):
-    """Runs visualize.py in `tmp_path`, but in this process, which takes a fraction of the time."""
+    """A function that runs visualize.py in `tmp_path`, but in this process, to save time."""
     monkeypatch.chdir(tmp_path)
 
     def visualize(*args):
@@ -54,7 +54,7 @@ def visualize(script, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A finished run and what it printed."""
+    """A finished run and its output."""
     folder = tmp_path_factory.mktemp('runs') / 'lsgan'
     result = call('train_gaussian.py', *SHORT, '-o', folder, cwd=folder.parent)
     assert result.returncode == 0, result.stderr
@@ -63,7 +63,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A copy of the finished run without its pictures, of which a test may do as it likes."""
+    """A copy of the finished run without its pictures. Tests may change it."""
     folder = tmp_path / 'run'
     shutil.copytree(trained[0], folder)
     shutil.rmtree(folder / 'figures')
@@ -72,7 +72,7 @@ def run(trained, tmp_path):
 
 @pytest.fixture(scope='module')
 def trained_on_images(tmp_path_factory):
-    """A finished run on images of noise and what it printed."""
+    """A finished run on images of noise and its output."""
     folder = tmp_path_factory.mktemp('images') / 'run'
     result = call('train_mnist.py', *MNIST, '--data', write_images(folder.parent / 'data'), '-o', folder, cwd=folder.parent)
     assert result.returncode == 0, result.stderr
@@ -268,7 +268,7 @@ def test_unusable_log_or_frame_is_named(run, visualize):
 
 
 def cells(path, top=40, columns=10, side=84):
-    """The images in a picture, uint8 (N, 28, 28)."""
+    """Return the images in a picture, a uint8 array of shape (N, 28, 28)."""
     sheet = pixels(path)[top:, 6:, 0]
     rows = len(sheet) // (side + 2)
     return np.stack([sheet[y:y + side:3, x:x + side:3] for y in range(0, rows * (side + 2), side + 2)
@@ -276,7 +276,7 @@ def cells(path, top=40, columns=10, side=84):
 
 
 def assert_alike(a, b):
-    """But for rounding, which depends on how many samples are made at a time."""
+    """Allow for rounding, which depends on how many samples are generated at a time."""
     assert a.shape == b.shape and np.abs(a.astype(int) - b).max() <= 1
 
 

@@ -13,7 +13,7 @@ from lsgan.training.devices import select_device
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """CuPy for CUDA 12 seems to be installed, and Chainer to have found it usable; a device is what the test makes of it."""
+    """Pretend that CuPy for CUDA 12 is installed and usable. Each test replaces the device."""
     def get_device(name, get=chainer.get_device):
         if name == '@numpy':
             return get(name)

@@ -1,4 +1,4 @@
-"""How settings follow from presets, flags and the run that is resumed."""
+"""Tests of how presets, flags and a resumed run determine the settings."""
 import argparse
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What is measured of coloured images against real ones."""
+"""Tests of the metrics that compare coloured images with real images."""
 import numpy
 import pytest
 

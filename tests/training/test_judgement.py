@@ -11,7 +11,7 @@ from lsgan.training.judgement import Judgement
 
 
 def strokes(n, kind, seed=0):
-    """Zeros (kind 0) or ones (kind 1), drawn with small shifts: uint8 (n, 1, 28, 28)."""
+    """Return drawn digits, zeros (kind 0) or ones (kind 1), with small shifts: uint8 of shape (n, 1, 28, 28)."""
     rng, images = numpy.random.RandomState(seed), []
     for _ in range(n):
         image = Image.new('L', (28, 28))

@@ -1,4 +1,4 @@
-"""A run folder and a sweep's table belong to one process at a time."""
+"""Tests of the locks of run folders and of the tables of sweeps."""
 import os
 import pathlib
 import shutil
@@ -39,7 +39,7 @@ while turns < 20:
 
 
 def hold(path):
-    """A process that holds a lock file until it is killed or gets a line."""
+    """Start a process that holds a lock file until it is killed or reads a line."""
     process = subprocess.Popen([sys.executable, '-c', HOLD, path], cwd=ROOT, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline() == 'held\n'

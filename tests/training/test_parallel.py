@@ -1,4 +1,4 @@
-"""What a process of a parallel run does by itself; with several processes, tests/test_parallel.py."""
+"""Tests of parts of parallel training in one process. See tests/test_parallel.py for several processes."""
 import signal
 from types import SimpleNamespace
 

@@ -12,7 +12,7 @@ FLAGS = ' '.join(SHORT)
 
 @pytest.fixture
 def script(tmp_path):
-    """A copy of the training script, whose runs go to this test's own folder."""
+    """A copy of the training script, so that its runs are written to a temporary folder."""
     return shutil.copy(SCRIPT, tmp_path / SCRIPT.name)
 
 

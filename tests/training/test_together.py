@@ -1,4 +1,4 @@
-"""Several trainers in one process."""
+"""Tests of several trainers in one process."""
 import threading
 
 import chainer

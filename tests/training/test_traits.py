@@ -6,7 +6,7 @@ from lsgan.training.traits import Traits
 
 
 def images(n, channels=3, seed=0):
-    """Blots: uint8 (n, channels, 32, 32)."""
+    """Return images of blots, uint8 of shape (n, channels, 32, 32)."""
     x = numpy.random.default_rng(seed).integers(256, size=(n, channels, 8, 8), dtype=numpy.uint8)
     return x.repeat(4, axis=2).repeat(4, axis=3)
 

@@ -27,7 +27,7 @@ def make_networks(d=Perceptron):
 
 @pytest.fixture
 def make_updater(make_stream):
-    """An updater on 8 Gaussians; `mixture` is what it learns from."""
+    """A function that makes an updater on 8 Gaussians, or on another `mixture`."""
     def make_updater(loss, seed=0, networks=None, optimizer=functions.Adam, mixture=None, n_critic=1,
                      clip=None, noise=0.0, average=None, split=False):
         generator, discriminator = networks or make_networks()
@@ -44,7 +44,7 @@ def make_updater(make_stream):
 
 
 class Watched:
-    """A loss that calls `watch` with the name of each step before it passes the step on to another."""
+    """A wrapper of a loss that calls `watch` with the name of each step."""
 
     def __init__(self, loss, watch):
         self.loss, self.watch = loss, watch
@@ -59,7 +59,7 @@ class Watched:
 
 
 class Seeing(Perceptron):
-    """A discriminator that keeps what it was given."""
+    """A discriminator that records its inputs."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -369,7 +369,7 @@ def test_fast_normalisation_keeps_batches_separate(make_updater, arrays_of):
 
 
 class Dropping(Perceptron):
-    """A discriminator that draws from NumPy's global random numbers."""
+    """A discriminator that draws from NumPy's global random stream."""
 
     def forward(self, x):
         return F.dropout(super().forward(x), 0.5)
@@ -421,7 +421,7 @@ def test_loaded_updater_without_noise_and_average_continues(make_updater, transf
 
 def test_means_of_outputs_are_reported(make_updater):
     class Constant(Perceptron):
-        """Gives each example its first coordinate."""
+        """A link that returns the first coordinate of each example."""
 
         def forward(self, x):
             return super().forward(x) * 0 + chainer.as_variable(x)[:, :1]
