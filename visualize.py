@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw pictures of a run, print its metrics, or export samples of its generator.
+"""Draw pictures of a run, print its metrics, or export its samples or its generator.
 
 any run:
     visualize.py all result/mnist                       every picture of a run, in result/mnist/figures
@@ -12,6 +12,7 @@ any run:
                                                         their samples after epoch 1 and at the end, in two rows
     visualize.py score result/mnist result/wgan         print the metrics of the newest generators
     visualize.py export result/mnist -n 50000           write samples for other programs; --format png for image files
+    visualize.py export result/mnist --format onnx      write the generator for programs that run networks without Chainer
 
 runs on points (train_gaussian.py):
     visualize.py scatter result/gaussian                real and generated points side by side, with the modes marked
@@ -72,7 +73,7 @@ Latent arithmetic gives C what A has and B lacks: smiling women - other women + 
 is noisy. Give each group at least three samples that have only one property in common, so that the mean averages out the rest.
 Normal latents are interpolated along an arc, which keeps their length typical. Uniform latents are interpolated linearly.
 """
-EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png'}
+EXPORTS = {'npz': 'samples.npz', 'png': 'samples-png', 'onnx': 'generator.onnx'}
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 
 
@@ -180,8 +181,11 @@ def score(args):
 
 
 def export(args):
-    """Write samples to an npz file or to a folder of PNG files."""
+    """Write samples to an npz file or to a folder of PNG files, or the generator to an ONNX file."""
     folder, = open_runs(args)
+    for flag in 'samples', 'seed':
+        if args.format == 'onnx' and getattr(args, flag) is not None:
+            raise InputError(f'--{flag}: --format onnx writes the generator, and no samples; leave the flag out')
     if args.format == 'png':
         path = out_path(args, EXPORTS['png'], None)
         if not folder.has_images:
@@ -191,13 +195,16 @@ def export(args):
             for i, image in enumerate(image for batch in folder.written() for image in batch):
                 Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image).save(new / f'{i:05}.png')
     else:
-        path = out_path(args, EXPORTS['npz'], ('.npz',))
+        path = out_path(args, EXPORTS[args.format], (f'.{args.format}',))
         if path.is_dir():
             raise InputError(f'{path}: this is a folder; pass the name of a file with --out')
-        samples = numpy.concatenate(list(folder.written()))
+        made = folder.onnx() if args.format == 'onnx' else numpy.concatenate(list(folder.written()))
         path.parent.mkdir(parents=True, exist_ok=True)
         with snapshot.replacing(path) as f:
-            numpy.savez(f, samples)
+            if args.format == 'onnx':
+                f.write(made)
+            else:
+                numpy.savez(f, made)
     yield f'written: {path}'
 
 
@@ -355,12 +362,13 @@ def make_parser():
     command('score', score, [several, seeding, finding, judging],
             'the metrics of the newest generator, as at the end of training', None, 'Print')
     command('export', export, [one, counting, seeding],
-            'samples for other programs: images as bytes from 0 to 255, points as floats',
-            'npz file to write (default: RUN/samples.npz), or with --format png a new or empty folder (default: '
-            'RUN/samples-png)', 'Write').add_argument(
+            'samples for other programs (images as bytes from 0 to 255, points as floats), or the generator itself',
+            'file to write, whose name ends in the format (default: RUN/samples.npz or RUN/generator.onnx), or with --format '
+            'png a new or empty folder (default: RUN/samples-png)', 'Write').add_argument(
         '--format', choices=list(EXPORTS), default='npz',
         help='npz writes one array, arr_0: uint8 of shape (N, H, W, C) for images, which tools that compute an FID read, or '
-             'float32 of shape (N, 2) for points; png writes images as 00000.png, 00001.png, ... (default: npz)')
+             'float32 of shape (N, 2) for points; png writes images as 00000.png, 00001.png, ...; onnx writes the '
+             'generator, in test mode, for programs that run networks without Chainer (default: npz)')
     return parser
 
 

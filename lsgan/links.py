@@ -70,12 +70,21 @@ class Deconvolution2D(_Weights, L.Deconvolution2D):
 
 
 class Linear(L.Linear):
-    """`chainer.links.Linear` with the fast function, for inputs of shape (B, n)."""
+    """`chainer.links.Linear` with the fast function.
+
+    Args:
+        args, kwargs: arguments of Chainer's link.
+        shape (tuple of int): shape of each example in the result, or None for (out_size,).
+    """
+
+    def __init__(self, *args, shape=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.shape = shape
 
     def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         if self.W.array is None:
-            self._initialize_params(x.shape[1])
-        return functions.linear(x, self.W, self.b)
+            self._initialize_params(x.size // len(x))
+        return functions.linear(x, self.W, self.b, self.shape)
 
 
 class Activation(chainer.Link):

@@ -127,6 +127,7 @@ def commands(run, other, label, out):
     yield ['compare', run, other, '--labels', f'{label}1', f'{label}2']
     yield ['compare', run, other, '--epochs', '1', 'end', '--labels', f'{label}1', f'{label}2']
     yield ['export', run, '-n', '4', '-o', f'{out}.npz']
+    yield ['export', run, '--format', 'onnx', '-o', f'{out}.onnx']
     yield ['animation', run, '-o', f'{out}.gif']
     yield ['analogy', run, '--arithmetic', '1', '2', '3', '--labels', label, label, label, '-o', f'{out}3.png']
     for command in 'score', 'scatter', 'density', 'samples', 'real', 'nearest', 'classes', 'analogy', 'all':

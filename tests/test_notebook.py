@@ -1,10 +1,15 @@
-"""Tests of the scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted, and restores global state."""
+"""Tests of the scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted, and restores global state.
+
+The notebook in examples is run, too.
+"""
 import json
 import os
 import shlex
 
+import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
 from running import ROOT, SHORT, assert_same_run, train
 
 STATE = """
@@ -15,13 +20,18 @@ print(json.dumps([repr(signal.getsignal(signal.SIGINT)), repr(signal.getsignal(s
 """
 
 
+def environment(folder):
+    """The environment variables of a kernel that keeps its files in a folder."""
+    env = {**os.environ, 'IPYTHONDIR': str(folder / 'ipython'), 'JUPYTER_RUNTIME_DIR': str(folder / 'runtime')}
+    env.pop('PYTEST_CURRENT_TEST', None)        # in tests of its own, ipykernel does not capture file descriptors
+    return env
+
+
 class Kernel:
     """A Jupyter kernel that returns the output of its cells."""
 
     def __init__(self, folder):
-        env = {**os.environ, 'IPYTHONDIR': str(folder / 'ipython'), 'JUPYTER_RUNTIME_DIR': str(folder / 'runtime')}
-        env.pop('PYTEST_CURRENT_TEST', None)        # in tests of its own, ipykernel does not capture file descriptors
-        self.manager, self.client = start_new_kernel(kernel_name='python3', cwd=folder, env=env)
+        self.manager, self.client = start_new_kernel(kernel_name='python3', cwd=folder, env=environment(folder))
 
     def run(self, code, interrupt_at=None):
         """Run a cell and return its standard output, standard error and errors. Interrupt it when it prints `interrupt_at`."""
@@ -79,6 +89,12 @@ def test_interrupt_saves_and_run_continues(kernel, whole, tmp_path):
     assert_same_run(tmp_path / 'whole', tmp_path / 'run', 1500)
 
 
+@pytest.mark.parametrize('name', ['train_gaussian.py', 'visualize.py'])
+def test_help_leaves_no_exit_behind(kernel, name):
+    out, err, error = kernel.script('--help', name=name)
+    assert (err, error) == ('', '') and out.startswith(f'usage: {name}')
+
+
 def test_errors_are_one_line_without_a_traceback(kernel, tmp_path):
     before = kernel.state()
     for name, flags, words in [('train_gaussian.py', ['--clip', 1, '-o', tmp_path / 'run'], '--clip'),
@@ -95,3 +111,30 @@ def test_shell_command_trains(kernel, whole, tmp_path):
                                  f'-o {tmp_path / "run"}')
     assert (err, error) == ('', '') and 'after 180 updates' in out
     assert_same_run(whole[0], tmp_path / 'run')
+
+
+class Watched(NotebookClient):
+    """Runs a notebook and counts how often it redraws a picture that it shows already."""
+
+    redrawn = 0
+
+    def process_message(self, msg, cell, cell_index):
+        self.redrawn += msg['msg_type'] == 'update_display_data'
+        return super().process_message(msg, cell, cell_index)
+
+
+@pytest.mark.script
+def test_the_example_runs_and_shows_pictures(tmp_path):
+    notebook = nbformat.read(ROOT / 'examples' / 'lsgan.ipynb', as_version=4)
+    assert not any(cell.get('outputs') for cell in notebook.cells), 'clear all outputs before committing'
+    folder = tmp_path / 'examples'
+    folder.mkdir()
+    for name in 'train_gaussian.py', 'visualize.py', 'results':
+        (tmp_path / name).symlink_to(ROOT / name)
+    client = Watched(notebook, timeout=240, resources={'metadata': {'path': str(folder)}})
+    client.execute(env={**environment(tmp_path), 'TMPDIR': str(tmp_path)})
+    outputs = [output for cell in notebook.cells for output in cell.get('outputs', ())]
+    assert client.redrawn == 20 and sum('image/png' in output.get('data', {}) for output in outputs) == 5
+    text = ''.join(output['text'] for output in outputs if output.get('name') == 'stdout')
+    assert all(words in text for words in ('least squares  ', 'after 100 updates', 'updates 100 to 300', 'drawn: '))
+    assert not [output for output in outputs if output.get('name') == 'stderr'] and not os.listdir(folder)

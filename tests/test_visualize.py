@@ -535,7 +535,7 @@ def test_points_are_exported_unchanged(bare, tmp_path, visualize):
     assert names(bare) == ['config.json', 'generator_iter_40.npz']
 
 
-@pytest.mark.parametrize('form', ['npz', 'png'])
+@pytest.mark.parametrize('form', ['npz', 'png', 'onnx'])
 def test_failed_export_leaves_nothing(digits, tmp_path, visualize, form):
     (digits / 'generator_iter_20.npz').rename(tmp_path / 'good.npz')
     before = names(digits)
@@ -559,6 +559,7 @@ def test_export_does_not_overwrite(digits, tmp_path, visualize):
         assert_one_line(visualize('export', digits, '-n', 2, '--format', 'png', *out), *words, '--out')
     assert_one_line(visualize('export', digits, '-o', 'a.npz'), 'a.npz', 'folder')
     assert_one_line(visualize('export', digits, '-o', 'a.zip'), 'a.zip', '.npz')
+    assert_one_line(visualize('export', digits, '--format', 'onnx', '-o', 'a.npz'), 'a.npz', '.onnx')
 
 
 def test_missing_images_are_named(digits, tmp_path, visualize):
@@ -597,6 +598,8 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['analogy', digits, '-o', 'a.gif'], ['a.gif', '.png']),
         (['export', digits, '--format', 'jpg'], ['jpg', 'npz', 'png']),
         (['export', digits, '-n', 10 ** 13], ['memory', '-n']),
+        (['export', digits, '--format', 'onnx', '-n', 5], ['--samples', '--format onnx']),
+        (['export', digits, '--format', 'onnx', '--seed', 5], ['--seed', '--format onnx']),
         (['score', digits, '-n', 10], ['-n']),
         (['score', bare, '--images', digits], ['--images', 'train_gaussian.py']),
         (['nearest', bare], [str(bare), 'nearest']),

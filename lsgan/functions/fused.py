@@ -9,6 +9,7 @@ from chainer.types import NdArray
 
 from lsgan.functions.cpu import jit
 from lsgan.functions.gpu.layout import dense, is_dense
+from lsgan.functions.replay import Replayable
 
 # One switch for the whole package: with `chainer.using_config('fast', False)`, every function, link and optimizer uses
 # Chainer's own code
@@ -37,7 +38,7 @@ class _Dense(chainer.FunctionNode):
         return grad_outputs
 
 
-class Fused(chainer.FunctionNode):
+class Fused(Replayable):
     """A function whose backward pass works on arrays and therefore builds no graph.
 
     Subclasses define `forward`, `backward_arrays` and `reference`, the same function written with Chainer's functions.
@@ -67,19 +68,6 @@ class Fused(chainer.FunctionNode):
         inputs, gy = [node.data for node in self.inputs], grad_outputs[0].array
         gradients = self.backward_arrays(indexes, inputs, dense(gy) if on_gpu(inputs) else gy)
         return tuple(None if g is None else chainer.Variable(g, requires_grad=False) for g in gradients)
-
-    def backward_arrays(self, indexes: Sequence[int], inputs: Sequence[NdArray], gy: NdArray) -> Sequence[NdArray | None]:
-        """Return the gradients with respect to some of the inputs.
-
-        Args:
-            indexes: positions of the inputs whose gradients are needed.
-            inputs: all inputs.
-            gy: the gradient with respect to the output.
-
-        Returns:
-            One gradient for each index.
-        """
-        raise NotImplementedError
 
     def reference(self, *inputs: chainer.Variable) -> chainer.Variable:
         """Return the same function of the same Variables, computed by Chainer's own functions."""

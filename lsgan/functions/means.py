@@ -9,6 +9,7 @@ from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused, on_gpu
 from lsgan.functions.gpu import means as gpu
+from lsgan.functions.replay import Replayable
 
 
 class _SumOfMeans(Fused):
@@ -142,7 +143,7 @@ def each_mean(arrays: Sequence[NdArray]) -> Sequence[NdArray]:
     return [x.mean() for x in arrays]
 
 
-class _Split(chainer.FunctionNode):
+class _Split(Replayable):
 
     def __init__(self, n):
         self.n = n
@@ -156,11 +157,15 @@ class _Split(chainer.FunctionNode):
         return tuple(inputs[0][i:i + size] for i in range(0, self.n * size, size))
 
     def backward(self, indexes, grad_outputs):
-        xp = backend.get_array_module(self.like)
-        grad_outputs = [chainer.Variable(xp.zeros_like(self.like)) if g is None else g for g in grad_outputs]
         if chainer.config.enable_backprop:
-            return F.concat(grad_outputs, axis=0),
-        return chainer.Variable(_joined([g.array for g in grad_outputs]), requires_grad=False),
+            zeros = chainer.Variable(backend.get_array_module(self.like).zeros_like(self.like))
+            return F.concat([zeros if g is None else g for g in grad_outputs], axis=0),
+        gx, = self.backward_arrays(indexes, (), *[None if g is None else g.array for g in grad_outputs])
+        return chainer.Variable(gx, requires_grad=False),
+
+    def backward_arrays(self, indexes, inputs, *gy):
+        xp = backend.get_array_module(self.like)
+        return [_joined([xp.zeros_like(self.like) if g is None else g for g in gy])]
 
 
 def _joined(arrays):

@@ -21,6 +21,8 @@ from lsgan.functions.gpu.graph import outside_graphs
 from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
 
+_LEAST = 1 << 16        # elements per thread below which another thread does not pay off
+
 
 @exact_kernel
 def _adam(p, g, m, v, one_minus_beta1, one_minus_beta2, alpha_t, eps, eta):
@@ -44,10 +46,7 @@ def _sgd(p, g, lr):
 
 
 class _OnePass:
-    """One of Chainer's update rules as a single kernel, for parameters to which nothing else is done.
-
-    The kernel skips Chainer's bookkeeping around an update, which takes longer than the update of a small parameter.
-    """
+    """One of Chainer's update rules as a single kernel on the CPU, for parameters to which nothing else is done."""
 
     def is_alone(self):
         """Return whether a step is only the rule, with the optimizer's own hyperparameters."""
@@ -55,17 +54,22 @@ class _OnePass:
         return (self.enabled and self.is_plain() and not hooks._pre_update_hooks and not hooks._post_update_hooks
                 and vars(self.hyperparam).keys() <= {'_parent'})
 
-    def update(self, param):
-        if not config.fast or self.state is None or param._loss_scale is not None or not self.is_alone():
-            return super().update(param)
-        arrays = [param.raw_array, param._grad, *(self.state[name] for name in self.states)]
+    def arrays(self, param):
+        """Return the arrays of the kernel as vectors: parameter, gradient and states. None if the kernel does not fit."""
+        if self.state is None or param._loss_scale is not None or not self.is_alone():
+            return None
+        arrays = [param.raw_array, param._grad, *[self.state[name] for name in self.states]]
         if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
-            return super().update(param)
-        self.t += 1
-        flat = [a.reshape(-1) for a in arrays]
-        numbers = [*map(flat[0].dtype.type, self.numbers())]
-        threads.each(lambda part: self.kernel(*(a[slice(*part)] for a in flat), *numbers),
-                     threads.parts(flat[0].size, least=1 << 16))
+            return None
+        return [a.reshape(-1) for a in arrays]
+
+    def step(self, arrays, numbers):
+        """Take a step with arrays from `arrays` and numbers from `numbers`, of the arrays' type."""
+        if arrays[0].size < 2 * _LEAST:
+            self.kernel(*arrays, *numbers)
+        else:
+            threads.each(lambda part: self.kernel(*(a[slice(*part)] for a in arrays), *numbers),
+                         threads.parts(arrays[0].size, least=_LEAST))
 
 
 class _AdamRule(_OnePass, optimizers.adam.AdamRule):
@@ -195,11 +199,13 @@ class ClipWeights:
             xp.clip(p.array, -self.bound, self.bound, out=p.array)
 
 
-class _OneLaunch:
-    """An optimizer whose step on a GPU is one kernel launch.
+class _Fast:
+    """An optimizer whose step is one kernel call for each parameter on the CPU, or one kernel launch on a GPU.
 
-    Subclasses define `states`, the names of the arrays in the state of their update rule; `numbers`, which returns the
-    numbers that the kernel reads from device memory; and `launch`.
+    A step skips Chainer's bookkeeping around the update of a parameter, which takes longer than a small update itself.
+
+    Subclasses define for the GPU `states`, the names of the arrays in the state of their update rule; `numbers`, which returns
+    the numbers that the kernel reads from device memory; and `launch`.
     """
 
     def setup(self, link):
@@ -207,8 +213,39 @@ class _OneLaunch:
         return super().setup(link)
 
     def update(self, lossfun=None, *args, **kwargs):
-        if lossfun is not None or not self.fits_one_launch():
-            return super().update(lossfun, *args, **kwargs)
+        if lossfun is not None or not config.fast or self._loss_scale is not None:
+            super().update(lossfun, *args, **kwargs)
+        elif self.fits_one_launch():
+            self._launch()
+        elif self.target.xp is np:
+            self._step_on_cpu()
+        else:
+            super().update()
+
+    def _step_on_cpu(self):
+        """Do what Chainer's `update` does, but with the kernel for each parameter that it fits."""
+        params = list(self.target.params())
+        if any(p._grad is None for p in params):
+            self.reallocate_cleared_grads()
+        self.call_hooks('pre')
+        self.t += 1
+        numbers = {}        # by step and type; almost always the same for all parameters
+        for p in params:
+            rule = p.update_rule
+            arrays = rule.arrays(p) if isinstance(rule, _OnePass) else None
+            if arrays is None:
+                p.update()
+                continue
+            rule.t += 1
+            key = rule.t, arrays[0].dtype
+            if key not in numbers:
+                numbers[key] = [*map(key[1].type, rule.numbers())]
+            rule.step(arrays, numbers[key])
+        if any(p._grad is None for p in params):
+            self.reallocate_cleared_grads()
+        self.call_hooks('post')
+
+    def _launch(self):
         self.reallocate_cleared_grads()
         for hook in self._hooks()[0]:
             if isinstance(hook, MeanGradient):
@@ -281,7 +318,7 @@ class _OneLaunch:
         return limits
 
 
-class Adam(_OneLaunch, optimizers.Adam):
+class Adam(_Fast, optimizers.Adam):
     """`chainer.optimizers.Adam` (Kingma & Ba 2015) with fast updates."""
 
     states = 'm', 'v'
@@ -296,7 +333,7 @@ class Adam(_OneLaunch, optimizers.Adam):
         gpu.adam(lists, self._scalars['t'], self._scalars['alpha'], self.hyperparam, limits)
 
 
-class RMSprop(_OneLaunch, optimizers.RMSprop):
+class RMSprop(_Fast, optimizers.RMSprop):
     """`chainer.optimizers.RMSprop` (Tieleman & Hinton 2012) with fast updates."""
 
     states = 'ms',
@@ -311,7 +348,7 @@ class RMSprop(_OneLaunch, optimizers.RMSprop):
         gpu.rmsprop(lists, self._scalars['lr'], self.hyperparam, limits)
 
 
-class SGD(_OneLaunch, optimizers.SGD):
+class SGD(_Fast, optimizers.SGD):
     """`chainer.optimizers.SGD`, stochastic gradient descent, with fast updates."""
 
     states = ()

@@ -7,7 +7,8 @@ import numpy
 from chainer.types import NdArray
 from chainer.utils import type_check
 
-from lsgan.functions.fused import Fused, on_gpu
+from lsgan.functions.cpu.jit import exact_kernel
+from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import activation as gpu
 from lsgan.functions.gpu.blas import product
 
@@ -37,15 +38,45 @@ ACTIVATIONS = {
 }
 
 
+# Slopes for negative inputs of the activations that the CPU kernels compute, with the same bits as NumPy
+_SLOPES = {'relu': 0.0, 'leaky_relu': LEAK}
+
+
+@exact_kernel
+def _activate(h, b, slope):
+    """Add the biases b to the rows of h and apply the activation, in place."""
+    zero = slope * 0
+    for r in range(h.shape[0]):
+        row = h[r]
+        for c in range(b.size):
+            v = row[c] + b[c]
+            low = slope * v if slope > zero else zero
+            row[c] = low if v <= zero else v        # NaN stays NaN
+
+
+@exact_kernel
+def _differentiate(gy, y, slope, gx, sums):
+    """Fill gx with the gradient before the activation, and sums with the sum of its rows."""
+    zero = slope * 0
+    one = zero + 1
+    for c in range(sums.size):
+        sums[c] = zero
+    for r in range(gy.shape[0]):
+        grow, row, out = gy[r], y[r], gx[r]
+        for c in range(sums.size):
+            out[c] = grow[c] * (one if row[c] > zero else slope)
+            sums[c] += out[c]
+
+
 class _Perceptron(Fused):
 
-    def __init__(self, activation, last):
-        self.activation, self.last = activation, last
+    def __init__(self, activation, last, shape):
+        self.activation, self.last, self.shape = activation, last, shape
 
     def check_type_forward(self, in_types):
         x = in_types[0]
-        type_check.expect(in_types.size() % 2 == 1, x.dtype.kind == 'f', x.ndim == 2)
-        units = x.shape[1]
+        type_check.expect(in_types.size() % 2 == 1, x.dtype.kind == 'f', x.ndim >= 2)
+        units = type_check.prod(x.shape[1:])
         for W, b in zip(in_types[1::2], in_types[2::2]):
             type_check.expect(W.dtype == x.dtype, W.ndim == 2, b.dtype == x.dtype, b.ndim == 1)
             type_check.expect(W.shape[1] == units, b.shape[0] == W.shape[0])
@@ -57,10 +88,10 @@ class _Perceptron(Fused):
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         affine = _affine_on_gpu if on_gpu(inputs) else _affine
-        self.values = [inputs[0]]      # the input, and then the output of each layer
+        self.values = [inputs[0].reshape(len(inputs[0]), -1)]       # the input, and then the output of each layer
         for i in range(1, len(inputs), 2):
             self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
-        return self.values[-1],
+        return self.values[-1] if self.shape is None else self.values[-1].reshape(-1, *self.shape),
 
     def after(self, i, inputs):
         """Return the name of the activation after the layer whose weights are input i, or None."""
@@ -69,6 +100,7 @@ class _Perceptron(Fused):
     def backward_arrays(self, indexes, inputs, gy):
         before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
         gradients, out = {}, None
+        gy = gy.reshape(len(gy), -1)
         for i in range(len(inputs) - 2, 0, -2):
             x, y = self.values[i // 2:i // 2 + 2]
             gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes, out)
@@ -77,7 +109,8 @@ class _Perceptron(Fused):
             if i <= min(indexes):
                 break
             gy = out = dot(gy, inputs[i])
-        gradients[0] = gy
+        if 0 in indexes:
+            gradients[0] = gy.reshape(inputs[0].shape)
         return [gradients[i] for i in indexes]
 
     def reference(self, h, *parameters):
@@ -85,11 +118,14 @@ class _Perceptron(Fused):
             h = F.linear(h, parameters[i], parameters[i + 1])
             name = self.after(i + 1, (None, *parameters))
             h = h if name is None else ACTIVATIONS[name][2](h)
-        return h
+        return h if self.shape is None else h.reshape(-1, *self.shape)
 
 
 def _affine(x, W, b, name):
     h = x.dot(W.T)
+    if name in _SLOPES and on_cpu((h, b)):
+        _activate(h, b, h.dtype.type(_SLOPES[name]))
+        return h
     h += b
     if name is not None:
         ACTIVATIONS[name][0](numpy, h)
@@ -112,6 +148,10 @@ def _before_bias(gy, y, name, bias, out):
         bias (bool): whether the gradient of the bias is needed; it is None otherwise.
         out: array (B, n) for the first gradient, or None for a new one.
     """
+    if name in _SLOPES and y.shape[1] > 1 and on_cpu((gy, y)):
+        gx, sums = numpy.empty_like(y) if out is None else out, numpy.empty(y.shape[1], y.dtype)
+        _differentiate(gy, y, y.dtype.type(_SLOPES[name]), gx, sums)
+        return gx, sums
     if name is not None:
         gy = numpy.multiply(gy, ACTIVATIONS[name][1](y), out=out)
     return gy, gy.sum(axis=0) if bias else None
@@ -124,34 +164,37 @@ def _before_bias_on_gpu(gy, y, name, bias, out):
 
 
 def perceptron(x: NdArray | chainer.Variable, parameters: Sequence[NdArray | chainer.Variable], activation: str = 'relu',
-               last: str | None = None) -> chainer.Variable:
+               last: str | None = None, shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Apply fully connected layers with activations.
 
     Args:
-        x: floats of shape (B, n_0).
+        x: floats of shape (B, n_0) or of another shape with n_0 values in each example.
         parameters: weights (n_i, n_{i-1}) and biases (n_i,) of each layer in turn.
         activation: activation after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
         last: activation after the last layer, or None.
+        shape: shape of each example in the result, or None for (n_last,).
 
     Returns:
-        The result, of shape (B, n_last).
+        The result, of shape (B, n_last) or (B, *shape).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the shapes or types do not match.
         KeyError: if there is no activation of that name.
     """
-    return _Perceptron(activation, last).apply((x, *parameters))[0]
+    return _Perceptron(activation, last, shape).apply((x, *parameters))[0]
 
 
-def linear(x: NdArray | chainer.Variable, W: NdArray | chainer.Variable, b: NdArray | chainer.Variable) -> chainer.Variable:
+def linear(x: NdArray | chainer.Variable, W: NdArray | chainer.Variable, b: NdArray | chainer.Variable,
+           shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Apply one fully connected layer, like `chainer.functions.linear`.
 
     Args:
-        x: floats of shape (B, n_0).
+        x: floats of shape (B, n_0) or of another shape with n_0 values in each example.
         W: weights (n_1, n_0).
         b: biases (n_1,).
+        shape: shape of each example in the result, or None for (n_1,).
 
     Returns:
-        The result, of shape (B, n_1).
+        The result, of shape (B, n_1) or (B, *shape).
     """
-    return perceptron(x, (W, b))
+    return perceptron(x, (W, b), shape=shape)

@@ -101,20 +101,19 @@ class Generator(chainer.Chain):
         super().__init__()
         _require(norm, ('unit', 'channel'))
         (height, pads_y), (width, pads_x) = (_paddings(side, len(channels)) for side in size)
-        self.start = channels[0], height, width
-        self.by_channel = norm == 'channel'
-        units = self.start[0] * height * width
+        start = channels[0], height, width
+        by_channel = norm == 'channel'
+        units = start[0] * height * width
         with self.init_scope():
-            self.first = links.Linear(latent, units, initialW=initialW)
-            self.first_norm = (_after(channels[0], activation, norm) if self.by_channel else
-                               _after(units, activation, norm, self.start))
+            self.first = links.Linear(latent, units, shape=start if by_channel else None, initialW=initialW)
+            self.first_norm = (_after(channels[0], activation, norm) if by_channel else
+                               _after(units, activation, norm, start))
             self.steps = chainer.ChainList(*(UPSAMPLINGS[upsample](a, b, pads, initialW)
                                              for a, b, pads in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
             self.norms = chainer.ChainList(*(_after(c, activation, norm) for c in channels[1:]))
 
     def forward(self, z: NdArray | chainer.Variable) -> chainer.Variable:
-        h = self.first(z)
-        h = self.first_norm(h.reshape(-1, *self.start) if self.by_channel else h)
+        h = self.first_norm(self.first(z))
         for step, norm in zip(self.steps, self.norms):
             h = norm(step(h))
         return functions.activation(self.steps[-1](h), 'tanh')

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import chainer
 import chainer.links as L
-from chainer.types import InitializerSpec, NdArray
+from chainer.types import InitializerSpec
 
 from lsgan import functions, links
 
@@ -12,9 +12,9 @@ from lsgan import functions, links
 class _Layers(chainer.Chain):
     """Fully connected layers. Each one except the last is followed by the activation and optional batch normalisation."""
 
-    def __init__(self, sizes, activation, norm, initialW, last=None):
+    def __init__(self, sizes, activation, norm, initialW, last=None, shape=None):
         super().__init__()
-        self.activation, self.last = activation, last
+        self.activation, self.last, self.shape = activation, last, shape
         with self.init_scope():
             self.layers = chainer.ChainList(*(L.Linear(a, b, initialW=initialW) for a, b in zip(sizes, sizes[1:])))
             self.norms = chainer.ChainList(*(links.BatchNormalization(n) for n in sizes[1:-1] if norm))
@@ -22,10 +22,10 @@ class _Layers(chainer.Chain):
     def forward(self, h):
         parameters = [(layer.W, layer.b) for layer in self.layers]
         if not len(self.norms):
-            return functions.perceptron(h, [p for pair in parameters for p in pair], self.activation, self.last)
+            return functions.perceptron(h, [p for pair in parameters for p in pair], self.activation, self.last, self.shape)
         for pair, norm in zip(parameters, self.norms):
             h = norm(functions.perceptron(h, pair, last=self.activation))
-        return functions.perceptron(h, parameters[-1], last=self.last)
+        return functions.perceptron(h, parameters[-1], last=self.last, shape=self.shape)
 
 
 class PerceptronGenerator(_Layers):
@@ -45,11 +45,7 @@ class PerceptronGenerator(_Layers):
 
     def __init__(self, latent: int, hidden: Sequence[int], shape: tuple[int, int, int], activation: str = 'relu',
                  norm: bool = True, initialW: InitializerSpec | None = None):
-        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh')
-        self.shape = shape
-
-    def forward(self, z: NdArray | chainer.Variable) -> chainer.Variable:
-        return super().forward(z).reshape(-1, *self.shape)
+        super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh', shape)
 
 
 class PerceptronDiscriminator(_Layers):
@@ -69,6 +65,3 @@ class PerceptronDiscriminator(_Layers):
     def __init__(self, shape: tuple[int, int, int], hidden: Sequence[int], activation: str = 'leaky_relu', norm: bool = False,
                  initialW: InitializerSpec | None = None):
         super().__init__([math.prod(shape), *hidden, 1], activation, norm, initialW)
-
-    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
-        return super().forward(x.reshape(len(x), -1))

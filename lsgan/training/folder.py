@@ -1,4 +1,4 @@
-"""Reading a run folder: its experiment, samples of its newest generator, metrics and pictures."""
+"""Reading a run folder: its experiment, samples of its newest generator, metrics, pictures and exports."""
 import contextlib
 import functools
 import importlib.util
@@ -145,6 +145,24 @@ class RunFolder:
         """
         for samples in self._batches(self.latents(self._n or self.experiment.samples), BATCH):
             yield to_bytes(samples).transpose(0, 2, 3, 1) if self.has_images else samples
+
+    def onnx(self):
+        """Return the newest generator in test mode as an ONNX model, in bytes; see `lsgan.networks.onnx.to_onnx`.
+
+        The metadata of the model name the run folder, the number of updates, the commit, and the latents' distribution.
+        """
+        try:
+            from lsgan.networks.onnx import to_onnx
+        except ModuleNotFoundError:
+            raise InputError("--format onnx: the package onnx is not installed: pip install 'lsgan[onnx]'") from None
+        z = self.latents(2)
+        self.require_finite(self.generate(z))
+        about = {'run': self.path.resolve().name, 'updates': self.newest[1],
+                 'git_commit': snapshot.read_json(self._config).get('git_commit') or 'unknown',
+                 'latent_distribution': self.experiment.latent_distribution}
+        # a folder's name may not be valid text
+        model = to_onnx(self.generator, z, {key: console.one_line(str(value)) for key, value in about.items()})
+        return model.SerializeToString()
 
     def _batches(self, z, size):
         """Yield the samples of latents z, `size` at a time. A progress bar appears after two seconds."""

@@ -17,6 +17,7 @@ from lsgan.functions.gpu.batches import joined as joined_on_gpu
 from lsgan.functions.gpu.graph import Graph
 from lsgan.functions.gpu.history import History, gathered
 from lsgan.functions.gpu.scalar import Scalar
+from lsgan.functions.replay import Recorded, Replayable
 from lsgan.losses import Loss
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
@@ -147,7 +148,7 @@ class InstanceNoise:
         return self.stream.add_normal(arrays, self._scalar)
 
 
-class _AddNoise(chainer.FunctionNode):
+class _AddNoise(Replayable):
 
     def __init__(self, noise):
         self.noise = noise
@@ -157,6 +158,9 @@ class _AddNoise(chainer.FunctionNode):
 
     def backward(self, indexes, grad_outputs):
         return grad_outputs
+
+    def backward_arrays(self, indexes, inputs, gy):
+        return [gy]
 
 
 def joined(arrays: Sequence[NdArray]) -> NdArray:
@@ -182,7 +186,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         average: moving average of the generator's weights, or None.
         split: whether each step of D is two optimizer steps: one on the loss of real data, then one on the loss of generated
             data.
-        graph: whether an update on a GPU is captured as a CUDA graph and replayed. This computes the same numbers.
+        graph: whether an update is recorded once and then replayed, on a GPU as a CUDA graph. This computes the same
+            numbers. On a CPU, networks with links of other packages are not replayed, nor are functions or links with hooks.
     """
 
     def __init__(self, iterator: chainer.dataset.Iterator, optimizers: Mapping[str, chainer.GradientMethod], loss: Loss,
@@ -191,7 +196,9 @@ class GANUpdater(training.updaters.StandardUpdater):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
         self.split, self.graph = split, graph
-        self._graph = self._one = None
+        self._graph = None
+        self._samples = Recorded(lambda z: [self.generator(z)])
+        self._loss_d, self._loss_g = Recorded(self._compute_loss_d), Recorded(self._compute_loss_g)
         self._history = History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # number of timed updates and their duration, without evaluation and drawing
@@ -286,38 +293,53 @@ class GANUpdater(training.updaters.StandardUpdater):
         real = self.get_iterator('main').next()
         if isinstance(real, list):      # Chainer's own iterators yield lists of examples
             real = self.converter(real, self.generator.device)
+        key = self._recording_key()
         with chainer.no_backprop_mode():
-            fake = self.generator(self.latent(len(real))).array
+            fake, = self._samples((), [self.latent(len(real))], key).outputs
         batches, reported = {'real': real, 'fake': fake}, dict[str, NdArray]()
+        join = self.noise.joined if self.noise else joined
         for step in [{name: x} for name, x in batches.items()] if self.split else [batches]:
-            together = len(step) if self._joins() else 1
-            with chainer.using_config('batches', together):
-                outputs = dict(zip(step, self._discriminate(list(step.values()), together)))
-            loss = self.loss.discriminator(**outputs)
-            self.discriminator.cleargrads()
-            with chainer.using_config('batches', together):      # F.forget computes some layers again here
-                self._backward(loss)
+            inputs = [join(list(step.values()))] if self._joins() else [join([x]) for x in step.values()]
+            with chainer.using_config('batches', len(step) // len(inputs)):     # in backward, F.forget computes layers again
+                computed = self._loss_d((tuple(step),), inputs, key)
+                self.discriminator.cleargrads()
+                computed.backward()
             self.get_optimizer('discriminator').update()
-            reported['dis/loss'] = reported['dis/loss'] + loss.array if reported else loss.array
-            means = functions.each_mean([y.array for y in outputs.values()])
-            reported.update({f'dis/{name}': mean for name, mean in zip(outputs, means)})
+            loss, *outputs = computed.outputs
+            reported['dis/loss'] = reported['dis/loss'] + loss if reported else loss
+            reported.update({f'dis/{name}': mean for name, mean in zip(step, functions.each_mean(outputs))})
         return len(real), reported
+
+    def _compute_loss_d(self, names, *inputs):
+        """Return D's loss and its output for each batch, from one forward pass or from one for each batch."""
+        if len(inputs) < len(names):
+            outputs = functions.split(self.discriminator(*inputs), len(names))
+        else:
+            outputs = [self.discriminator(x) for x in inputs]
+        return self.loss.discriminator(**dict(zip(names, outputs))), *outputs
 
     def backward_generator(self, n: int) -> NdArray:
         """Set the gradients of G's parameters from its loss on n new samples. Return the loss, an array."""
+        noisy = bool(self.noise and self.noise.active)
         with frozen(self.discriminator):
-            fake = self.generator(self.latent(n))
-            loss = self.loss.generator(self.discriminator(self.noise(fake) if self.noise else fake))
+            computed = self._loss_g((noisy,), [self.latent(n)], self._recording_key())
             self.generator.cleargrads()
-            self._backward(loss)
-        return loss.array
+            computed.backward()
+        return computed.outputs[0]
 
-    def _backward(self, loss):
-        if self.generator.xp is not numpy:      # saves filling an array with 1 each time
-            if self._one is None or self._one.dtype != loss.dtype:
-                self._one = self.generator.xp.ones((), loss.dtype)
-            loss.grad = self._one
-        loss.backward()
+    def _compute_loss_g(self, noisy, latents):
+        fake = self.generator(latents)
+        return [self.loss.generator(self.discriminator(self.noise(fake) if noisy else fake))]
+
+    def _recording_key(self):
+        """Return what recorded passes on the CPU depend on and may change, or None if that is not known."""
+        if not self.graph or self.generator.xp is not numpy or chainer.is_debug() or chainer.get_function_hooks():
+            return None
+        links = [*self.generator.links(), *self.discriminator.links()]
+        if (any(link._n_local_link_hooks for link in links)
+                or not all(type(part).__module__.startswith(('lsgan.', 'chainer.')) for part in (*links, self.loss))):
+            return None
+        return self.loss, *vars(self.loss).values()
 
     def _joins(self):
         """Return whether D can process the real and the generated batch in one forward pass.
@@ -329,13 +351,6 @@ class GANUpdater(training.updaters.StandardUpdater):
         ours = chainer.config.fast and (jit.AVAILABLE or self.generator.xp is not numpy)
         return not norms or ours and all(isinstance(link, links.BatchNormalization) and link.communicator is None
                                     for link in norms)
-
-    def _discriminate(self, batches, together):
-        """Return D's output for each batch, from one forward pass or from one for each batch."""
-        join = self.noise.joined if self.noise else joined
-        if together > 1:
-            return functions.split(self.discriminator(join(batches)), together)
-        return [self.discriminator(join([x])) for x in batches]
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         super().serialize(serializer)

@@ -126,6 +126,19 @@ def test_default_activation_is_relu():
     numpy.testing.assert_array_equal(perceptron(x, parameters).array, perceptron(x, parameters, 'relu').array)
 
 
+def test_images_are_flattened_and_made(stock_perceptron):
+    x, *parameters = arrays((12, 5, 6))
+    images, flat = chainer.Variable(x.reshape(-1, 3, 2, 2)), chainer.Variable(x)
+    y, stock = perceptron(images, parameters, shape=(3, 1, 2)), stock_perceptron(flat, parameters, 'relu')
+    assert y.shape == (6, 3, 1, 2)
+    numpy.testing.assert_allclose(y.array.reshape(6, -1), stock.array)
+    y.grad = numpy.random.default_rng(1).standard_normal(y.shape)
+    stock.grad = y.grad.reshape(6, -1)
+    y.backward()
+    stock.backward()
+    numpy.testing.assert_allclose(images.grad, flat.grad.reshape(images.shape))
+
+
 def test_unknown_activation_is_refused():
     x, *parameters = arrays((3, 4, 2))
     with pytest.raises(KeyError):
@@ -133,7 +146,7 @@ def test_unknown_activation_is_refused():
 
 
 @pytest.mark.parametrize('index, wrong', [
-    (0, numpy.zeros(3)), (0, numpy.zeros((6, 3, 1))), (0, numpy.zeros((6, 4))), (0, numpy.zeros((6, 3), int)),
+    (0, numpy.zeros(3)), (0, numpy.zeros((6, 3, 2))), (0, numpy.zeros((6, 4))), (0, numpy.zeros((6, 3), int)),
     (0, numpy.zeros((6, 3), numpy.float32)),
     (1, numpy.zeros((4, 2))), (1, numpy.zeros(12)), (1, numpy.zeros((4, 3), numpy.float32)),
     (2, numpy.zeros(3)), (2, numpy.zeros((4, 1))), (2, numpy.zeros(4, numpy.float32)),
