@@ -4,6 +4,6 @@ Import this package before Chainer. It makes the stock Chainer 7.8.1 work with c
 """
 from lsgan import compat
 
-__version__ = '0.1.0'
+__version__ = '1.0.0'
 
 compat.install()

@@ -1,8 +1,11 @@
 """Chainer's links with the fast functions. Parameters, names and npz files are the same as in Chainer."""
+from typing import Any
+
 import chainer
 import chainer.links as L
 from chainer.backends import cuda
 from chainer.functions.normalization.batch_normalization import BatchNormalization as StockBatchNormalization
+from chainer.types import NdArray
 
 from lsgan import functions
 from lsgan.functions.convolution import channels_last
@@ -45,7 +48,7 @@ class _Weights(chainer.Link):
 class Convolution2D(_Weights, L.Convolution2D):
     """`chainer.links.Convolution2D` with the fast function; groups and dilation use Chainer's own."""
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         if self.W.array is None:
             self._initialize_params(x.shape[1])
         self._lay_out()
@@ -57,7 +60,7 @@ class Convolution2D(_Weights, L.Convolution2D):
 class Deconvolution2D(_Weights, L.Deconvolution2D):
     """`chainer.links.Deconvolution2D` with the fast function; groups and dilation use Chainer's own."""
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         if self.W.array is None:
             self._initialize_params(x.shape[1])
         self._lay_out()
@@ -78,7 +81,7 @@ class Linear(L.Linear):
         super().__init__(*args, **kwargs)
         self.shape = shape
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         if self.W.array is None:
             self._initialize_params(x.size // len(x))
         return functions.linear(x, self.W, self.b, self.shape)
@@ -88,19 +91,19 @@ class Activation(chainer.Link):
     """An activation as a link without parameters.
 
     Args:
-        name (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        shape (tuple of int): shape of each example in the result, as in `lsgan.functions.activation`.
+        name: relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        shape: shape of each example in the result, as in `lsgan.functions.activation`.
 
     Raises:
         KeyError: if there is no activation of that name.
     """
 
-    def __init__(self, name, shape=None):
+    def __init__(self, name: str, shape: tuple[int, ...] | None = None):
         super().__init__()
         ACTIVATIONS[name]       # an unknown name fails here, not in the first forward pass
         self.activation, self.shape = name, shape
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         return functions.activation(x, self.activation, self.shape)
 
 
@@ -111,9 +114,9 @@ class BatchNormalization(L.BatchNormalization):
     normalised by its own statistics, as if it were passed alone.
 
     Args:
-        size (int): number of channels.
-        activation (str): as in `Activation`, or None.
-        shape (tuple of int): shape of each example in the result, as in `Activation`.
+        size: number of channels.
+        activation: as in `Activation`, or None.
+        shape: shape of each example in the result, as in `Activation`.
         kwargs: other arguments of Chainer's link, except `axis`.
 
     Attributes:
@@ -123,14 +126,14 @@ class BatchNormalization(L.BatchNormalization):
 
     communicator = None
 
-    def __init__(self, size, activation=None, shape=None, **kwargs):
+    def __init__(self, size: int, activation: str | None = None, shape: tuple[int, ...] | None = None, **kwargs: Any):
         super().__init__(size, **kwargs)
         # only piecewise linear activations are fused with the normalisation
         fused = activation in SLOPES
         self.activation, self.shape = (activation, shape) if fused else (None, None)
-        self.then = None if fused else Activation(activation, shape)
+        self.then = None if fused else Activation(activation, shape)  # type: ignore[arg-type]
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         y = self._normalize(x)
         return self.then(y) if self.then else y
 

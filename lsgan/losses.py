@@ -6,6 +6,10 @@ have no final activation. They are arrays or Variables of any shape with the bat
 the batch.
 """
 import math
+from typing import Protocol
+
+import chainer
+from chainer.types import NdArray
 
 from lsgan import functions
 
@@ -15,23 +19,37 @@ def _given(*terms):
     return zip(*((outputs, number) for outputs, number in terms if outputs is not None))
 
 
+class Loss(Protocol):
+    """The interface of the losses."""
+
+    def discriminator(self, real: NdArray | chainer.Variable | None = None,
+                      fake: NdArray | chainer.Variable | None = None) -> chainer.Variable:
+        """Return D's loss, or one of its two terms; see `LeastSquares.discriminator`."""
+        ...
+
+    def generator(self, fake: NdArray | chainer.Variable) -> chainer.Variable:
+        """Return G's loss; see `LeastSquares.generator`."""
+        ...
+
+
 class LeastSquares:
     """The loss of the least squares GAN (Mao et al. 2017, equation 2).
 
     D minimises 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2], and G minimises 1/2 E[(D(G(z)) - c)^2].
 
     Args:
-        a (float): D's target for generated data.
-        b (float): D's target for real data.
-        c (float): G's target for D's output on generated data.
+        a: D's target for generated data.
+        b: D's target for real data.
+        c: G's target for D's output on generated data.
     """
 
     SCHEMES = {'binary': (0.0, 1.0, 1.0), 'pearson': (-1.0, 1.0, 0.0)}   # equations 9 and 8 of the paper
 
-    def __init__(self, a=0.0, b=1.0, c=1.0):
+    def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0):
         self.a, self.b, self.c = a, b, c
 
-    def discriminator(self, real=None, fake=None):
+    def discriminator(self, real: NdArray | chainer.Variable | None = None,
+                      fake: NdArray | chainer.Variable | None = None) -> chainer.Variable:
         """Return D's loss, or one of its two terms.
 
         Args:
@@ -39,23 +57,23 @@ class LeastSquares:
             fake: D's outputs on generated data, or None for the other term alone.
 
         Returns:
-            chainer.Variable: a scalar.
+            A scalar.
         """
         return functions.half_squared_error(*_given((real, self.b), (fake, self.a)))
 
-    def generator(self, fake):
+    def generator(self, fake: NdArray | chainer.Variable) -> chainer.Variable:
         """Return G's loss.
 
         Args:
             fake: D's outputs on generated data.
 
         Returns:
-            chainer.Variable: a scalar.
+            A scalar.
         """
         return functions.half_squared_error((fake,), (self.c,))
 
     @property
-    def is_pearson(self):
+    def is_pearson(self) -> bool:
         """Whether b - c = 1 and b - a = 2, so that G minimises the Pearson chi-squared divergence (section 3.2)."""
         return math.isclose(self.b - self.c, 1) and math.isclose(self.b - self.a, 2)
 
@@ -67,11 +85,12 @@ class Wasserstein:
     `lsgan.functions.optimizers.ClipWeights`.
     """
 
-    def discriminator(self, real=None, fake=None):
+    def discriminator(self, real: NdArray | chainer.Variable | None = None,
+                      fake: NdArray | chainer.Variable | None = None) -> chainer.Variable:
         """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.signed_mean(*_given((real, -1), (fake, 1)))
 
-    def generator(self, fake):
+    def generator(self, fake: NdArray | chainer.Variable) -> chainer.Variable:
         """Return G's loss, as in `LeastSquares.generator`."""
         return functions.signed_mean((fake,), (-1,))
 
@@ -82,13 +101,14 @@ class NonSaturating:
     D maximises E[log sigmoid(D(x))] + E[log(1 - sigmoid(D(G(z))))], and G maximises E[log sigmoid(D(G(z)))].
     """
 
-    def discriminator(self, real=None, fake=None):
+    def discriminator(self, real: NdArray | chainer.Variable | None = None,
+                      fake: NdArray | chainer.Variable | None = None) -> chainer.Variable:
         """Return D's loss, as in `LeastSquares.discriminator`."""
         return functions.mean_softplus(*_given((real, -1), (fake, 1)))
 
-    def generator(self, fake):
+    def generator(self, fake: NdArray | chainer.Variable) -> chainer.Variable:
         """Return G's loss, as in `LeastSquares.generator`."""
         return functions.mean_softplus((fake,), (-1,))
 
 
-LOSSES = {'lsgan': LeastSquares, 'wgan': Wasserstein, 'gan': NonSaturating}
+LOSSES: dict[str, type[Loss]] = {'lsgan': LeastSquares, 'wgan': Wasserstein, 'gan': NonSaturating}

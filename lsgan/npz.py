@@ -1,11 +1,15 @@
 """Weights and other arrays in npz files, read without unpickling anything."""
+from collections.abc import Mapping
+
+import chainer
 import numpy
 from chainer import serializers
 
 from lsgan.errors import InputError
+from lsgan.types import FileLike, PathLike
 
 
-def read_arrays(path):
+def read_arrays(path: PathLike) -> dict[str, numpy.ndarray]:
     """Return the arrays in an npz file, a dict by name, without unpickling anything.
 
     Raises:
@@ -22,13 +26,13 @@ def read_arrays(path):
         raise InputError(f'{path}: {reason}') from None
 
 
-def save_weights(file, link, half=False):
+def save_weights(file: FileLike, link: chainer.Link, half: bool = False) -> None:
     """Write a link like Chainer's `save_npz`, but ordered by name, so that equal weights give equal files.
 
     Args:
-        file (path or binary file): the file to write.
-        link (chainer.Link): the link to save.
-        half (bool): whether to round floating-point arrays to half precision. `load_weights` reads these as well.
+        file: the file to write.
+        link: the link to save.
+        half: whether to round floating-point arrays to half precision. `load_weights` reads these as well.
     """
     serializer = serializers.DictionarySerializer()
     serializer.save(link)
@@ -38,13 +42,13 @@ def save_weights(file, link, half=False):
     numpy.savez_compressed(file, **arrays)
 
 
-def load_weights(path, link, expected):
+def load_weights(path: PathLike, link: chainer.Link, expected: str) -> None:
     """Load weights from an npz file, written by `save_weights` or Chainer's `save_npz`, into a link.
 
     Args:
         path: the npz file. Half-precision arrays are converted to single precision.
-        link (chainer.Link): has parameters of the saved names, shapes and types. After an error it is unchanged.
-        expected (str): what the link is, for the error message.
+        link: has parameters of the saved names, shapes and types. After an error it is unchanged.
+        expected: what the link is, for the error message.
 
     Raises:
         InputError: if the file is missing or damaged, or holds the weights of another link.
@@ -53,13 +57,13 @@ def load_weights(path, link, expected):
     put_weights(arrays, link, f'{path}: weights of another network than {expected}; use a file from one with the same layers')
 
 
-def put_weights(saved, link, complaint):
+def put_weights(saved: Mapping[str, numpy.ndarray], link: chainer.Link, complaint: str) -> None:
     """Copy arrays into a link.
 
     Args:
-        saved (dict of str to numpy.ndarray): the arrays, by the names that they have in an npz file of the link.
-        link (chainer.Link): has parameters of these names, shapes and types. After an error it is unchanged.
-        complaint (str): the message of the error.
+        saved: the arrays, by the names that they have in an npz file of the link.
+        link: has parameters of these names, shapes and types. After an error it is unchanged.
+        complaint: the message of the error.
 
     Raises:
         InputError: if the arrays are those of another link.

@@ -2,13 +2,17 @@
 import json
 import math
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import chainer
 import numpy
+from chainer.types import NdArray
 
 from lsgan.functions.cpu import threads
 from lsgan.functions.gpu import batches
 from lsgan.functions.gpu.random import Philox
+from lsgan.functions.gpu.scalar import Scalar
 
 
 class Stream:
@@ -20,18 +24,19 @@ class Stream:
     state is the number of draws.
 
     Args:
-        seed (int): the run's random seed, at least 0.
-        name (str): what the stream is for.
-        device (chainer.backend.Device): the device that holds the arrays (default: the CPU).
-        branch (sequence of int): numbers, at least 0, that distinguish independent streams of the same seed and name.
+        seed: the run's random seed, at least 0.
+        name: what the stream is for.
+        device: the device that holds the arrays (default: the CPU).
+        branch: numbers, at least 0, that distinguish independent streams of the same seed and name.
 
     Attributes:
         device (chainer.backend.Device): the device that holds the arrays.
         generator (numpy.random.Generator or Philox): the generator of the numbers.
     """
 
-    def __init__(self, seed, name, device=None, branch=()):
+    def __init__(self, seed: int, name: str, device: chainer.backend.Device | None = None, branch: Sequence[int] = ()):
         self.device = device = device or chainer.get_device('@numpy')
+        self.generator: Any     # its class depends on the device
         seeds = seed_sequence(seed, name, branch)
         if device.xp is numpy:
             self.generator = numpy.random.default_rng(seeds)
@@ -39,32 +44,32 @@ class Stream:
             with chainer.using_device(device):
                 self.generator = Philox(seeds.generate_state(1, numpy.uint64)[0])
 
-    def normal(self, shape):
+    def normal(self, shape: int | tuple[int, ...]) -> NdArray:
         """Return standard normal numbers, a float32 array of the given shape."""
         if self.device.xp is numpy:
             return self.generator.standard_normal(shape, dtype=numpy.float32)
         return self.generator.normal(shape)
 
-    def uniform(self, shape):
+    def uniform(self, shape: int | tuple[int, ...]) -> NdArray:
         """Return numbers uniform in [-1, 1), a float32 array of the given shape."""
         if self.device.xp is numpy:
             return 2 * self.generator.random(shape, dtype=numpy.float32) - 1
         return self.generator.uniform(shape)
 
-    def integers(self, high, shape):
+    def integers(self, high: int, shape: int | tuple[int, ...]) -> NdArray:
         """Return integers uniform in [0, high), an int64 array of the given shape; `high` is at least 1 and at most 2^32."""
         if self.device.xp is numpy:
             return self.generator.integers(high, size=shape)
         return self.generator.integers(high, shape)
 
-    def add_normal(self, arrays, sigma):
+    def add_normal(self, arrays: Sequence[NdArray], sigma: float | Scalar) -> NdArray:
         """Return arrays with normal noise added, concatenated along the first axis.
 
         Args:
-            arrays (list): one or two float arrays on the stream's device. All axes but the first have equal lengths. On a
-                GPU, images with channels last in memory stay so.
-            sigma (float or lsgan.functions.gpu.scalar.Scalar): standard deviation of the noise. A captured CUDA graph keeps a
-                float for all replays, but reads the current value of a scalar. Scalars work on a GPU only.
+            arrays: one or two float arrays on the stream's device. All axes but the first have equal lengths. On a GPU, images
+                with channels last in memory stay so.
+            sigma: standard deviation of the noise. A captured CUDA graph keeps a float for all replays, but reads the current
+                value of a scalar. Scalars work on a GPU only.
         """
         if self.device.xp is not numpy:
             return batches.add_normal(arrays, sigma, self.generator)
@@ -72,15 +77,15 @@ class Stream:
         return noisy[0] if len(noisy) == 1 else numpy.concatenate(noisy)
 
     @property
-    def state(self):
+    def state(self) -> dict:
         """The state of the CPU generator, a dict that determines the next numbers. It can be set."""
         return self.generator.bit_generator.state
 
     @state.setter
-    def state(self, state):
+    def state(self, state: dict) -> None:
         self.generator.bit_generator.state = state
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         if self.device.xp is not numpy:
             self.generator.draws = int(serializer('draws', self.generator.draws))
         else:
@@ -97,22 +102,23 @@ class Latent:
     above 1, it then draws the next n in the background. This does not change the numbers.
 
     Args:
-        size (int): dimension of a latent.
-        distribution (str): normal (mean 0, variance 1) or uniform (in [-1, 1)).
-        stream (Stream): source of the numbers; nothing else may draw from it.
+        size: dimension of a latent.
+        distribution: normal (mean 0, variance 1) or uniform (in [-1, 1)).
+        stream: source of the numbers; nothing else may draw from it.
     """
 
-    def __init__(self, size, distribution, stream):
+    def __init__(self, size: int, distribution: str, stream: Stream):
         self.size, self.stream = size, stream
         self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
-        self._ahead = None      # of the draw in the background: number of latents, future, state of the stream before it
+        # of the draw in the background: number of latents, future, state of the stream before it
+        self._ahead: tuple | None = None
 
-    def draw(self, n):
+    def draw(self, n: int) -> NdArray:
         """Return n latents without drawing any more in the background."""
         self._rewind()
         return self._draw((n, self.size))
 
-    def __call__(self, n):
+    def __call__(self, n: int) -> NdArray:
         ahead = self._ahead
         if ahead and ahead[0] == n and not ahead[1].exception():
             latents, self._ahead = ahead[1].result(), None
@@ -130,12 +136,12 @@ class Latent:
             drawn.exception()       # waits for the draw; an error in it is ignored, because the numbers are drawn again
             self.stream.state, self._ahead = state, None
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._rewind()
         self.stream.serialize(serializer)
 
 
-def way(a, b, steps, distribution):
+def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
     """Interpolate between two latents.
 
     Uniform latents are interpolated linearly. Normal latents almost all have about the same length, and points halfway along
@@ -144,8 +150,8 @@ def way(a, b, steps, distribution):
 
     Args:
         a, b: NumPy arrays of shape (size,).
-        steps (int): number of latents, including both ends; at least 2.
-        distribution (str): the distribution of the latents, as in `Latent`.
+        steps: number of latents, including both ends; at least 2.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
@@ -168,13 +174,13 @@ def way(a, b, steps, distribution):
     return latents
 
 
-def between(corners, steps, distribution):
+def between(corners: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
     """Interpolate between the four corners of a square: first down the left and the right side, then along each row.
 
     Args:
         corners: NumPy array of shape (4, size): top left, top right, bottom left, bottom right.
-        steps (int): number of latents along a side, at least 2.
-        distribution (str): the distribution of the latents, as in `Latent`.
+        steps: number of latents along a side, at least 2.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (steps, steps, size). Its corners are exactly the given ones.
@@ -183,13 +189,13 @@ def between(corners, steps, distribution):
     return numpy.stack([way(*ends, steps, distribution) for ends in zip(left, right)])
 
 
-def loop(latents, steps, distribution):
+def loop(latents: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
     """Interpolate along a closed path: from each given latent to the next, and from the last to the first.
 
     Args:
         latents: NumPy array of shape (n, size), n at least 2.
-        steps (int): number of steps from one latent to the next, at least 1.
-        distribution (str): the distribution of the latents, as in `Latent`.
+        steps: number of steps from one latent to the next, at least 1.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (n * steps, size). Every `steps`-th latent is exactly a given one. The first is not repeated at
@@ -199,14 +205,14 @@ def loop(latents, steps, distribution):
     return numpy.concatenate([way(a, b, steps + 1, distribution)[:-1] for a, b in ends])
 
 
-def mean(latents, distribution):
+def mean(latents: numpy.ndarray, distribution: str) -> numpy.ndarray:
     """Return the mean of latents.
 
     The mean of normal latents is rescaled to their mean length, because the generator was trained on latents of that length.
 
     Args:
         latents: NumPy array of shape (n, size).
-        distribution (str): the distribution of the latents, as in `Latent`.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (size,).
@@ -214,7 +220,7 @@ def mean(latents, distribution):
     return _placed(latents.mean(axis=0), latents, distribution)
 
 
-def analogy(a, b, c, distribution):
+def analogy(a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray, distribution: str) -> numpy.ndarray:
     """Compute a latent by vector arithmetic: mean(a) - mean(b) + mean(c).
 
     The result is then clipped to [-1, 1] for uniform latents, or rescaled to the mean length of all given normal latents.
@@ -224,7 +230,7 @@ def analogy(a, b, c, distribution):
 
     Args:
         a, b, c: NumPy arrays, each a single latent (size,) or a group of any number of latents (n, size).
-        distribution (str): the distribution of the latents, as in `Latent`.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (size,).
@@ -233,7 +239,7 @@ def analogy(a, b, c, distribution):
     return _placed(a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0), numpy.concatenate(groups), distribution)
 
 
-def near(latent, noise, distribution):
+def near(latent: numpy.ndarray, noise: numpy.ndarray, distribution: str) -> numpy.ndarray:
     """Add noise to a latent.
 
     The sums are then clipped to [-1, 1] for uniform latents, or rescaled to the length of the given normal latent.
@@ -241,7 +247,7 @@ def near(latent, noise, distribution):
     Args:
         latent: NumPy array of shape (size,).
         noise: NumPy array of shape (n, size).
-        distribution (str): the distribution of the latents, as in `Latent`.
+        distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
         NumPy array of shape (n, size).
@@ -266,19 +272,20 @@ def _direction(x):
     return x / (length or 1), length
 
 
-def seed_sequence(seed, name, branch=()):
+def seed_sequence(seed: int, name: str, branch: Sequence[int] = ()) -> numpy.random.SeedSequence:
     """Return the `numpy.random.SeedSequence` of a stream. The arguments are those of `Stream`."""
     return numpy.random.SeedSequence([seed, zlib.crc32(name.encode()), *branch])
 
 
-def seed_global(seed, branch):
+def seed_global(seed: int, branch: Sequence[int]) -> None:
     """Seed NumPy's global random state. The arguments are those of `Stream`."""
     numpy.random.seed(seed_sequence(seed, 'numpy', branch).generate_state(4))
 
 
-def serialize_global(serializer):
+def serialize_global(serializer: chainer.AbstractSerializer) -> None:
     """Save or restore NumPy's global random state."""
-    name, keys, *rest = numpy.random.get_state()
+    state: Any = numpy.random.get_state()
+    name, keys, *rest = state
     keys = serializer('keys', keys.copy())
     rest = json.loads(str(serializer('rest', json.dumps(rest))))
     if not isinstance(serializer, chainer.Serializer):

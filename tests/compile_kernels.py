@@ -26,7 +26,7 @@ def all_kernels():
 
 
 def message_for(kernel, char, architecture):
-    """Return what NVRTC has against a kernel, or None if it compiles.
+    """Return the compiler's message for a kernel, or None if it compiles.
 
     Args:
         kernel (Kernel): the kernel.

@@ -22,7 +22,7 @@ from running import SHORT, train
 from lsgan.training.devices import select_device
 
 with warnings.catch_warnings():
-    warnings.simplefilter('ignore', pytest.PytestUnknownMarkWarning)    # those of Chainer's own tests
+    warnings.simplefilter('ignore', pytest.PytestUnknownMarkWarning)    # the markers of Chainer's own tests
     import chainer.gradient_check
 
 
@@ -33,13 +33,13 @@ def pytest_report_header():
 
 @pytest.fixture
 def make_stream():
-    """A stream of random numbers on the CPU, from a seed and a name."""
+    """A function from a seed and a name to a random stream on the CPU."""
     return lambda seed=0, name='test': Stream(seed, name, chainer.get_device('@numpy'))
 
 
 @pytest.fixture(scope='session')
 def gpu():
-    """The GPU, made current; whoever asks for it is skipped where there is none."""
+    """The GPU, made current. Tests that use it are skipped if there is none."""
     device, why = select_device('auto')
     if device.xp is numpy:
         pytest.skip(why)
@@ -48,7 +48,7 @@ def gpu():
 
 @pytest.fixture
 def transfer():
-    """Saves the state of one object as npz and loads it into another."""
+    """A function that saves the state of one object as npz and loads it into another."""
     def transfer(source, target):
         file = io.BytesIO()
         serializers.save_npz(file, source)
@@ -59,13 +59,13 @@ def transfer():
 
 @pytest.fixture
 def arrays_of():
-    """Copies of all parameters of a link, by name."""
+    """A function that returns copies of all parameters of a link, by name."""
     return lambda link: {name: p.array.copy() for name, p in link.namedparams()}
 
 
 @pytest.fixture
 def stock_perceptron():
-    """What `lsgan.functions.perceptron` computes, by Chainer's own functions."""
+    """`lsgan.functions.perceptron`, written with Chainer's own functions."""
     activations = {'relu': F.relu, 'leaky_relu': lambda h: F.leaky_relu(h, 0.2), 'tanh': F.tanh,
                    'sigmoid': F.sigmoid}
 

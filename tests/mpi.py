@@ -1,4 +1,4 @@
-"""Starts scripts on several processes as a user does, with mpiexec."""
+"""Helpers that start scripts on several processes with mpiexec, as a user does."""
 import os
 import pathlib
 import shutil
@@ -22,7 +22,7 @@ def start(n, *flags, script=SCRIPT, **variables):
 
 
 def family(pid):
-    """The processes that descend from one, by their id and command."""
+    """Return the descendants of a process, a dict from process ids to commands."""
     found = []
     for child in subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True, text=True).stdout.split():
         command = pathlib.Path(f'/proc/{child}/cmdline').read_bytes().decode()
@@ -31,7 +31,7 @@ def family(pid):
 
 
 def finish(process, seconds):
-    """Return the result of a process; kill it with all its descendants if it takes longer than so many seconds."""
+    """Return the result of a process. Kill it with all its descendants if it takes too many seconds."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -46,5 +46,5 @@ def run(n, *flags, **options):
 
 
 def own_lines(result, script='train_gaussian.py'):
-    """The lines on stderr that are the script's, not the launcher's."""
+    """Return the lines that the script, not the launcher, has written to standard error."""
     return [line for line in result.stderr.splitlines() if line.startswith(f'{script}: ')]

@@ -1,4 +1,4 @@
-"""Makes 10 updates on parts of given batches, with the processes that mpiexec started, and saves what rank 0 then has.
+"""Make 10 updates on the processes that mpiexec has started, each on its part of given batches; save the state of rank 0.
 
     mpiexec -n 2 python tests/parallel_updates.py FILE.npz [CASE] [DEVICE] [COMMUNICATOR]
 """
@@ -26,7 +26,7 @@ BATCH, UPDATES = 8, 10
 
 
 class Parts:
-    """The part of each of the arrays that belongs to this process; as an iterator and as latents."""
+    """The part of each array that belongs to this process. It serves as an iterator and as a source of latents."""
 
     on_device, stream = True, None
 
@@ -121,8 +121,8 @@ def main(path, case='perceptron', device='@numpy', communicator='auto'):
 def assert_equal(one, other):
     """Assert that two results are equal to float32 rounding.
 
-    Biases before a batch normalisation are left out, and running means, which contain them. Their gradients are 0 but for
-    rounding, of which Adam makes steps of full size, and they change nothing.
+    Biases before batch normalisation, and running means, which contain them, are left out. Their gradients are 0 except for
+    rounding errors, which Adam turns into full steps. They do not affect the outputs.
     """
     with np.load(one) as one, np.load(other) as other:
         for key in set(one.files) - {'graphs'}:

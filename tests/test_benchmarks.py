@@ -53,7 +53,7 @@ PARTS = {'versions', 'tests', 'tests-of-scripts', 'speed', *SHORT_RUNS, *BLOG}
 
 
 @needs_timeout
-def test_gpu_sh_does_every_part_in_order(gpu_sh):
+def test_gpu_sh_runs_all_parts_in_order(gpu_sh):
     status, results, calls = gpu_sh('--images', 'a b.zip', '--mnist', 'digits')
     assert status == 0 and results == dict.fromkeys(PARTS, 'ok')
     order = [next(i for i, call in enumerate(calls) if name in call)
@@ -68,25 +68,25 @@ def test_gpu_sh_does_every_part_in_order(gpu_sh):
 @pytest.mark.parametrize('command, failed', [
     ('gpu and not script', {'tests'}), ('speed.py', {'speed'}), ('train_mnist.py', {'mnist'}),
     ('train_', {'gaussian', 'mnist', 'anime', *BLOG}), ('visualize.py', {name for name in SHORT_RUNS if '-' in name})])
-def test_what_fails_stops_nothing_else(gpu_sh, command, failed):
+def test_failed_part_does_not_stop_others(gpu_sh, command, failed):
     status, results, _ = gpu_sh(fails=command)
     assert status == 1 and results == {**dict.fromkeys(PARTS, 'ok'), **dict.fromkeys(failed, 'failed')}
 
 
 @needs_timeout
-def test_what_lasts_is_ended_and_the_rest_has_its_time(gpu_sh):
+def test_slow_part_is_ended(gpu_sh):
     status, results, _ = gpu_sh('--limit', '20', lasts='gpu and not script')
     assert status == 0 and results == {**dict.fromkeys(PARTS, 'ok'), 'tests': 'timeout'}
 
 
 @needs_timeout
-def test_the_runs_of_the_blog_share_the_time_that_is_left(gpu_sh):
+def test_runs_of_blog_share_remaining_time(gpu_sh):
     status, results, calls = gpu_sh('--limit', '6', '--parts', 'blog', lasts='--preset blog')
     assert status == 0 and results == {'versions': 'ok', **dict.fromkeys(BLOG, 'timeout')}
     assert ['--resume' in call for call in calls if 'train_anime.py' in call] == [True, True]
 
 
-def test_wrong_flags_get_the_usage(tmp_path):
+def test_wrong_flags_print_usage(tmp_path):
     for flags in [], ['--help'], [tmp_path / 'out', '--limit'], [tmp_path / 'out', '--no-such-flag', '1']:
         done = subprocess.run(['sh', ROOT / 'benchmarks' / 'gpu.sh', *flags], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and '--limit SECONDS' in done.stdout and done.stderr == ''
@@ -112,7 +112,7 @@ def measured(*seconds, failure=None):
     return types.SimpleNamespace(seconds=seconds, peak=2 ** 20, failure=failure)
 
 
-def test_the_table_and_the_verdicts_take_medians_and_leave_out_what_failed(speed):
+def test_table_takes_medians_without_failures(speed):
     sides = {'lsgan': measured(1, 2, 1), 'PyTorch': measured(3, 3, 9), 'PyTorch tuned': measured(1, 1, 1),
              'PyTorch compiled': measured(failure='no compiler'), 'stock Chainer': measured(5, 20, 4)}
     lines = [' '.join(line.split()) for line in speed.rows('title', 10, sides)]
@@ -127,7 +127,7 @@ def test_the_table_and_the_verdicts_take_medians_and_leave_out_what_failed(speed
     assert math.isnan(speed.ratio(sides, 'stock Chainer'))
 
 
-def test_a_side_that_fails_or_is_late_says_so_and_the_others_go_on(speed):
+def test_failed_or_late_side_is_reported(speed):
     case, arguments = speed.CASES['gaussian'].narrowed(32), (4, 1, '-1', 0.001)
     failing, late, good = (speed.Side(make, 1, case, *arguments) for make in (time.sleep, speed.stock, speed.stock))
     late.answer(0.001)
@@ -140,7 +140,7 @@ def test_a_side_that_fails_or_is_late_says_so_and_the_others_go_on(speed):
 
 
 @pytest.mark.parametrize('name', ['gaussian', 'mnist', 'dcgan28', 'dcgan96'])
-def test_the_networks_of_pytorch_have_as_many_parameters_and_update(speed, name):
+def test_pytorch_networks_have_as_many_parameters(speed, name):
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
     import torch_peers
     case = speed.CASES[name].narrowed(16)
@@ -174,7 +174,7 @@ def test_scaling_measures_every_row(scaling):
     assert rows[0][-2] == '1.00' and all(0 < float(row[-1].rstrip('%')) < 100 for row in rows[1:3])
 
 
-def test_scaling_takes_medians_and_tells_failures(scaling):
+def test_scaling_takes_medians_and_reports_failures(scaling):
     first = [(100, 0.0), (50, 0.0), (80, 0.0)]
     assert scaling.row('title', [(100, 0.5), (100, 0.1), (120, 0.2)], first).split() == ['title', '100', '1.50', '20.0%']
     for results in ([(1, 0.0), 'KeyError: x'], first), (first, ['KeyError: x']):
@@ -182,7 +182,7 @@ def test_scaling_takes_medians_and_tells_failures(scaling):
 
 
 @pytest.mark.parametrize('missing', ['mpi4py', 'mpiexec'])
-def test_scaling_says_what_is_missing(scaling, missing, monkeypatch, capsys):
+def test_scaling_names_missing_parts(scaling, missing, monkeypatch, capsys):
     monkeypatch.setattr(scaling.importlib.util, 'find_spec', lambda name: name != missing)
     monkeypatch.setattr(scaling, 'find_mpiexec', lambda: missing != 'mpiexec')
     monkeypatch.setattr(sys, 'argv', ['scaling.py'])
@@ -191,7 +191,7 @@ def test_scaling_says_what_is_missing(scaling, missing, monkeypatch, capsys):
     assert not out and err == f"scaling.py: {missing} is not installed: pip install 'lsgan[mpi]'\n"
 
 
-def test_the_limit_of_scaling_follows_its_formulas(scaling):
+def test_limit_of_scaling_follows_formulas(scaling):
     import scaling_limit
 
     from lsgan.networks.image import Discriminator, Generator

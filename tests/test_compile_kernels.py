@@ -1,4 +1,4 @@
-"""NVIDIA's compiler takes every kernel; tried where NVRTC is installed, which needs no GPU."""
+"""Compile every kernel with NVIDIA's compiler. Skipped if NVRTC is not installed; no GPU is needed."""
 import subprocess
 import sys
 
@@ -11,7 +11,7 @@ from lsgan.functions.gpu import kernel
 
 @pytest.fixture(scope='module', autouse=True)
 def nvrtc():
-    """NVRTC works; no test runs where it is missing."""
+    """Skip the tests if NVRTC is not installed."""
     cupy = pytest.importorskip('cupy', reason="CuPy's wheel is not installed: pip install 'cupy-cuda13x==14.*'")
     try:
         cupy.cuda.nvrtc.getVersion()
@@ -21,24 +21,24 @@ def nvrtc():
 
 @pytest.fixture
 def make_kernel(monkeypatch):
-    """A kernel that is not registered for good."""
+    """A function that makes a kernel and registers it for this test only."""
     monkeypatch.setattr(kernel, 'KERNELS', [])
     return kernel.Kernel
 
 
-def test_every_kernel_of_the_package_compiles():
+def test_all_kernels_compile():
     done = subprocess.run([sys.executable, ROOT / 'tests' / 'compile_kernels.py'], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert f'for {len(ARCHITECTURES)} architectures, 0 failed' in done.stdout
 
 
-def test_a_sound_kernel_compiles_for_each_type_and_architecture(make_kernel, capsys):
+def test_correct_kernel_compiles_for_each_type_and_architecture(make_kernel, capsys):
     sound = make_kernel('extern "C" __global__ void square(T *x) { x[threadIdx.x] *= x[threadIdx.x]; }')
     assert compile_all([sound], ARCHITECTURES) == 0
     assert capsys.readouterr().out.count(' ok') == 2 * len(ARCHITECTURES)
 
 
-def test_a_kernel_that_only_one_type_can_compile_fails_with_the_message(make_kernel, capsys):
+def test_kernel_that_fails_for_one_type_is_reported(make_kernel, capsys):
     only_float = make_kernel('extern "C" __global__ void only_float(T *x) { x[0] = __int_as_float(1); float *y = x; }')
     assert compile_all([only_float], ['90']) == 1
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The real front end of cuDNN builds the plans that we ask for, and has what its stand-in has; no GPU is needed."""
+"""Check with the real front end of cuDNN that our plans can be built and that the stand-in has its names. No GPU is needed."""
 import importlib.util
 import pathlib
 import re
@@ -17,15 +17,15 @@ def run(*arguments):
     return result.returncode, result.stdout, result.stderr
 
 
-def test_every_convolution_of_a_preset_has_plans():
+def test_convolutions_of_presets_have_plans():
     status, out, err = run(ROOT / 'benchmarks' / 'cudnn_plans.py', '--presets', 'blog', '--sizes', 96)
     assert status == 0, err
     counts = re.findall(r'(\d+) of (\d+)', out)
     assert counts and all(found == needed for found, needed in counts)
 
 
-def test_the_stand_in_has_names_of_the_front_end():
-    """In a process of its own, so that both modules can be loaded, the real one after a driver that does nothing."""
+def test_stand_in_has_names_of_front_end():
+    """Load both modules in a new process, the real one after a driver that does nothing."""
     status, out, err = run('-c', f'''
 import importlib.util, sys, types
 sys.path.insert(0, {str(ROOT / 'benchmarks')!r})

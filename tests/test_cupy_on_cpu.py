@@ -1,4 +1,4 @@
-"""The emulated device shows faults: programs with one planted fault each fail as they should, and sound ones pass."""
+"""Check that the emulated device detects faults: each program with a planted fault fails, and correct programs pass."""
 import importlib.metadata
 import os
 import re
@@ -130,7 +130,7 @@ def planted(program, **values):
 
 
 def run(program, **settings):
-    """Run a program in a process of its own; return how it failed, its stderr or the signal, or '' if it did not."""
+    """Run a program in a new process. Return its standard error or signal if it fails, and otherwise ''."""
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=300,
                           env={**os.environ, **cupy_on_cpu.environment(**settings)})
     if done.returncode < 0:
@@ -140,7 +140,7 @@ def run(program, **settings):
 
 @pytest.mark.parametrize('order', [0, 1, 2])
 @pytest.mark.parametrize('program', [planted(REVERSE, BARRIER=BARRIER), SUM], ids=['shared memory', 'warps'])
-def test_threads_that_wait_for_each_other_compute_the_same_in_each_order(program, order):
+def test_results_do_not_depend_on_order_of_threads(program, order):
     assert run(program, ORDER=order) == ''
 
 
@@ -160,7 +160,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize('program, settings', SOUND.values(), ids=SOUND)
-def test_sound_programs_pass(program, settings):
+def test_correct_programs_pass(program, settings):
     assert run(program, **settings) == ''
 
 
@@ -191,11 +191,11 @@ FAULTS = {
 
 
 @pytest.mark.parametrize('program, settings, sign', FAULTS.values(), ids=FAULTS)
-def test_planted_faults_are_seen(program, settings, sign):
+def test_planted_faults_are_found(program, settings, sign):
     assert re.search(sign, run(program, **settings), re.S)
 
 
-def test_the_report_names_launches_and_the_lines_that_wait(tmp_path):
+def test_report_names_launches_and_waits(tmp_path):
     script, report = tmp_path / 'script.py', tmp_path / 'report'
     script.write_text('import cupy\nx = cupy.ones((4, 4))\nx @ x\nfloat(x[2, 2])\n')
     subprocess.run([sys.executable, script], check=True, timeout=300,
@@ -207,7 +207,7 @@ def test_the_report_names_launches_and_the_lines_that_wait(tmp_path):
 
 
 @pytest.mark.parametrize('header, sign', [('', ''), ('#include <vector>', 'vector')], ids=['sound', 'header of the host'])
-def test_the_real_compiler_is_asked_too(header, sign):
+def test_nvrtc_compiles_kernels_too(header, sign):
     try:
         importlib.metadata.version('nvidia-cuda-nvrtc')
     except importlib.metadata.PackageNotFoundError:

@@ -45,7 +45,7 @@ def png(color, size=(40, 30)):
 
 
 @pytest.mark.parametrize('draw', [scatter, density])
-def test_a_missed_mode_is_crossed_and_a_held_one_is_not(draw):
+def test_missed_mode_has_a_cross(draw):
     whole = picture(draw, points(), CENTERS, SIGMA, 'title')
     missing = picture(draw, points([0, 1, 2, 4, 5, 6, 7]), CENTERS, SIGMA, 'title')
     two_missing = picture(draw, points([0, 1, 2, 5, 6, 7]), CENTERS, SIGMA, 'title')
@@ -56,7 +56,7 @@ def test_a_missed_mode_is_crossed_and_a_held_one_is_not(draw):
 
 
 @pytest.mark.parametrize('draw', [scatter, density])
-def test_points_that_cannot_be_shown_are_counted_in_the_picture_and_move_nothing(draw):
+def test_points_out_of_view_are_counted(draw):
     near = points()
     odd = near.copy()
     odd[:4] = [[np.nan, 0], [0, np.inf], [3e38, -3e38], [9, 9]]
@@ -69,7 +69,7 @@ def test_points_that_cannot_be_shown_are_counted_in_the_picture_and_move_nothing
 
 
 @pytest.mark.parametrize('draw', [scatter, density])
-def test_real_points_come_left_of_the_generated_ones(draw):
+def test_real_points_are_left_of_generated_points(draw):
     alone = picture(draw, points([0]), CENTERS, SIGMA, 'title')
     both = picture(draw, points([0]), CENTERS, SIGMA, 'title', real=points())
     left, right = both[:, :430], both[:, 430:]
@@ -84,7 +84,7 @@ def test_real_and_generated_points_differ_in_colour():
     assert count(right, palette.BLUE) > 100 and count(right, palette.GREEN) == 0
 
 
-def test_a_density_is_bright_where_it_is_that_of_the_mixture():
+def test_density_of_mixture_is_bright():
     inside = np.s_[50:410, 55:415]      # without the colour bar
     right, blurred = (picture(density, samples, CENTERS, SIGMA, 'title')[inside]
                       for samples in (points(n=5000), np.random.default_rng(0).normal(size=(5000, 2))))
@@ -92,7 +92,7 @@ def test_a_density_is_bright_where_it_is_that_of_the_mixture():
     assert count(blurred, YELLOW, 60) == 0
 
 
-def test_pictures_go_to_paths_too(tmp_path):
+def test_pictures_can_be_written_to_paths(tmp_path):
     scatter(tmp_path / 'a.png', points(), CENTERS, SIGMA, 'title')
     with Image.open(tmp_path / 'a.png') as image:
         assert image.format == 'PNG'
@@ -102,7 +102,7 @@ def log(n=20, **keys):
     return [{'iteration': 100 * (i + 1), **{key: value(i) for key, value in keys.items()}} for i in range(n)]
 
 
-def test_curves_have_a_panel_for_what_the_log_holds_only():
+def test_curves_have_panels_for_logged_values_only():
     losses = {'gen/loss': lambda i: 1 / (i + 1), 'dis/loss': lambda i: 0.5}
     one = picture(curves, {'': log(**losses)}, 'title')
     two = picture(curves, {'': log(**losses, frechet_distance=lambda i: 100 / (i + 1))}, 'title')
@@ -115,7 +115,7 @@ def test_curves_have_a_panel_for_what_the_log_holds_only():
     assert count(other, palette.BLUE) > 100 and count(other, palette.VERMILLION) == 0
 
 
-def test_curves_of_several_runs_have_a_colour_each():
+def test_each_run_has_its_own_colour():
     falling = log(**{'high_quality': lambda i: 1 - i / 20})
     both = picture(curves, {'one': falling, 'two': falling[:5]}, 'title')
     assert count(both, palette.BLUE) > 100 and count(both, palette.VERMILLION) > 100
@@ -123,7 +123,7 @@ def test_curves_of_several_runs_have_a_colour_each():
     assert many.shape[0] > both.shape[0]
 
 
-def test_curves_pass_over_numbers_that_cannot_be_drawn():
+def test_curves_skip_infinite_values():
     broken = {'gen/loss': lambda i: [np.nan, np.inf, -np.inf, None, 0.5][i % 5], 'sliced_wasserstein': lambda i: i % 2}
     assert count(picture(curves, {'': log(**broken)}, 'title'), palette.BLUE) > 100
     picture(curves, {'': log(1, **{'gen/loss': lambda i: 0.5})}, 'title')
@@ -133,7 +133,7 @@ def test_curves_pass_over_numbers_that_cannot_be_drawn():
 
 
 @pytest.mark.parametrize('form', ['GIF', 'PNG', 'WEBP'])
-def test_an_animation_shows_every_frame_and_the_last_one_longer(form):
+def test_animation_shows_last_frame_longer(form):
     colors = ['red', 'lime', 'blue', 'white', 'black']
     file = io.BytesIO()
     animation(file, [png(color) for color in colors], form, seconds=0.2, hold=1.0)
@@ -148,7 +148,7 @@ def test_an_animation_shows_every_frame_and_the_last_one_longer(form):
     assert durations == [200] * 4 + [1200]
 
 
-def test_a_long_animation_has_200_frames_evenly_chosen_with_the_first_and_the_last():
+def test_long_animation_has_200_frames():
     file = io.BytesIO()
     animation(file, [png((i // 4, 255 - i // 4, i % 4)) for i in range(1001)], 'WEBP')
     with Image.open(file) as image:
@@ -160,7 +160,7 @@ def test_a_long_animation_has_200_frames_evenly_chosen_with_the_first_and_the_la
     assert len(seen) == 200 and (seen[0], seen[-1]) == (0, 1000) and set(np.diff(seen)) == {5, 6}
 
 
-def test_an_animated_gif_takes_less_memory_than_its_frames():
+def test_animation_needs_little_memory():
     program = """if True:
         import io, resource
         from PIL import Image
@@ -177,7 +177,7 @@ def test_an_animated_gif_takes_less_memory_than_its_frames():
     assert done.returncode == 0, done.stderr
 
 
-def test_an_animation_names_the_frame_that_is_bad(tmp_path):
+def test_animation_names_bad_frame(tmp_path):
     good, cut, small = (tmp_path / name for name in ('good.png', 'cut.png', 'small.png'))
     good.write_bytes(png('red').getvalue())
     cut.write_bytes(good.read_bytes()[:60])
@@ -191,7 +191,7 @@ def test_an_animation_names_the_frame_that_is_bad(tmp_path):
 
 @pytest.mark.parametrize('n, columns, size', [(1, None, (40, 30)), (3, None, (120, 30)), (4, None, (80, 60)),
                                               (5, None, (120, 60)), (4, 4, (160, 30)), (2, 5, (80, 30))])
-def test_a_sheet_has_its_pictures_in_rows(n, columns, size):
+def test_sheet_has_rows(n, columns, size):
     colors = ['#ff0000', '#00ff00', '#0000ff', '#000000', '#888888'][:n]
     whole = picture(sheet, [png(color) for color in colors], columns)
     assert whole.shape == (size[1], size[0], 3)

@@ -14,7 +14,7 @@ def noise(*shape):
 @pytest.mark.parametrize('n, colours, height, width, columns, zoom', [
     (100, 1, 28, 28, 10, 3), (8, 3, 64, 64, 4, 1), (5, 1, 7, 9, 3, 8), (3, 3, 70, 40, 10, 1), (1, 1, 1, 1, 10, 64),
     (1, 1, 20, 103, 1, 1), (1, 1, 71, 20, 1, 1)])      # in floating point, 115 / 100 * 100 is below 115
-def test_every_image_is_in_its_cell_to_the_pixel(n, colours, height, width, columns, zoom):
+def test_grid_shows_exact_pixels(n, colours, height, width, columns, zoom):
     images = noise(n, colours, height, width)
     for top, headings in (40, ()), (66, 'x' * min(n, columns)):
         sheet = picture(grid, images, 'title', columns, headings).copy()
@@ -27,7 +27,7 @@ def test_every_image_is_in_its_cell_to_the_pixel(n, colours, height, width, colu
         assert (sheet[top:] == 255).all()
 
 
-def test_title_and_headings_stand_above_their_columns():
+def test_title_and_headings_are_above_columns():
     images = np.full((8, 1, 28, 28), 255, np.uint8)
     plain = picture(grid, images, 'a long title, longer than this', 4)
     sheet = picture(grid, images, 'a long title, longer than this', 4, ('a', 'b', 'c', 'a - b + c'))
@@ -37,7 +37,7 @@ def test_title_and_headings_stand_above_their_columns():
     assert not columns[[0, 1, 90, 91, 176, 177, 262, 263, -2, -1]].any()
 
 
-def test_bars_are_as_high_as_the_shares_and_the_legend_covers_none():
+def test_bars_have_the_right_heights():
     due = np.full(10, 0.1)
     even, all_in_one = (picture(histogram, shares, due, 'title') for shares in (due, np.eye(10)[9]))
     assert even.shape == all_in_one.shape
@@ -48,7 +48,7 @@ def test_bars_are_as_high_as_the_shares_and_the_legend_covers_none():
     assert len(legend) and legend.max() < np.flatnonzero(blue[:, bar].any(axis=1)).min()
 
 
-def test_what_each_of_many_classes_is_due_is_seen():
+def test_markers_of_many_classes_are_visible():
     drawn = picture(histogram, np.full(47, 0.03), np.full(47, 0.02), 'title')
     black = (drawn < 128).all(axis=2)[:300, 90:]        # inside the axes
     marks = black[black.sum(axis=1).argmax()]

@@ -125,7 +125,7 @@ def differentiated(name, device, dtype, batch=None, lay=lambda x: x):
 
 @pytest.mark.parametrize('dtype, fast', [('f', True), ('d', True), ('f', False)], ids=['float32', 'float64', 'by chainer'])
 @each_function
-def test_functions_and_gradients_twice_are_those_of_float64_on_the_cpu(gpu, name, dtype, fast):
+def test_functions_and_double_backprop_equal_cpu(gpu, name, dtype, fast):
     with chainer.using_config('fast', fast):
         ours, again = differentiated(name, gpu, dtype), differentiated(name, gpu, dtype)
     for a, b, theirs in zip(ours, again, differentiated(name, CPU, 'd')):
@@ -135,7 +135,7 @@ def test_functions_and_gradients_twice_are_those_of_float64_on_the_cpu(gpu, name
 
 
 @each_function
-def test_numbers_are_as_near_to_float64_as_those_of_the_cpu(gpu, name):
+def test_rounding_errors_are_as_small_as_on_cpu(gpu, name):
     exact = differentiated(name, CPU, 'd')
     for x, ours, theirs in zip(exact, differentiated(name, gpu, 'f'), differentiated(name, CPU, 'f')):
         scale = max(1, abs(x).max())
@@ -143,7 +143,7 @@ def test_numbers_are_as_near_to_float64_as_those_of_the_cpu(gpu, name):
 
 
 @pytest.mark.parametrize('sizes', [(5,), (7, 300)])
-def test_means_of_outputs_are_those_of_the_cpu(gpu, sizes):
+def test_means_of_outputs_equal_cpu(gpu, sizes):
     arrays = [normal(n, 1) for n in sizes]
     means = functions.each_mean([gpu.send(x) for x in arrays])
     numpy.testing.assert_allclose([float(mean) for mean in means], [x.mean() for x in arrays], rtol=1e-5)
@@ -160,13 +160,13 @@ def with_gaps(x):
 
 @pytest.mark.parametrize('lay', [channels_last, with_gaps])
 @each_function
-def test_inputs_may_lie_in_memory_in_any_way(gpu, name, lay):
+def test_any_memory_layout(gpu, name, lay):
     for a, b in zip(differentiated(name, gpu, 'f', lay=lay), differentiated(name, gpu, 'f')):
         assert_near(a, b)
 
 
 @pytest.mark.parametrize('name', ['perceptron relu', 'activation tanh', 'convolution', 'deconvolution', 'fixed normalisation'])
-def test_a_batch_of_none_is_what_it_is_on_the_cpu(gpu, name):
+def test_empty_batch_equals_cpu(gpu, name):
     def outcome(device):
         try:
             return [(x.shape, abs(CPU.send(x)).max(initial=0)) for x in differentiated(name, device, 'f', batch=0)]
@@ -224,7 +224,7 @@ def trained(link, device, x, batches=1):
 
 
 @each_link
-def test_links_train_and_test_as_on_the_cpu(gpu, make, shape):
+def test_links_equal_cpu(gpu, make, shape):
     link, x = make_link(make), normal(*shape)
     theirs = trained(link, CPU, x)
     for fast in True, False:
@@ -235,7 +235,7 @@ def test_links_train_and_test_as_on_the_cpu(gpu, make, shape):
 
 
 @pytest.mark.parametrize('norm', ['all', 'but first'])
-def test_joined_batches_are_normalised_apart(gpu, norm):
+def test_joined_batches_are_normalised_separately(gpu, norm):
     link = make_link(lambda: Discriminator([8, 16], (16, 16), norm=norm))
     x = normal(6, 3, 16, 16) * numpy.float32([[[[1]]]] * 3 + [[[[3]]]] * 3)
     for a, b in zip(trained(link, gpu, x, 2), trained(link, CPU, x, 2)):
@@ -243,7 +243,7 @@ def test_joined_batches_are_normalised_apart(gpu, norm):
 
 
 @each_link
-def test_links_move_there_and_back_and_their_files_are_chainers(gpu, make, shape, tmp_path):
+def test_links_move_to_gpu_and_back(gpu, make, shape, tmp_path):
     link, x = make_link(make), normal(*shape)
     with chainer.using_config('train', False):
         before = link(x).array
@@ -259,7 +259,7 @@ def test_links_move_there_and_back_and_their_files_are_chainers(gpu, make, shape
         numpy.testing.assert_array_equal(loaded(x).array, before)
 
 
-def test_weights_from_the_gpu_load_into_a_network_of_stock_chainer(gpu, tmp_path, stock_perceptron):
+def test_weights_load_in_stock_chainer(gpu, tmp_path, stock_perceptron):
     link = make_link(LINKS['perceptron generator'][0])
     link.to_device(gpu)
     with open(tmp_path / 'link.npz', 'wb') as file:
@@ -270,7 +270,7 @@ def test_weights_from_the_gpu_load_into_a_network_of_stock_chainer(gpu, tmp_path
     assert_near(link(gpu.send(normal(4, 8))), stock_perceptron(normal(4, 8), parameters, 'relu'))
 
 
-def test_links_made_on_the_gpu_in_float64_compute_in_it(gpu):
+def test_float64_links(gpu):
     with chainer.using_config('dtype', numpy.float64):
         for make, shape in LINKS['discriminator'], LINKS['generator']:
             link, x = make_link(make), normal(*shape, dtype='d')
@@ -290,7 +290,7 @@ def test_frozen_parameters_get_no_gradients_but_inputs_do(gpu):
 
 
 @pytest.mark.parametrize('loss', losses.LOSSES)
-def test_losses_and_their_gradients_are_what_they_are_on_the_cpu(gpu, loss):
+def test_losses_equal_cpu(gpu, loss):
     def values(device, dtype):
         real, fake = (chainer.Variable(device.send(normal(20, 1, seed=seed, dtype=dtype))) for seed in (1, 2))
         made = losses.LOSSES[loss]()
@@ -338,7 +338,7 @@ class Optimized:
 
 @pytest.mark.parametrize('hooks', HOOKS.values(), ids=HOOKS)
 @pytest.mark.parametrize('name', OPTIMIZERS)
-def test_optimizers_step_as_on_the_cpu(gpu, name, hooks):
+def test_optimizers_equal_cpu(gpu, name, hooks):
     make, rate = OPTIMIZERS[name]
     ours, theirs = (Optimized(device, make, hooks) for device in (gpu, CPU))
     for number in range(6):
@@ -355,7 +355,7 @@ def test_optimizers_step_as_on_the_cpu(gpu, name, hooks):
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
-def test_a_saved_optimizer_goes_on_bit_for_bit_and_on_the_cpu_as_well(gpu, name, transfer):
+def test_saved_optimizer_continues_exactly(gpu, name, transfer):
     first, second, third = (Optimized(device, OPTIMIZERS[name][0]) for device in (gpu, gpu, CPU))
     for number in range(3):
         first.step(number)
@@ -371,7 +371,7 @@ def test_a_saved_optimizer_goes_on_bit_for_bit_and_on_the_cpu_as_well(gpu, name,
 
 
 @pytest.mark.parametrize('name', flags.OPTIMIZERS)
-def test_a_weight_that_is_not_a_number_stays_so_when_weights_are_clipped(gpu, name):
+def test_clipping_keeps_nan(gpu, name):
     each = Optimized(gpu, OPTIMIZERS[name][0], HOOKS['clipped weights'])
     for p in each.net.params():
         p.grad = gpu.xp.zeros_like(p.array)
@@ -381,7 +381,7 @@ def test_a_weight_that_is_not_a_number_stays_so_when_weights_are_clipped(gpu, na
         assert numpy.isnan(array).sum() == (key == '/0/W') and abs(array[~numpy.isnan(array)]).max() <= 0.2 + 1e-7
 
 
-def test_a_rule_that_is_disabled_changes_nothing(gpu):
+def test_disabled_rule_changes_nothing(gpu):
     each = Optimized(gpu, OPTIMIZERS['adam'][0])
     before = weights_of(each.net)
     each.net[0].W.update_rule.enabled = False
@@ -392,7 +392,7 @@ def test_a_rule_that_is_disabled_changes_nothing(gpu):
 
 @pytest.mark.parametrize('name', ['perceptron generator', 'generator', 'mnist generator'])
 @pytest.mark.parametrize('decay', [0.0, 0.9])
-def test_an_average_follows_the_weights_as_on_the_cpu(gpu, name, decay, transfer):
+def test_average_equals_cpu(gpu, name, decay, transfer):
     make, _ = LINKS[name]
 
     def averages(device):
@@ -413,7 +413,7 @@ def test_an_average_follows_the_weights_as_on_the_cpu(gpu, name, decay, transfer
         assert_near(again.averaged()(gpu.send(x)), theirs)
 
 
-def test_statistics_of_what_is_not_a_number_are_not_either(gpu):
+def test_statistics_of_nan_are_nan(gpu):
     mean, var = gpu.xp.zeros((2, 3), 'f')
     x = normal(20, 3)
     x[5, 1] = numpy.nan
@@ -423,7 +423,7 @@ def test_statistics_of_what_is_not_a_number_are_not_either(gpu):
         assert numpy.isnan(CPU.send(array)).tolist() == [False, True, False]
 
 
-def test_noise_has_the_standard_deviation_asked_for_and_ends(gpu):
+def test_noise_has_its_standard_deviation_and_ends(gpu):
     noise = InstanceNoise(0.3, 0.1, Stream(0, 'noise', gpu))
     x = gpu.xp.full((3000, 2, 3), 7, 'f')
     seen = [CPU.send(chainer.as_array(noise(x))) - 7 for _ in range(2)]
@@ -440,7 +440,7 @@ def test_noise_has_the_standard_deviation_asked_for_and_ends(gpu):
 
 
 @pytest.mark.parametrize('distribution, deviation', [('normal', 1), ('uniform', 3 ** -0.5)])
-def test_latents_are_made_on_the_device_and_a_saved_stream_goes_on(gpu, transfer, distribution, deviation):
+def test_saved_stream_continues_on_device(gpu, transfer, distribution, deviation):
     first, second, other = (Latent(5, distribution, Stream(3, name, gpu)) for name in ('latent', 'latent', 'other'))
     assert isinstance(first(1000), gpu.xp.ndarray) and first(7).dtype == numpy.float32 and first(3).shape == (3, 5)
     many = CPU.send(first(20000))
@@ -466,7 +466,7 @@ def test_integers_are_uniform_and_repeatable(gpu):
     assert (CPU.send(first.integers(12, 12000)) != numbers).any()
 
 
-def test_points_of_a_mixture_lie_around_its_modes(gpu):
+def test_points_of_mixture_are_near_modes(gpu):
     mixture = GaussianMixture(ring(5, 2.0), 0.1)
     points = mixture.sample(5000, Stream(0, 'data', gpu))
     assert isinstance(points, gpu.xp.ndarray) and points.dtype == numpy.float32
@@ -478,7 +478,7 @@ def test_points_of_a_mixture_lie_around_its_modes(gpu):
 
 @pytest.mark.parametrize('mirror', [False, True])
 @pytest.mark.parametrize('channels', [1, 3])
-def test_images_are_drawn_as_they_are_and_mirrored_where_asked_for(gpu, mirror, channels):
+def test_images_and_mirror_images_are_drawn(gpu, mirror, channels):
     images = numpy.random.RandomState(0).randint(0, 256, (11, channels, 6, 4)).astype(numpy.uint8)
     drawn = ImageSet(lambda: images, mirror).sample(600, Stream(0, 'data', gpu))
     assert isinstance(drawn, gpu.xp.ndarray) and drawn.dtype == numpy.float32 and drawn.shape == (600, channels, 6, 4)
@@ -488,7 +488,7 @@ def test_images_are_drawn_as_they_are_and_mirrored_where_asked_for(gpu, mirror, 
     assert (numpy.bincount(found.argmin(axis=1), minlength=len(known)) > 600 / len(known) / 3).all()
 
 
-def test_images_are_held_as_bytes_on_the_device_or_where_they_are_too_large_for_it_beside(gpu, monkeypatch):
+def test_large_sets_of_images_stay_in_main_memory(gpu, monkeypatch):
     images = numpy.arange(256, dtype=numpy.uint8).reshape(16, 1, 4, 4)
     held, beside = (ImageSet(lambda: images, mirror=True) for _ in range(2))
     drawn = held.sample(50, Stream(0, 'data', gpu))
@@ -497,7 +497,7 @@ def test_images_are_held_as_bytes_on_the_device_or_where_they_are_too_large_for_
     assert (beside.sample(50, Stream(0, 'data', gpu)) == drawn).all() and isinstance(beside.images, numpy.ndarray)
 
 
-def test_a_saved_iterator_goes_on(gpu, transfer):
+def test_saved_iterator_continues(gpu, transfer):
     images = numpy.random.RandomState(0).randint(0, 256, (11, 1, 6, 4)).astype(numpy.uint8)
     first, second = (SampleIterator(ImageSet(lambda: images, True), 5, Stream(0, 'data', gpu), 4) for _ in range(2))
     for _ in range(3):
@@ -506,7 +506,7 @@ def test_a_saved_iterator_goes_on(gpu, transfer):
     assert second.batches == 3 and all((first.next() == second.next()).all() for _ in range(2))
 
 
-def test_the_judge_looks_and_learns_on_the_gpu(gpu):
+def test_judge_works_on_gpu(gpu):
     images = normal(7, 1, 28, 28)
     looked = load_judge().look(images)
     judge = load_judge()

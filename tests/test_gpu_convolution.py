@@ -121,7 +121,7 @@ def error(a, exact):
 @each_function
 @each_geometry
 @pytest.mark.parametrize('layout', [lambda a: a, channels_last], ids=['rows', 'channels last'])
-def test_output_and_gradients_are_chainers_in_float64(gpu, way, name, geometry, layout):
+def test_equals_chainer_in_float64(gpu, way, name, geometry, layout):
     inputs, options = arrays(name, geometry, numpy.float64)
     ours = results(getattr(functions, name), [layout(gpu.send(a)) for a in inputs], options)
     for a, b in zip(ours, exact(name, inputs, options)):
@@ -131,7 +131,7 @@ def test_output_and_gradients_are_chainers_in_float64(gpu, way, name, geometry, 
 
 @each_function
 @each_geometry
-def test_float32_is_as_exact_as_chainers(gpu, way, name, geometry):
+def test_float32_is_as_accurate_as_chainers(gpu, way, name, geometry):
     inputs, options = arrays(name, geometry)
     with chainer.using_config('tf32', False):
         ours = on_gpu(gpu, name, inputs, options)
@@ -149,7 +149,7 @@ def test_tf32_rounds_the_inputs_to_ten_bits(gpu, way, name):
 
 
 @each_function
-def test_the_order_of_axes_in_memory_does_not_matter(gpu, way, name):
+def test_any_memory_layout(gpu, way, name):
     inputs, options = arrays(name, GEOMETRIES['dcgan'])
     expected = on_gpu(gpu, name, inputs, options)
     for order in (0, 1, 2, 3), (3, 1, 0, 2):
@@ -169,7 +169,7 @@ def test_images_and_weights_keep_their_channels_last(gpu, way, name):
 
 @each_function
 @pytest.mark.parametrize('frozen', [(0,), (1, 2), (0, 1), (1,), (2,)])
-def test_gradients_that_nobody_asks_for_are_not_made(gpu, way, name, frozen):
+def test_unneeded_gradients_are_not_computed(gpu, way, name, frozen):
     inputs, options = arrays(name, GEOMETRIES['dcgan'])
     expected = on_gpu(gpu, name, inputs, options)
     for i, (a, b) in enumerate(zip(on_gpu(gpu, name, inputs, options, frozen=frozen)[1:], expected[1:])):
@@ -177,7 +177,7 @@ def test_gradients_that_nobody_asks_for_are_not_made(gpu, way, name, frozen):
 
 
 @each_function
-def test_a_bias_is_optional(gpu, way, name):
+def test_bias_is_optional(gpu, way, name):
     inputs, options = arrays(name, GEOMETRIES['image'], numpy.float32)
     del inputs[2]
     with chainer.using_config('tf32', False):
@@ -187,7 +187,7 @@ def test_a_bias_is_optional(gpu, way, name):
 
 
 @each_function
-def test_a_second_derivative_is_chainers(gpu, way, name):
+def test_double_backprop_equals_chainer(gpu, way, name):
     inputs, options = arrays(name, GEOMETRIES['dcgan'], numpy.float64)
     found = []
     for module, send in (functions, gpu.send), (F, numpy.array):
@@ -200,7 +200,7 @@ def test_a_second_derivative_is_chainers(gpu, way, name):
 
 
 @each_function
-def test_runs_repeat_bit_for_bit(gpu, way, name):
+def test_results_repeat_exactly(gpu, way, name):
     inputs, options = arrays(name, (40, *GEOMETRIES['image'][1:]))
     first = on_gpu(gpu, name, inputs, options)
     for _ in range(3):
@@ -220,7 +220,7 @@ def test_sums_of_columns_are_exact(gpu, shape):
 
 @pytest.mark.parametrize('shape', [(1, 1), (5, 3), (7, 33), (100000, 4), (50, 8), (9, 2000)])
 @pytest.mark.parametrize('offset', [0, 1])
-def test_a_bias_is_added_to_every_row(gpu, shape, offset):
+def test_bias_is_added_to_every_row(gpu, shape, offset):
     rng = numpy.random.default_rng(0)
     rows, bias = rng.standard_normal(shape), rng.standard_normal(shape[1])
     memory = gpu.xp.empty(rows.size + offset)       # with an offset, several numbers cannot be moved at once
@@ -237,7 +237,7 @@ def make_link(module, name, **options):
 
 @pytest.mark.parametrize('options', [{'groups': 2}, {'dilate': 2}])
 @pytest.mark.parametrize('name', ['Convolution2D', 'Deconvolution2D'])
-def test_groups_and_dilated_kernels_are_chainers(gpu, name, options):
+def test_groups_and_dilation_use_chainer(gpu, name, options):
     x = numpy.random.default_rng(0).standard_normal((2, 4, 9, 9)).astype(numpy.float32)
     link = make_link(links, name, **options)
     expected = link(x).array
@@ -316,7 +316,7 @@ PASSES = {
 
 @pytest.mark.skipif(not EMULATED, reason='launches are counted on the emulated device')
 @each_function
-def test_there_are_few_launches_and_no_waits(gpu, way, name):
+def test_few_launches_and_no_waits(gpu, way, name):
     import cupy_on_cpu
     inputs, options = arrays(name, GEOMETRIES['dcgan'])
     x, W, b, gy = (channels_last(gpu.send(a)) for a in inputs)

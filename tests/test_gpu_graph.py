@@ -35,7 +35,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.script
 @pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
-def test_a_run_is_the_same_with_graphs_without_and_resumed(data, tmp_path, script, given):
+def test_graphs_do_not_change_a_run(data, tmp_path, script, given):
     given = [*TINY[script], *WATCHED, *data[script], *given]
     launched = []
     for name, more in ('graph', []), ('eager', ['--no-graph']), ('resumed', ['--iterations', 7]):
@@ -73,7 +73,7 @@ def test_evaluation_between_replays_changes_nothing(data, tmp_path):
     assert_same_states(*states)
 
 
-def test_what_each_update_reports_stays(data, tmp_path):
+def test_reports_of_updates_are_kept(data, tmp_path):
     trainer = make_trainer(data, tmp_path)
     observed = [update(trainer) for _ in range(6)]
     numbers = [float(observation['dis/loss']) for observation in observed]
@@ -110,7 +110,7 @@ def take_more_steps_of_d(updater):
 
 @pytest.mark.parametrize('change', [move_parameters, disable_one, change_a_constant, add_a_hook, change_a_hook,
                                     take_more_steps_of_d])
-def test_what_a_graph_depends_on_may_change(data, tmp_path, change):
+def test_changes_make_a_new_graph(data, tmp_path, change):
     states = []
     for flags in [], ['--no-graph']:
         trainer = make_trainer(data, tmp_path / str(flags), '--clip-gradient', 0.5, *flags)
@@ -121,7 +121,7 @@ def test_what_a_graph_depends_on_may_change(data, tmp_path, change):
     assert_same_states(*states)
 
 
-def test_a_state_can_be_restored_between_replays(data, tmp_path):
+def test_state_can_be_restored_between_replays(data, tmp_path):
     trainer = make_trainer(data, tmp_path)
     update(trainer, 5)
     saved = state_of(trainer)
@@ -132,7 +132,7 @@ def test_a_state_can_be_restored_between_replays(data, tmp_path):
     assert_same_states(expected, state_of(trainer))
 
 
-def test_a_graph_uses_the_memory_of_the_runs_before_it(gpu):
+def test_graph_reuses_memory(gpu):
     graph = Graph(lambda: gpu.xp.full(1 << 20, 7, 'uint8')[:1] + 1)
     for run in range(4):
         result, replayed = graph(None)
@@ -165,7 +165,7 @@ def test_gradients_can_be_exchanged_before_each_step(data, tmp_path):
         assert (ours.array == theirs.array).all()
 
 
-def test_an_update_that_waits_is_refused_with_what_to_do(data, tmp_path, monkeypatch):
+def test_update_that_waits_is_refused(data, tmp_path, monkeypatch):
     class Waiting(losses.LeastSquares):
 
         def generator(self, fake):

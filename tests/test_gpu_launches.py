@@ -39,7 +39,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
-def test_nothing_waits_or_copies_between_host_and_device_in_an_update_or_until_the_next(data, tmp_path, script, given):
+def test_update_neither_waits_nor_copies_from_host(data, tmp_path, script, given):
     trainer = assemble(script, *TINY[script], *data[script], *given, *RARELY, '-o', tmp_path / 'run')
     update, extensions = (work.synchronous() for work in watch(trainer, WARM_UP, 2))
     assert not update, f'2 updates: {update}'
@@ -47,7 +47,7 @@ def test_nothing_waits_or_copies_between_host_and_device_in_an_update_or_until_t
 
 
 @pytest.mark.parametrize('script, given', CASES.values(), ids=CASES)
-def test_nothing_is_copied_within_the_device_in_an_update_but_what_it_reports(data, tmp_path, script, given):
+def test_update_copies_only_reports(data, tmp_path, script, given):
     trainer = assemble(script, *TINY[script], *data[script], *given, *RARELY, '--no-graph', '-o', tmp_path / 'run')
     work, _ = watch(trainer, WARM_UP, 1)
     assert not [name for name in work.names if 'copy' in name]
@@ -55,7 +55,7 @@ def test_nothing_is_copied_within_the_device_in_an_update_but_what_it_reports(da
 
 
 @pytest.mark.parametrize('configuration', CONFIGURATIONS)
-def test_an_update_takes_few_launches(data, tmp_path, configuration):
+def test_update_takes_few_launches(data, tmp_path, configuration):
     most = CONFIGURATIONS[configuration][-1]
     work, _ = gpu_checks.launches(configuration, data, tmp_path / 'run')
     commonest = '\n'.join(f'{n:6} {name}' for name, n in work.names.most_common(12))

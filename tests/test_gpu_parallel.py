@@ -1,4 +1,4 @@
-"""Training on several processes, each with a GPU of its own: on emulated devices only, of which each process has one."""
+"""Tests of training on several processes, each with its own GPU. They need emulated devices."""
 import numpy as np
 import parallel_updates
 import pytest
@@ -20,8 +20,8 @@ def emulated():
     ('naive', 'perceptron+wgan+split+graph', 6), ('pure_nccl', 'perceptron+wgan+split+graph', 6),
     ('naive', 'perceptron', 0), ('naive', 'images+graph', 3),
     ('flat', 'images+sync+graph', 0), ('pure_nccl', 'images+sync', 0)])
-def test_two_gpus_compute_what_one_cpu_computes(tmp_path, communicator, case, graphs):
-    """`graphs` is the number of CUDA graphs in an update: one more than exchanges, and none where layers exchange."""
+def test_two_gpus_equal_one_cpu(tmp_path, communicator, case, graphs):
+    """`graphs` is the number of CUDA graphs in an update: one more than exchanges, or none if layers exchange data."""
     if 'images' in case and 'sync' not in case:     # two CPU processes normalise as two GPUs do
         assert run(2, tmp_path / 'one.npz', case, script=parallel_updates.__file__).returncode == 0
     else:
@@ -33,7 +33,7 @@ def test_two_gpus_compute_what_one_cpu_computes(tmp_path, communicator, case, gr
         assert two['graphs'] == graphs * (parallel_updates.UPDATES - 2)     # two updates warm up
 
 
-def test_a_run_is_the_same_with_graphs_without_and_resumed(tmp_path):
+def test_graphs_do_not_change_a_run(tmp_path):
     flags = [*SHORT, '--epoch-size', 4, '--log-interval', 2, '--metric-interval', 4, '--snapshot-interval', 4, '-d', 0,
              '--clip-gradient', 0.5, '--gradient-norms']
     for name, more in ('graph', []), ('eager', ['--no-graph']), ('resumed', ['--iterations', 7]):
@@ -44,6 +44,6 @@ def test_a_run_is_the_same_with_graphs_without_and_resumed(tmp_path):
         assert_same_run(tmp_path / 'graph', tmp_path / name, 12)
 
 
-def test_synchronised_normalisation_on_gpus_needs_more_than_the_naive_communicator(tmp_path):
+def test_sync_norm_needs_another_communicator_than_naive(tmp_path):
     result = run(2, *SHORT, '-d', 0, '--sync-norm', '-o', tmp_path / 'run')
     assert result.returncode == 2 and '--communicator pure_nccl or flat' in result.stderr

@@ -1,4 +1,4 @@
-"""Random numbers and batches on a GPU: `pytest -m gpu`. If no GPU works, each test is skipped with the reason."""
+"""Tests of random numbers and batches on a GPU: `pytest -m gpu`. If no GPU works, each test is skipped with the reason."""
 import math
 
 import numpy
@@ -86,7 +86,7 @@ def quarter(shape):
     ((0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344), (0xa4093822, 0x299f31d0),
      (0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1)),
 ])
-def test_the_generator_gives_the_published_known_answers(gpu, counter, key, expected):
+def test_published_known_answers(gpu, counter, key, expected):
     kernel = gpu.xp.RawKernel(SOURCE + r'''
 extern "C" __global__ void known_answer(uint4 *out, unsigned long long key, unsigned long long draw,
                                         unsigned long long number) {
@@ -99,7 +99,7 @@ extern "C" __global__ void known_answer(uint4 *out, unsigned long long key, unsi
 
 
 @pytest.mark.parametrize('shape', SIZES)
-def test_numbers_follow_from_the_words(stream, shape):
+def test_numbers_are_computed_from_words(stream, shape):
     uniform, normal = stream.uniform(shape), stream.normal(shape)
     assert uniform.dtype == normal.dtype == numpy.float32
     expected = (words(stream, 0, quarter(shape)) >> numpy.uint64(8)) / 2 ** 23 - 1
@@ -112,7 +112,7 @@ def test_numbers_follow_from_the_words(stream, shape):
 
 
 @pytest.mark.parametrize('high', [1, 2, 5, 60000, 2 ** 31 + 12345, 2 ** 32])
-def test_integers_are_the_upper_half_of_a_product(stream, high):
+def test_integers_are_upper_half_of_product(stream, high):
     found = stream.integers(high, (3, 70))
     assert found.dtype == numpy.int64
     x = words(stream, 0, 210)
@@ -126,7 +126,7 @@ def test_integers_without_a_range_are_refused(stream, high):
         stream.integers(high, 3)
 
 
-def test_a_radius_near_zero_is_as_accurate_as_any(gpu):
+def test_radius_near_0_is_accurate(gpu):
     a = numpy.array([0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 100, 2 ** 32 - 3, 2 ** 32 - 2, 2 ** 32 - 1], numpy.uint32)
     found = gpu.xp.empty((len(a), 2), numpy.float32)
     gpu.xp.RawKernel(SOURCE + r'''
@@ -169,7 +169,7 @@ def test_streams_and_draws_are_independent(gpu, stream, seed, name):
     assert (abs(correlations - numpy.eye(3)) < 4 / 200).all()
 
 
-def test_drawing_from_one_stream_changes_no_other(gpu):
+def test_streams_do_not_affect_each_other(gpu):
     first, second, other = Stream(0, 'a', gpu), Stream(0, 'a', gpu), Stream(0, 'b', gpu)
     for _ in range(3):
         other.normal(100)
@@ -192,7 +192,7 @@ def byte_images():
     return numpy.random.default_rng(0).integers(256, size=(20, 3, 6, 4)).astype(numpy.uint8)
 
 
-def test_a_saved_stream_goes_on(gpu, transfer, mixture, byte_images):
+def test_saved_stream_continues(gpu, transfer, mixture, byte_images):
     images = ImageSet(lambda: byte_images, mirror=True)
     first, second = (Stream(3, 'test', gpu) for _ in range(2))
     for _ in range(3):
@@ -216,7 +216,7 @@ def captured(gpu, function):
     return graph, result, stream
 
 
-def test_a_replayed_graph_draws_on_as_eager_draws_do(gpu, mixture, byte_images):
+def test_replayed_graph_draws_the_same_numbers(gpu, mixture, byte_images):
     replayed, eager = (Stream(3, 'test', gpu) for _ in range(2))
     images = ImageSet(lambda: byte_images, mirror=True)
     sigma, points = Scalar(0.5), gpu.xp.ones((4, 2), numpy.float32)
@@ -239,7 +239,7 @@ def test_a_replayed_graph_draws_on_as_eager_draws_do(gpu, mixture, byte_images):
     assert (replayed.normal(100) == eager.normal(100)).all()
 
 
-def test_a_mixture_is_what_it_is_on_the_cpu(gpu, stream):
+def test_mixture_equals_cpu(gpu, stream):
     centers, n = ring(8, 2.0), 40_000
     points = GaussianMixture(centers, 0.2).sample(n, stream)
     assert isinstance(points, gpu.xp.ndarray) and points.shape == (n, 2) and points.dtype == numpy.float32
@@ -257,7 +257,7 @@ def test_a_mixture_is_what_it_is_on_the_cpu(gpu, stream):
 
 @pytest.mark.parametrize('channels, height, width', [(1, 4, 4), (3, 5, 7), (3, 40, 33)])
 @pytest.mark.parametrize('mirror', [False, True])
-def test_images_are_drawn_from_the_set_and_its_mirror_images_equally_often(stream, channels, height, width, mirror):
+def test_mirror_images_are_drawn_as_often(stream, channels, height, width, mirror):
     rng = numpy.random.default_rng(0)
     images = rng.integers(256, size=(6, channels, height, width)).astype(numpy.uint8)
     known = numpy.concatenate([images, images[:, :, :, ::-1]]) if mirror else images
@@ -291,7 +291,7 @@ def in_memory(gpu, x, last):
 @pytest.mark.parametrize('shape, lasts', [((5, 2), (False,)), ((5, 2), (False, False)), ((3, 2, 4, 5), (True,)),
                                           ((3, 2, 4, 5), (True, True)), ((3, 2, 4, 5), (True, False)),
                                           ((3, 2, 4, 5), (False, False)), ((3, 1, 4, 5), (True, False))])
-def test_batches_are_joined_in_their_memory_order_with_and_without_noise(gpu, stream, dtype, shape, lasts):
+def test_joining_keeps_memory_layout(gpu, stream, dtype, shape, lasts):
     rng = numpy.random.default_rng(0)
     parts = [rng.standard_normal((n, *shape[1:])).astype(dtype) for n in (shape[0], 7)[:len(lasts)]]
     arrays = [in_memory(gpu, x, last) for x, last in zip(parts, lasts)]
@@ -308,7 +308,7 @@ def test_batches_are_joined_in_their_memory_order_with_and_without_noise(gpu, st
     assert numpy.allclose((noisy.get() - whole).transpose(order), 0.25 * expected, atol=1e-6)
 
 
-def test_three_batches_are_not_joined(gpu):
+def test_three_batches_are_refused(gpu):
     with pytest.raises(ValueError):
         joined([gpu.xp.zeros((2, 2), numpy.float32)] * 3)
 
@@ -324,7 +324,7 @@ def test_a_scalar_is_set_only_if_it_changes(gpu):
     assert memory.get().tolist() == [7.0]
 
 
-def test_every_draw_is_one_launch_without_a_wait_or_a_copy(gpu, stream, launches, mixture, byte_images):
+def test_draw_is_one_launch(gpu, stream, launches, mixture, byte_images):
     x = in_memory(gpu, numpy.zeros((4, 3, 6, 4), numpy.float32), True)
     images, scalar = ImageSet(lambda: byte_images, mirror=True), Scalar(0.1)
     assert launches(lambda: stream.normal((5, 3))) == {'draw_normal': 1}

@@ -1,4 +1,4 @@
-"""The scripts on the GPU: training, resuming, metrics and pictures, with networks that train quickly."""
+"""Tests of the scripts on a GPU: training, resuming, metrics and pictures, with small networks."""
 import functools
 import json
 import os
@@ -123,7 +123,7 @@ def with_known_numbers(trainer, shape):
 
 
 @each_case
-def test_updates_are_those_of_the_cpu_and_real_ones_follow(make_trainer, gpu, script, given):
+def test_updates_equal_cpu(make_trainer, gpu, script, given):
     runs = []
     for device in 0, -1:
         with chainer.using_config('tf32', False):
@@ -175,7 +175,7 @@ RESUMED = {
 
 @pytest.mark.script
 @pytest.mark.parametrize('script, given', RESUMED.values(), ids=RESUMED)
-def test_a_seed_determines_a_run_and_a_resumed_one_is_the_same_bit_for_bit(make_trainer, tmp_path, script, given):
+def test_seed_determines_run_and_resuming_is_exact(make_trainer, tmp_path, script, given):
     whole, part, rest = (make_trainer(script, *SCHEDULED, *given) for _ in range(3))
     gpu_checks.loop(whole, 8)
     gpu_checks.loop(part, 5)
@@ -191,7 +191,7 @@ def test_a_seed_determines_a_run_and_a_resumed_one_is_the_same_bit_for_bit(make_
 
 
 @pytest.mark.parametrize('script', SCRIPTS)
-def test_samples_of_the_average_are_those_of_the_cpu(make_trainer, transfer, script):
+def test_samples_of_average_equal_cpu(make_trainer, transfer, script):
     with chainer.using_config('tf32', False):
         ours, theirs = (make_trainer(script, '--average', 0.9, *optional(script, '--no-tf32'), device=device)
                         for device in (0, -1))
@@ -226,7 +226,7 @@ def whole(data, tmp_path_factory):
 
 @pytest.mark.script
 @pytest.mark.parametrize('script', SCRIPTS)
-def test_a_run_leaves_its_folder_and_one_that_was_stopped_the_same(whole, data, tmp_path, script):
+def test_stopped_run_leaves_the_same_folder(whole, data, tmp_path, script):
     folder = whole(script)
     assert running.settings_of(folder)['device'] == '@cupy:0'
     given = [*TINY[script], *data[script], *WHOLE[script], '-d', 0]
@@ -242,7 +242,7 @@ def test_a_run_leaves_its_folder_and_one_that_was_stopped_the_same(whole, data, 
 
 @pytest.mark.script
 @pytest.mark.parametrize('script', SCRIPTS)
-def test_a_run_on_the_gpu_is_measured_and_drawn_on_the_cpu(whole, data, tmp_path, capsys, script):
+def test_run_is_measured_and_drawn_on_cpu(whole, data, tmp_path, capsys, script):
     folder = whole(script)
     measured, saved = RunFolder(folder, ROOT).evaluate()[0], metrics_of(folder)
     del saved['iteration'], saved['images_per_second']
@@ -263,7 +263,7 @@ def test_a_run_on_the_gpu_is_measured_and_drawn_on_the_cpu(whole, data, tmp_path
 
 
 @pytest.mark.script
-def test_a_run_on_the_gpu_can_be_read_without_one(whole, tmp_path):
+def test_run_can_be_read_without_gpu(whole, tmp_path):
     environment = {**os.environ, 'CUPY_ON_CPU': '0', 'CUDA_VISIBLE_DEVICES': ''}
     result = subprocess.run([sys.executable, str(ROOT / 'visualize.py'), 'scatter', str(whole('gaussian')), '-o',
                              str(tmp_path / 'scatter.png')], capture_output=True, text=True, env=environment)
@@ -272,7 +272,7 @@ def test_a_run_on_the_gpu_can_be_read_without_one(whole, tmp_path):
 
 
 @pytest.mark.script
-def test_a_run_on_the_gpu_is_not_resumed_on_the_cpu(whole, capsys):
+def test_run_is_not_resumed_on_cpu(whole, capsys):
     for source in whole('gaussian'), next(whole('gaussian').glob('snapshot_iter_*')):
         assert run_script('gaussian', '--resume', source, '-d', -1) == 2
         assert '--device is @cupy:0 in that run and @numpy in this command' in capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_a_run_on_the_gpu_is_not_resumed_on_the_cpu(whole, capsys):
 
 @pytest.mark.script
 @pytest.mark.parametrize('there, here', [(0, 0), (0, -1), (-1, 0)])
-def test_a_run_begins_with_the_weights_of_another_on_any_device(make_trainer, tmp_path, there, here):
+def test_init_from_run_on_other_device(make_trainer, tmp_path, there, here):
     first = make_trainer('mnist', '--snapshot-interval', 1, device=there)
     gpu_checks.loop(first, 1)
     second = make_trainer('mnist', '--init-from', first.out, '--seed', 5, device=here)
@@ -293,7 +293,7 @@ def test_a_run_begins_with_the_weights_of_another_on_any_device(make_trainer, tm
 
 @pytest.mark.script
 @pytest.mark.parametrize('script', SCRIPTS)
-def test_weights_of_a_run_load_on_the_cpu(whole, make_trainer, script):
+def test_weights_load_on_cpu(whole, make_trainer, script):
     trainer = make_trainer(script, device=-1)
     path = max(whole(script).glob('generator_iter_*.npz'), key=lambda path: path.stat().st_mtime)
     load_weights(path, trainer.updater.generator, 'the generator')
@@ -306,7 +306,7 @@ def test_weights_of_a_run_load_on_the_cpu(whole, make_trainer, script):
 
 @pytest.mark.script
 @pytest.mark.parametrize('script, loss', list(zip(SCRIPTS, losses.LOSSES)))
-def test_scripts_train_as_a_user_runs_them(data, tmp_path, script, loss):
+def test_scripts_train(data, tmp_path, script, loss):
     given = *TINY[script], *data[script], '-d', 'auto', '--iterations', 3, '--loss', loss, '-o', tmp_path / 'run'
     result = running.train(*given, script=ROOT / f'train_{script}.py')
     assert result.returncode == 0, result.stderr
@@ -315,7 +315,7 @@ def test_scripts_train_as_a_user_runs_them(data, tmp_path, script, loss):
 
 
 @pytest.mark.script
-def test_faces_are_drawn_where_there_are_no_images(tmp_path, monkeypatch):
+def test_faces_are_drawn_without_images(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     monkeypatch.setattr(faces, 'load', functools.partial(faces.load, n=600))
     given = [*TINY['anime'], '--epoch', 1, '--epoch-size', 3, '--log-interval', 3, '--metric-samples', 30]

@@ -31,7 +31,7 @@ each = pytest.mark.parametrize('make, shape', EACH.values(), ids=EACH)
 
 
 def trained(link, x):
-    """Output and parameters' gradients in training, then the output in test mode."""
+    """Return the output and the gradients of the parameters in training, and the output in test mode."""
     y = link(x)
     F.sum(y ** 2).backward()
     gradients = [p.grad for p in link.params()]
@@ -40,14 +40,14 @@ def trained(link, x):
 
 
 @each
-def test_links_do_what_chainers_do(make, shape):
+def test_links_equal_chainer(make, shape):
     ours, theirs = make(links), make(L)
     for a, b in zip(trained(ours, x_of(*shape)), trained(theirs, x_of(*shape))):
         numpy.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
 @each
-def test_files_are_chainers(make, shape, transfer):
+def test_files_equal_chainer(make, shape, transfer):
     ours, theirs, back = make(links), make(L), make(links)
     ours(x_of(*shape))
     for link in theirs, back:
@@ -63,7 +63,7 @@ def test_files_are_chainers(make, shape, transfer):
 
 
 @pytest.mark.parametrize('activation, function', [('relu', F.relu), ('leaky_relu', F.leaky_relu)])
-def test_normalisation_takes_the_activation_after_it(activation, function):
+def test_normalisation_applies_activation(activation, function):
     ours, theirs = links.BatchNormalization(4, activation), L.BatchNormalization(4)
     x = x_of(5, 4, 3, 2)
     numpy.testing.assert_allclose(ours(x).array, function(theirs(x)).array, rtol=1e-5, atol=1e-6)
@@ -72,7 +72,7 @@ def test_normalisation_takes_the_activation_after_it(activation, function):
     assert ours(x).array.min() < 0 or activation == 'relu'
 
 
-def test_statistics_stay_when_a_forward_pass_is_repeated():
+def test_recomputing_keeps_statistics():
     link = links.BatchNormalization(4)
     F.forget(link, x_of(5, 4))
     before = link.avg_mean.copy()
@@ -84,13 +84,13 @@ def test_statistics_stay_when_a_forward_pass_is_repeated():
 
 
 @pytest.mark.parametrize('make', [links.Activation, lambda name: links.BatchNormalization(4, name)])
-def test_an_unknown_activation_is_refused_at_once(make):
+def test_unknown_activation_is_refused(make):
     with pytest.raises(KeyError, match='elu'):
         make('elu')
 
 
 @pytest.mark.parametrize('name', ACTIVATIONS)
-def test_activations_are_chainers_alone_and_after_normalisation(name):
+def test_activations_equal_chainer(name):
     x = x_of(9, 4, 3, 2)
     numpy.testing.assert_allclose(links.Activation(name)(x).array, ACTIVATIONS[name](x).array, rtol=1e-6)
     after = ACTIVATIONS[name](L.BatchNormalization(4)(x)).array

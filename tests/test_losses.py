@@ -31,21 +31,21 @@ def sigmoid(x):
     (NonSaturating(), (softplus(-1) + softplus(-2) + softplus(1) + softplus(-4)) / 4 + (softplus(3) + softplus(-1)) / 2,
      (softplus(-3) + softplus(1)) / 2),
 ])
-def test_values_are_those_computed_by_hand(loss, discriminator, generator):
+def test_known_values(loss, discriminator, generator):
     d, g = loss.discriminator(chainer.Variable(REAL), chainer.Variable(FAKE)), loss.generator(chainer.Variable(FAKE))
     assert d.shape == g.shape == ()
     assert d.dtype == g.dtype == numpy.float32
     numpy.testing.assert_allclose([d.array, g.array], [discriminator, generator], rtol=1e-6, atol=1e-7)
 
 
-def test_wasserstein_tells_real_from_generated():
+def test_wasserstein_distinguishes_real_from_generated():
     real, fake = numpy.float32([[5], [7]]), numpy.float32([[1], [2], [3]])
     assert Wasserstein().discriminator(real, fake).array == -4
     assert Wasserstein().generator(fake).array == -2
 
 
 @pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
-def test_expectations_are_means_so_repeating_the_batch_changes_nothing(loss):
+def test_expectations_are_means(loss):
     d, g = loss.discriminator(REAL, FAKE), loss.generator(FAKE)
     twice, thrice = numpy.tile(REAL, (2, 1)), numpy.tile(FAKE, (3, 1))
     numpy.testing.assert_allclose(loss.discriminator(twice, thrice).array, d.array, rtol=1e-6, atol=1e-7)
@@ -53,12 +53,12 @@ def test_expectations_are_means_so_repeating_the_batch_changes_nothing(loss):
 
 
 @pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
-def test_outputs_may_have_any_shape(loss):
+def test_any_shape_of_outputs(loss):
     flat, square = loss.discriminator(REAL, FAKE), loss.discriminator(REAL.reshape(2, 1, 2), FAKE[:, 0])
     numpy.testing.assert_allclose(square.array, flat.array, rtol=1e-6)
 
 
-def test_schemes_are_those_of_the_paper():
+def test_schemes_equal_paper():
     assert LeastSquares.SCHEMES == {'binary': (0, 1, 1), 'pearson': (-1, 1, 0)}
     binary = LeastSquares(*LeastSquares.SCHEMES['binary'])
     assert (binary.a, binary.b, binary.c) == (0, 1, 1)
@@ -74,7 +74,7 @@ def test_is_pearson_needs_both_conditions(abc, expected):
 
 
 @pytest.mark.parametrize('abc', [*LeastSquares.SCHEMES.values(), (0.3, -1.7, 2.9)])
-def test_least_squares_discriminator_is_best_in_the_middle_where_both_kinds_are_equally_likely(abc):
+def test_optimal_least_squares_discriminator(abc):
     a, b, _ = abc   # equation 5 of the paper with p_data = p_g
     y = chainer.Variable(numpy.full((3, 1), (a + b) / 2))
     LeastSquares(*abc).discriminator(y, y).backward()
@@ -105,7 +105,7 @@ def assert_numerical_gradients(link, loss):
 
 
 @pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
-def test_gradients_of_the_discriminators_loss_are_the_numerical_ones(networks, loss):
+def test_numerical_gradients_of_discriminators_loss(networks, loss):
     generator, discriminator = networks
     rng = numpy.random.default_rng(1)
     real, fake = rng.standard_normal((5, 2)), generator(rng.standard_normal((3, 2))).array
@@ -113,13 +113,13 @@ def test_gradients_of_the_discriminators_loss_are_the_numerical_ones(networks, l
 
 
 @pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES)
-def test_gradients_of_the_generators_loss_through_the_discriminator_are_the_numerical_ones(networks, loss):
+def test_numerical_gradients_of_generators_loss(networks, loss):
     generator, discriminator = networks
     z = numpy.random.default_rng(2).standard_normal((4, 2))
     assert_numerical_gradients(generator, lambda: loss.generator(discriminator(generator(z))))
 
 
-def test_non_saturating_is_the_naive_formula_where_that_is_finite():
+def test_non_saturating_equals_naive_formula():
     rng = numpy.random.default_rng(3)
     real, fake = rng.uniform(-8, 8, (50, 1)), rng.uniform(-8, 8, (30, 1))
     numpy.testing.assert_allclose(NonSaturating().discriminator(real, fake).array,
@@ -129,7 +129,7 @@ def test_non_saturating_is_the_naive_formula_where_that_is_finite():
 
 @pytest.mark.parametrize('output', [-1e4, -200, 200, 1e4])
 @pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64])
-def test_non_saturating_is_right_for_huge_outputs(output, dtype):
+def test_non_saturating_with_huge_outputs(output, dtype):
     y = chainer.Variable(numpy.full((2, 1), output, dtype))
     wrong_if_real, wrong_if_fake = max(-output, 0), max(output, 0)
 

@@ -44,7 +44,7 @@ def drawn(text, width=None):
     return numpy.asarray(canvas.buffer_rgba())[..., 0], artist
 
 
-def test_text_is_drawn_as_it_stands(capsys):
+def test_text_is_drawn_literally(capsys):
     for text in 'cost $5 and $x^{', '_a', '$x$', '':
         assert drawn(text)[1].get_text() == text
     assert drawn('a\nb\tc\u2028d')[1].get_text() == 'a b c d'
@@ -54,7 +54,7 @@ def test_text_is_drawn_as_it_stands(capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_long_text_gets_smaller_letters():
+def test_long_text_is_drawn_smaller():
     assert drawn('short', 300)[1].get_fontsize() == 14
     for text in 'W' * 60, 'i' * 120, '\udcff' * 20:
         assert drawn(text, 300)[1].get_window_extent().width <= 300
@@ -67,7 +67,7 @@ def test_text_fits_any_width():
         assert artist.get_window_extent().width <= width or artist.get_fontsize() <= 1
 
 
-def test_another_font_draws_what_the_usual_one_lacks(capsys):
+def test_other_font_draws_missing_characters(capsys):
     usual = set(font_manager.get_font(font_manager.findfont('DejaVu Sans')).get_charmap())
     other = set(font_manager.get_font(font_manager.findfont('STIXGeneral')).get_charmap())
     character = chr(min(code for code in other - usual if chr(code).isprintable() and code > 32))
@@ -76,7 +76,7 @@ def test_another_font_draws_what_the_usual_one_lacks(capsys):
     assert (picture != drawn('a')[0]).any() and capsys.readouterr().err == ''
 
 
-def test_what_no_font_has_is_shown_as_an_escape_and_named_in_one_line(capsys):
+def test_characters_of_no_font_are_escaped(capsys):
     character = '\U000123ff'    # an unassigned code point
     if character.isprintable():
         pytest.skip('a later Unicode has this character')
@@ -163,7 +163,7 @@ def test_every_command_takes_any_name(kind, name, label, out, runs, tmp_path, mo
 
 
 @pytest.mark.parametrize('name', ['-rf', 'two\nlines', '漢字 $x^{ "\'`;&|', 'x\udcff\'\\9'])
-def test_a_run_in_a_folder_of_any_name_prints_commands_that_work(name, tmp_path):
+def test_printed_commands_work_in_folder_of_any_name(name, tmp_path):
     process = start(*SHORT, '--iterations', 20, f'--out={name}', cwd=tmp_path, errors='surrogateescape')
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and err == '' and os.listdir(tmp_path) == [name]

@@ -1,6 +1,6 @@
-"""The scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted and leaves the kernel as it was.
+"""Tests of the scripts in a Jupyter kernel: %run trains, shows one bar, saves when interrupted, and restores global state.
 
-And the notebook in examples, which runs from its first cell to its last.
+The notebook in examples is run, too.
 """
 import json
 import os
@@ -28,13 +28,13 @@ def environment(folder):
 
 
 class Kernel:
-    """A Jupyter kernel, and what its cells print."""
+    """A Jupyter kernel that returns the output of its cells."""
 
     def __init__(self, folder):
         self.manager, self.client = start_new_kernel(kernel_name='python3', cwd=folder, env=environment(folder))
 
     def run(self, code, interrupt_at=None):
-        """Run a cell; return its standard output, its standard error and its errors, and interrupt it at an output."""
+        """Run a cell and return its standard output, standard error and errors. Interrupt it when it prints `interrupt_at`."""
         streams = {'stdout': '', 'stderr': '', 'error': ''}
 
         def hook(message):
@@ -52,7 +52,7 @@ class Kernel:
         return self.run(f'%run {ROOT / name} {shlex.join(map(str, flags))}', **options)
 
     def state(self):
-        """The kernel's signal handlers and the global states of NumPy and Chainer."""
+        """Return the kernel's signal handlers and the global states of NumPy and Chainer."""
         return json.loads(self.run(STATE)[0])
 
 
@@ -67,7 +67,7 @@ def kernel(tmp_path_factory):
     kernel.manager.cleanup_resources()
 
 
-def test_a_run_in_a_kernel_is_the_run_of_the_command_line_twice(kernel, whole, tmp_path):
+def test_run_in_kernel_equals_command_line(kernel, whole, tmp_path):
     before = kernel.state()
     for name in 'one', 'two':
         out, err, error = kernel.script(*SHORT, '-o', tmp_path / name)
@@ -77,7 +77,7 @@ def test_a_run_in_a_kernel_is_the_run_of_the_command_line_twice(kernel, whole, t
         assert kernel.state() == before
 
 
-def test_the_kernels_interrupt_saves_and_the_run_goes_on(kernel, whole, tmp_path):
+def test_interrupt_saves_and_run_continues(kernel, whole, tmp_path):
     before = kernel.state()
     flags = *SHORT, '--epoch-size', 500
     out, err, error = kernel.script(*flags, '-o', tmp_path / 'run', interrupt_at='up/s')
@@ -106,7 +106,7 @@ def test_errors_are_one_line_without_a_traceback(kernel, tmp_path):
     assert kernel.state() == before and not (tmp_path / 'run').exists()
 
 
-def test_a_shell_command_in_a_cell_trains(kernel, whole, tmp_path):
+def test_shell_command_trains(kernel, whole, tmp_path):
     out, err, error = kernel.run(f'!"{{sys.executable}}" {ROOT / "train_gaussian.py"} {shlex.join(map(str, SHORT))} '
                                  f'-o {tmp_path / "run"}')
     assert (err, error) == ('', '') and 'after 180 updates' in out

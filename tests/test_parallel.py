@@ -1,4 +1,4 @@
-"""Training on several processes: the same as on one, the same again, stopped, resumed, and refused."""
+"""Tests of training on several processes: results, stopping, resuming and errors."""
 import os
 import pathlib
 import shutil
@@ -48,7 +48,7 @@ def two(tmp_path_factory):
     return folder, result
 
 
-def test_rank_0_alone_prints_and_writes(two):
+def test_only_rank_0_prints_and_writes(two):
     folder, result = two
     assert result.stdout.count('after 180 updates:') == 1 and '2 processes with 8 examples of each batch' in result.stdout
     assert ' 100 of 180 updates' in result.stdout
@@ -58,7 +58,7 @@ def test_rank_0_alone_prints_and_writes(two):
     assert not list(folder.glob('.*'))
 
 
-def test_the_same_seed_gives_the_same_bits(two, tmp_path):
+def test_seed_determines_run(two, tmp_path):
     assert run(2, *SHORT, '-o', tmp_path / 'run').returncode == 0
     assert_same_run(two[0], tmp_path / 'run')
     assert run(2, *SHORT, '--seed', 1, '--iterations', 50, '-o', tmp_path / 'other').returncode == 0
@@ -71,14 +71,14 @@ def test_processes_see_different_examples(two):
         assert state[f'updater/{first}/state'] != state[f'lsgan/rank1/random/{second}/state']
 
 
-def test_a_resumed_run_is_the_run_that_never_stopped(two, tmp_path):
+def test_resuming_is_exact(two, tmp_path):
     # 70 is between two entries of the log, whose sums differ between the processes
     assert run(2, *SHORT, '--iterations', 70, '-o', tmp_path / 'run').returncode == 0
     assert run(2, '--resume', '-o', tmp_path / 'run').returncode == 0
     assert_same_run(two[0], tmp_path / 'run')
 
 
-def test_another_number_of_processes_needs_reshard(two, tmp_path):
+def test_other_number_of_processes_needs_reshard(two, tmp_path):
     folder = tmp_path / 'run'
     shutil.copytree(two[0], folder)
     result = train('--resume', folder, '--epoch', 4)
@@ -97,7 +97,7 @@ def test_another_number_of_processes_needs_reshard(two, tmp_path):
 
 
 @pytest.mark.parametrize('how', ['mpiexec', 'a rank'])
-def test_an_interrupted_run_saves_and_resumes(two, tmp_path, how):
+def test_interrupted_run_saves_and_resumes(two, tmp_path, how):
     folder = tmp_path / 'run'
     flags = [*SHORT, '--epoch', 400, '--snapshot-interval', 20000, '-o', folder]
     process = start(2, *flags)
@@ -138,7 +138,7 @@ def test_all_processes_end_if_one_is_killed(tmp_path, victim):
     (2, ['--lr-g', -1], ['--lr-g']),
     (2, ['--reshard'], ['--reshard', '--resume']),
 ])
-def test_wrong_use_is_told_in_one_line(tmp_path, n, flags, words):
+def test_wrong_use_is_one_line(tmp_path, n, flags, words):
     result = run(n, *SHORT, '-o', tmp_path / 'run', *flags)
     assert result.returncode == 2
     line, = own_lines(result)
@@ -162,20 +162,20 @@ def test_different_flags_on_different_ranks_are_refused(tmp_path):
     assert result.returncode == 2 and '--seed is 0 for rank 0 and 1 for rank 1' in line
 
 
-def test_without_an_mpi_library_one_line_says_what_to_install(tmp_path):
+def test_missing_mpi_library_is_one_line(tmp_path):
     result = run(2, *SHORT, '-o', tmp_path / 'run', MPI4PY_LIBMPI=str(tmp_path / 'libmpi.so'))
     line, = own_lines(result)
     assert result.returncode == 2 and "pip install 'lsgan[mpi]'" in line
 
 
-def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
+def test_missing_mpi4py_is_one_line(tmp_path):
     (tmp_path / 'mpi4py.py').write_text("raise ModuleNotFoundError(\"No module named 'mpi4py'\")")
     result = run(2, *SHORT, '-o', tmp_path / 'run', PYTHONPATH=str(tmp_path))
     line, = own_lines(result)
     assert result.returncode == 2 and "pip install 'lsgan[mpi]'" in line
 
 
-def test_a_run_that_diverges_ends_with_one_line(tmp_path):
+def test_divergence_is_one_line(tmp_path):
     result = run(2, *SHORT, '-o', tmp_path / 'run', '--optimizer', 'sgd', '--lr-g', 1e30, '--lr-d', 1e30)
     line, = own_lines(result)
     assert result.returncode == 1 and 'not finite' in line and 'rank 0' in line
@@ -195,13 +195,13 @@ def test_digits(tmp_path, flags):
 
 
 @pytest.mark.parametrize('case', ['perceptron', 'perceptron+wgan+split', 'images+sync', 'images+sync+split'])
-def test_two_processes_compute_what_one_computes(tmp_path, case):
+def test_two_processes_equal_one(tmp_path, case):
     parallel_updates.main(tmp_path / 'one.npz', case.replace('+sync', ''))
     result = run(2, tmp_path / 'two.npz', case, script=parallel_updates.__file__)
     assert result.returncode == 0, result.stderr
     parallel_updates.assert_equal(tmp_path / 'one.npz', tmp_path / 'two.npz')
 
 
-def test_weights_that_differ_stop_the_run(tmp_path):
+def test_different_weights_stop_run(tmp_path):
     result = run(2, tmp_path / 'two.npz', 'perceptron+damaged', script=parallel_updates.__file__)
     assert result.returncode and 'weights of rank 1' in result.stderr and 'update 10' in result.stderr

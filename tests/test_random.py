@@ -17,12 +17,12 @@ def same(first, second):
     return all(numpy.array_equal(a, b) for a, b in zip(first, second))
 
 
-def test_same_seed_and_name_give_the_same_numbers(make_stream):
+def test_seed_and_name_determine_numbers(make_stream):
     assert same(draws(make_stream(5, 'data')), draws(make_stream(5, 'data')))
 
 
 @pytest.mark.parametrize('seed, name', [(6, 'data'), (5, 'latent'), (0, 'data'), (5, '')])
-def test_another_seed_or_name_gives_other_numbers(make_stream, seed, name):
+def test_other_seed_or_name_gives_other_numbers(make_stream, seed, name):
     other = draws(make_stream(seed, name))
     assert not any(numpy.array_equal(a, b) for a, b in zip(draws(make_stream(5, 'data')), other))
 
@@ -32,7 +32,7 @@ def test_streams_of_different_names_are_uncorrelated(make_stream):
     assert abs(numpy.corrcoef(data, latent)[0, 1]) < 0.05     # five standard errors
 
 
-def test_drawing_from_one_stream_changes_no_other_and_not_the_global_one(make_stream):
+def test_streams_do_not_affect_each_other(make_stream):
     expected = draws(make_stream(5, 'data'))
     watched, other = make_stream(5, 'data'), make_stream(5, 'pictures')
     before = numpy.random.get_state()[1].copy()
@@ -50,7 +50,7 @@ def test_normal_numbers_are_standard_and_float32(make_stream):
     assert abs((numpy.abs(x) < 1).mean() - 0.6827) < 0.01
 
 
-def test_uniform_numbers_fill_minus_one_to_one_and_are_float32(make_stream):
+def test_uniform_numbers_are_float32_in_minus_1_to_1(make_stream):
     x = make_stream().uniform((200, 500))
     assert x.shape == (200, 500)
     assert x.dtype == numpy.float32
@@ -60,7 +60,7 @@ def test_uniform_numbers_fill_minus_one_to_one_and_are_float32(make_stream):
     assert abs(x.var() - 1 / 3) < 0.01
 
 
-def test_integers_are_equally_likely_below_the_bound(make_stream):
+def test_integers_are_uniform(make_stream):
     x = make_stream().integers(5, 100_000)
     assert x.shape == (100_000,)
     assert x.dtype.kind == 'i'
@@ -69,7 +69,7 @@ def test_integers_are_equally_likely_below_the_bound(make_stream):
     assert (abs(counts - 20_000) < 5 * 127).all()     # five standard deviations of a share
 
 
-def test_noise_is_added_to_arrays_in_turn_and_they_are_joined(make_stream):
+def test_noisy_arrays_are_joined(make_stream):
     x, y = numpy.ones((2, 3), numpy.float32), numpy.zeros((4, 3), numpy.float32)
     alone, stream = make_stream(3), make_stream(3)
     expected = numpy.concatenate([x + 0.2 * alone.normal((2, 3)), y + 0.2 * alone.normal((4, 3))])
@@ -78,7 +78,7 @@ def test_noise_is_added_to_arrays_in_turn_and_they_are_joined(make_stream):
     assert expected.dtype == numpy.float32
 
 
-def test_a_loaded_stream_continues_exactly(make_stream, transfer):
+def test_loaded_stream_continues_exactly(make_stream, transfer):
     stream = make_stream(5, 'data')
     draws(stream)
     loaded = make_stream(8, 'other')
@@ -88,7 +88,7 @@ def test_a_loaded_stream_continues_exactly(make_stream, transfer):
     assert same(draws(loaded), expected)
 
 
-def test_saving_a_stream_does_not_change_it(make_stream, transfer):
+def test_saving_does_not_change_stream(make_stream, transfer):
     stream, untouched = make_stream(5), make_stream(5)
     transfer(stream, make_stream(6))
     assert same(draws(stream), draws(untouched))
@@ -114,7 +114,7 @@ def test_batches_of_latents_follow_each_other_in_the_stream(make_stream, cpu_thr
         assert numpy.array_equal(latent(n), stream.normal((n, 16)))
 
 
-def test_loaded_latents_continue_exactly_and_saving_does_not_change_them(make_stream, transfer, cpu_threads):
+def test_loaded_latents_continue_exactly(make_stream, transfer, cpu_threads):
     latent, other, stream = Latent(16, 'normal', make_stream(3)), Latent(16, 'normal', make_stream(8)), make_stream(3)
     latent(5), other(5)
     stream.normal((5, 16))
@@ -125,7 +125,7 @@ def test_loaded_latents_continue_exactly_and_saving_does_not_change_them(make_st
         assert numpy.array_equal(other(5), expected)
 
 
-def test_an_error_in_the_background_costs_nothing_but_that_draw(make_stream, transfer):
+def test_error_in_background_is_harmless(make_stream, transfer):
     with chainer.using_config('cpu_threads', 2):
         latent, stream = Latent(4, 'normal', make_stream(3)), make_stream(3)
         draw, errors = latent._draw, [MemoryError('once')]
@@ -141,7 +141,7 @@ def test_an_error_in_the_background_costs_nothing_but_that_draw(make_stream, tra
         transfer(latent, Latent(4, 'normal', make_stream(8)))
 
 
-def test_a_single_draw_starts_none_in_the_background(make_stream):
+def test_draw_starts_nothing_in_background(make_stream):
     with chainer.using_config('cpu_threads', 2):
         latent, stream = Latent(4, 'normal', make_stream(3)), make_stream(3)
         assert numpy.array_equal(latent.draw(5), stream.normal((5, 4)))
@@ -156,7 +156,7 @@ def next_of_forked():
 
 
 @pytest.mark.filterwarnings('ignore:.*fork.*:DeprecationWarning')
-def test_a_forked_process_draws_the_same_latents_as_this_one(make_stream, cpu_threads):
+def test_forked_process_draws_the_same_latents(make_stream, cpu_threads):
     _forked[:] = [Latent(200, 'normal', make_stream(3))]
     _forked[0](5)
     with multiprocessing.get_context('fork').Pool(1) as pool:
@@ -164,7 +164,7 @@ def test_a_forked_process_draws_the_same_latents_as_this_one(make_stream, cpu_th
     assert numpy.array_equal(there, _forked[0](5))
 
 
-def test_an_unknown_latent_distribution_is_refused(make_stream):
+def test_unknown_distribution_is_refused(make_stream):
     with pytest.raises(KeyError):
         Latent(16, 'cauchy', make_stream())
 
@@ -175,7 +175,7 @@ def lengths(latents):
 
 @pytest.mark.parametrize('distribution', ['normal', 'uniform'])
 @pytest.mark.parametrize('steps', [2, 3, 10])
-def test_a_way_reaches_both_of_its_ends_to_the_bit(make_stream, distribution, steps):
+def test_way_reaches_its_ends_exactly(make_stream, distribution, steps):
     a, b = Latent(50, distribution, make_stream())(2)
     latents = way(a, b, steps, distribution)
     assert latents.shape == (steps, 50) and latents.dtype == numpy.float32
@@ -183,14 +183,14 @@ def test_a_way_reaches_both_of_its_ends_to_the_bit(make_stream, distribution, st
     assert numpy.allclose(way(b, a, steps, distribution)[::-1], latents, atol=1e-6)
 
 
-def test_uniform_latents_go_straight(make_stream):
+def test_uniform_latents_are_interpolated_linearly(make_stream):
     a, b = Latent(50, 'uniform', make_stream())(2)
     latents = way(a, b, 5, 'uniform')
     assert numpy.allclose(latents[2], (a + b) / 2, atol=1e-7)
     assert numpy.allclose(numpy.diff(latents, axis=0), (b - a) / 4, atol=1e-6)
 
 
-def test_normal_latents_turn_evenly_and_so_does_their_length(make_stream):
+def test_normal_latents_are_interpolated_on_sphere(make_stream):
     a, b = Latent(50, 'normal', make_stream())(2)
     b *= 3
     latents = way(a, b, 9, 'normal')
@@ -203,7 +203,7 @@ def test_normal_latents_turn_evenly_and_so_does_their_length(make_stream):
 
 @pytest.mark.parametrize('size', [1, 2, 50])
 @pytest.mark.parametrize('factors', [(1, 1), (1, 2), (1, -1), (1, -3), (0, 1), (1, 0), (0, 0), (1, 1 + 1e-7), (1, -1 + 1e-7)])
-def test_ways_between_parallel_opposite_and_zero_latents(make_stream, size, factors):
+def test_way_between_parallel_opposite_and_zero_latents(make_stream, size, factors):
     z = make_stream().normal(size)
     a, b = (numpy.float32(factor) * z for factor in factors)
     latents = way(a, b, 7, 'normal')
@@ -214,7 +214,7 @@ def test_ways_between_parallel_opposite_and_zero_latents(make_stream, size, fact
     assert steps.max() <= 1.01 * numpy.pi / 6 * max(lengths(a), lengths(b))     # no leap: half a circle at most
 
 
-def test_an_analogy_is_brought_back_to_where_latents_lie(make_stream):
+def test_analogy_has_length_of_latents(make_stream):
     a, b, c = Latent(50, 'uniform', make_stream())(3)
     assert numpy.array_equal(analogy(a, b, c, 'uniform'), numpy.clip(a - b + c, -1, 1))
     a, b, c = Latent(50, 'normal', make_stream())(3)
@@ -228,7 +228,7 @@ def test_an_analogy_is_brought_back_to_where_latents_lie(make_stream):
 
 
 @pytest.mark.parametrize('distribution', ['normal', 'uniform'])
-def test_means_and_sums_of_groups_lie_where_latents_do(make_stream, distribution):
+def test_means_have_length_of_latents(make_stream, distribution):
     z = Latent(50, distribution, make_stream())(9)
     a, b, c = z[:4], z[4:5], z[5:]
     raw = a.mean(axis=0) - b[0] + c.mean(axis=0)
@@ -251,7 +251,7 @@ def test_means_and_sums_of_groups_lie_where_latents_do(make_stream, distribution
 
 
 @pytest.mark.parametrize('distribution', ['normal', 'uniform'])
-def test_squares_and_loops_go_through_what_they_are_made_of(make_stream, distribution):
+def test_squares_and_loops_contain_given_latents(make_stream, distribution):
     z = Latent(20, distribution, make_stream())(4)
     square = between(z, 5, distribution)
     assert square.shape == (5, 5, 20) and square.dtype == z.dtype
@@ -268,7 +268,7 @@ def test_squares_and_loops_go_through_what_they_are_made_of(make_stream, distrib
         assert lengths(square).min() > 0.99 * lengths(z).min() and lengths(square).max() < 1.01 * lengths(z).max()
 
 
-def test_numpys_global_state_is_saved_and_restored():
+def test_global_state_is_saved_and_restored():
     numpy.random.seed(0)
     numpy.random.standard_normal(3)     # an odd number leaves one cached
     serializer = serializers.DictionarySerializer()
@@ -279,7 +279,7 @@ def test_numpys_global_state_is_saved_and_restored():
     assert same((numpy.random.standard_normal(1000), numpy.random.rand(5)), expected)
 
 
-def test_saving_numpys_global_state_does_not_change_it():
+def test_saving_does_not_change_global_state():
     numpy.random.seed(0)
     expected = numpy.random.rand(5)
     numpy.random.seed(0)

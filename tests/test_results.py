@@ -1,4 +1,4 @@
-"""The scripts that make the tables in results: every run that they would make is one that the training scripts take."""
+"""Tests of the scripts that make the tables in results."""
 import csv
 import importlib
 import shutil
@@ -21,7 +21,7 @@ NAMES = 'sweep', 'tune'
 
 @pytest.fixture(params=['gaussian', 'mnist', 'anime'])
 def scripts(request, monkeypatch):
-    """The modules of a folder in results that there are, by name, and the settings that flags of its runs stand for."""
+    """The modules of a folder in results, by name, and a function from the flags of a run to its settings."""
     folder = ROOT / 'results' / request.param
     for path in folder, ROOT:
         monkeypatch.syspath_prepend(path)
@@ -37,11 +37,11 @@ def scripts(request, monkeypatch):
 
 
 def seen(settings):
-    """Real examples that D sees in a whole run."""
+    """Return the number of real examples that D sees in a run."""
     return settings['epoch'] * settings['epoch_size'] * settings['n_critic'] * settings['batchsize']
 
 
-def test_every_run_of_a_sweep_can_be_made(scripts):
+def test_runs_of_sweeps_are_valid(scripts):
     modules, settings = scripts
     sweep = modules['sweep']
     wanted = [run for group in sweep.GROUPS.values() for run in runs(group)]
@@ -49,7 +49,7 @@ def test_every_run_of_a_sweep_can_be_made(scripts):
     assert all(seen(settings(text)) > 0 for text in {text for _, text, _ in wanted})
 
 
-def test_losses_are_compared_at_as_many_real_examples(scripts):
+def test_losses_see_as_many_real_examples(scripts):
     modules, settings = scripts
     sweep = modules['sweep']
     by_name = {name: settings(text) for group in sweep.GROUPS.values() for name, (text, _) in group.items()}
@@ -60,7 +60,7 @@ def test_losses_are_compared_at_as_many_real_examples(scripts):
                 assert other['loss'] == loss and seen(other) == seen(made)
 
 
-def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts):
+def test_losses_have_as_many_trials(scripts):
     modules, settings = scripts
     if 'tune' not in modules:
         pytest.skip('nothing was tuned by a script')
@@ -74,7 +74,7 @@ def test_trials_of_every_loss_are_as_many_and_see_as_many_real_examples(scripts)
     assert max(examples) <= 1.04 * min(examples)        # epochs of the Gaussian script are whole
 
 
-def test_of_each_loss_the_best_trials_are_made_longer_and_the_best_of_these_again(tmp_path, monkeypatch):
+def test_best_trials_are_trained_longer(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
     sweep = importlib.import_module('sweep')
     del sys.modules['sweep']
@@ -91,7 +91,7 @@ def test_of_each_loss_the_best_trials_are_made_longer_and_the_best_of_these_agai
     assert sweep.seeds(names) == {**{name: range(1) for name in names}, 'tuned gan, third': range(3)}
 
 
-def test_a_table_has_medians_over_the_seeds_and_how_many_learnt(tmp_path, monkeypatch):
+def test_table_has_medians_over_seeds(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
     table = importlib.import_module('table')
     del sys.modules['sweep'], sys.modules['table']      # those of other folders have the same names
@@ -114,14 +114,14 @@ def call(name, *args, folder=ROOT):
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """A copy of what makes results of MNIST, without its rows."""
+    """A copy of the scripts that make the results of MNIST, without their tables."""
     shutil.copytree(ROOT / 'results' / 'mnist', tmp_path / 'results' / 'mnist',
                     ignore=shutil.ignore_patterns('*.csv', '*.png', '__pycache__'))
     shutil.copy(ROOT / 'train_mnist.py', tmp_path)
     return tmp_path
 
 
-def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
+def test_map_shows_existing_runs(elsewhere):
     assert_one_line(call('mnist/map.py', folder=elsewhere), 'no rows', 'sweep.py')
     table, sizes = elsewhere / 'results' / 'mnist' / 'map.csv', []
     columns = [f'{key} {when}' for key in ('dis/real', 'dis/fake', 'gen/gradient') for when in ('first', 'last')]
@@ -142,7 +142,7 @@ def test_the_map_is_drawn_of_the_runs_that_are_there(elsewhere):
         f'| {targets}, Adam, D 0.1 | 240 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.25 | {n} of {3 * n} |')]
 
 
-def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
+def test_starving_adds_missing_rows(elsewhere):
     data = write_images(elsewhere / 'data')
     run, script = elsewhere / 'run', elsewhere / 'train_mnist.py'
     assert train('--preset', 'blog', '--data', data, '--iterations', 1, '--hidden-g', 4, 4, '--hidden-d', 4, 4,
@@ -163,7 +163,7 @@ def test_starving_makes_the_rows_that_a_run_lacks_and_shows_them(elsewhere):
     assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[1:-1]
 
 
-def test_what_is_known_by_heart_is_told_by_d_s_outputs_and_by_what_is_near_to_samples(tmp_path):
+def test_memorisation_is_detected(tmp_path):
     data, run = write_images(tmp_path / 'data'), tmp_path / 'run'
     assert train('--preset', 'blog', '--data', data, '--iterations', 1, '--hidden-g', 4, 4, '--hidden-d', 4, 3,
                  '--init-std', 1, 1, '--batchsize', 4, '--metric-samples', 10, '-o', run,
@@ -188,7 +188,7 @@ def test_what_is_known_by_heart_is_told_by_d_s_outputs_and_by_what_is_near_to_sa
     assert_one_line(call('mnist/byheart.py', data), 'config.json')
 
 
-def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):
+def test_discriminator_of_frozen_generator_converges(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
     starving = importlib.import_module('starving')
     monkeypatch.setattr(starving, 'BLOCK', 2)
@@ -196,7 +196,7 @@ def test_a_frozen_g_s_d_is_trained_until_its_loss_stops_falling(monkeypatch):
     assert starving.ended([1, 1, 1, 1])
 
 
-def test_gradients_of_one_step_and_two_are_compared_at_equal_losses_of_d(monkeypatch):
+def test_gradients_are_compared_at_equal_losses(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'results' / 'mnist')
     made = [('LSGAN', 0, 0.5, 9), ('LSGAN', 0, 0.02, 1), ('LSGAN', 1, 0.029, 4), ('LSGAN', 1, 0.025, 2), ('LSGAN', 1, 0.03, 8),
             ('LSGAN, two steps', 2, 0.001, 7), ('GAN', 0, 0.02, 9)]
@@ -209,14 +209,14 @@ def test_gradients_of_one_step_and_two_are_compared_at_equal_losses_of_d(monkeyp
 
 @pytest.fixture
 def labelled(tmp_path):
-    """A folder of 40 images of noise to train on and as many to test with, of 4 classes."""
+    """A folder with 40 training and 40 test images of noise in 4 classes."""
     for name in 'train', 't10k':
         (tmp_path / f'{name}-images-idx3-ubyte').write_bytes(idx(numpy.random.default_rng(0).integers(0, 256, (40, 28, 28))))
         (tmp_path / f'{name}-labels-idx1-ubyte').write_bytes(idx(numpy.arange(40) % 4))
     return tmp_path
 
 
-def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(labelled):
+def test_distances_need_images_of_28_pixels_with_labels(labelled):
     result = call('mnist/scale.py', '--data', labelled)
     assert result.returncode == 0 and 'the first 20 training images: the floor |' in result.stdout, result.stderr
     (labelled / 't10k-labels-idx1-ubyte').unlink()
@@ -224,7 +224,7 @@ def test_the_scale_of_distances_is_that_of_images_of_28_pixels_with_labels(label
     assert_one_line(call('mnist/scale.py', '--data', write_images(labelled / 'small', 20)), '28x28')
 
 
-def test_a_judge_of_other_images_is_trained_the_same_from_the_same_seed(labelled):
+def test_seed_determines_judge(labelled):
     files = [labelled / f'{name}.npz' for name in ('one', 'same', 'other')]
     for file, seed in zip(files, (1, 1, 2)):
         result = train('--data', labelled, '--epoch', 1, '--seed', seed, '--out', file, cwd=labelled,
@@ -234,7 +234,7 @@ def test_a_judge_of_other_images_is_trained_the_same_from_the_same_seed(labelled
     assert load_judge(files[0]).last.b.shape == (4,)
 
 
-def test_a_judge_of_other_images_does_not_take_the_place_of_the_one_of_digits(labelled):
+def test_other_judge_does_not_replace_packaged_one(labelled):
     before = WEIGHTS.read_bytes()
     try:
         result = train('--data', labelled, '--epoch', 1, cwd=labelled, script=ROOT / 'results' / 'mnist' / 'judge.py')
@@ -244,7 +244,7 @@ def test_a_judge_of_other_images_does_not_take_the_place_of_the_one_of_digits(la
         WEIGHTS.write_bytes(before)
 
 
-def test_the_network_of_face_features_is_trained_the_same_from_the_same_seed(tmp_path):
+def test_seed_determines_face_features(tmp_path):
     files = [tmp_path / f'{name}.npz' for name in ('one', 'same', 'other')]
     for file, seed in zip(files, (1, 1, 2)):
         result = train('--faces', 200, '--epoch', 1, '--seed', seed, '--out', file, cwd=tmp_path,
@@ -256,7 +256,7 @@ def test_the_network_of_face_features_is_trained_the_same_from_the_same_seed(tmp
     assert_one_line(train('--faces', 50, script=ROOT / 'results' / 'anime' / 'features.py'), '--faces')
 
 
-def test_what_spoils_images_is_told_by_the_measures(tmp_path):
+def test_metrics_detect_distortions(tmp_path):
     (tmp_path / 'set').mkdir()
     for i, noise in enumerate(numpy.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=numpy.uint8)):
         Image.fromarray(noise).resize((64, 64)).save(tmp_path / 'set' / f'{i}.png')
@@ -285,7 +285,7 @@ def test_factors_on_the_way_and_of_sums_by_hand(monkeypatch):
     assert numpy.isnan(analogies.along(numpy.array([[1, 1]]))[1])
 
 
-def test_what_a_run_measured_becomes_rows_once(tmp_path):
+def test_measurements_become_rows_once(tmp_path):
     script, out = tmp_path / 'results' / 'search.py', tmp_path / 'run'
     (tmp_path / 'results' / 'anime').mkdir(parents=True)
     shutil.copy(ROOT / 'results' / 'search.py', script)

@@ -1,4 +1,4 @@
-"""Stopping, killing and going on: the run that was interrupted is the run that never was."""
+"""Tests of stopping, killing and resuming: an interrupted run gives the same bits as one that was not interrupted."""
 import json
 import random
 import resource
@@ -12,7 +12,7 @@ import pytest
 from running import SHORT, arrays, assert_one_line, assert_same_run, same_arrays, settings_of, start, timeless_log, train
 
 
-def test_only_the_newest_snapshots_stay(whole, tmp_path):
+def test_only_newest_snapshots_are_kept(whole, tmp_path):
     folder, _ = whole
     names = sorted(p.name for p in folder.glob('snapshot_iter_*'))
     assert names == ['snapshot_iter_100', 'snapshot_iter_150', 'snapshot_iter_180']
@@ -20,7 +20,7 @@ def test_only_the_newest_snapshots_stay(whole, tmp_path):
     assert [p.name for p in (tmp_path / 'run').glob('snapshot_iter_*')] == ['snapshot_iter_180']
 
 
-def test_stopped_early_and_continued_is_the_run_that_never_stopped(whole, tmp_path):
+def test_resuming_is_exact(whole, tmp_path):
     folder = tmp_path / 'run'
     result = train(*SHORT, '--iterations', 130, '-o', folder)
     assert result.returncode == 0 and '--resume' in result.stdout
@@ -29,7 +29,7 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(whole, tmp_pa
     assert_same_run(whole[0], folder)
 
 
-def test_every_stage_of_a_run_resumes_exactly(whole, tmp_path):
+def test_resuming_at_any_stage_is_exact(whole, tmp_path):
     folder = tmp_path / 'run'
     for iterations in 10, 50, 75:
         new = SHORT if iterations == 10 else []
@@ -38,7 +38,7 @@ def test_every_stage_of_a_run_resumes_exactly(whole, tmp_path):
     assert_same_run(whole[0], folder)
 
 
-def test_the_same_run_writes_the_same_file_of_weights(whole, tmp_path, monkeypatch):
+def test_weights_files_are_reproducible(whole, tmp_path, monkeypatch):
     for seed in '1', '2':       # of the order in which sets are walked through
         monkeypatch.setenv('PYTHONHASHSEED', seed)
         assert train(*SHORT, '--iterations', 10, '-o', tmp_path / seed).returncode == 0
@@ -58,6 +58,20 @@ def test_resuming_from_a_named_snapshot(whole, tmp_path):
     assert_one_line(train('--resume', whole[0] / 'snapshot_iter_100', '-o', elsewhere), 'elsewhere', 'exists')
 
 
+def test_run_of_older_version_resumes_with_a_note(whole, tmp_path):
+    folder = tmp_path / 'run'
+    shutil.copytree(whole[0], folder)
+    config = json.loads((folder / 'config.json').read_text())
+    config['versions'] |= {'lsgan': '0.1.0', 'numpy': '2.0.0'}
+    (folder / 'config.json').write_text(json.dumps(config))
+    result = train('--resume', folder / 'snapshot_iter_150')
+    note, = (line for line in result.stdout.splitlines() if 'this run began with' in line)
+    assert note.startswith('note: this run began with lsgan 0.1.0, numpy 2.0.0 and goes on with lsgan ')
+    assert json.loads((folder / 'config.json').read_text())['versions'] == config['versions']   # as it began
+    assert_same_run(whole[0], folder)
+    assert 'this run began with' not in train('--resume', whole[0], '-o', tmp_path / 'other').stdout
+
+
 def test_resuming_another_folder_continues_its_newest_snapshot(whole, tmp_path):
     result = train('--resume', whole[0], '-o', tmp_path / 'run')
     assert result.returncode == 0 and '180 updates are done already' in result.stdout
@@ -65,7 +79,7 @@ def test_resuming_another_folder_continues_its_newest_snapshot(whole, tmp_path):
     assert (tmp_path / 'run' / 'figures' / 'scatter.png').exists()
 
 
-def test_what_belongs_to_the_user_stays(whole, tmp_path):
+def test_files_of_user_are_kept(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / 'run')
     (tmp_path / 'run' / 'logs-mine').mkdir()
     (tmp_path / 'run' / 'logs-mine' / 'note').touch()
@@ -75,7 +89,7 @@ def test_what_belongs_to_the_user_stays(whole, tmp_path):
     assert (tmp_path / 'run' / 'logs-mine' / 'note').exists() and not (tmp_path / 'run' / 'logabcd_123').exists()
 
 
-def test_what_changes_nothing_computed_may_change_on_resuming(whole, tmp_path):
+def test_settings_without_effect_on_results_can_change(whole, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--iterations', 60, '-o', folder).returncode == 0
     assert train('--resume', folder, '--keep', 1, '--snapshot-interval', 40).returncode == 0
@@ -86,14 +100,14 @@ def test_what_changes_nothing_computed_may_change_on_resuming(whole, tmp_path):
 
 @pytest.mark.parametrize('loss', [['--loss', 'wgan', '--n-critic', 2, '--optimizer', 'rmsprop'], ['--loss', 'gan'],
                                   ['--abc', -1, 1, 0, '--average', 0, '--noise', 0]])
-def test_other_losses_resume_exactly(loss, tmp_path):
+def test_resuming_other_losses_is_exact(loss, tmp_path):
     assert train(*SHORT, *loss, '-o', tmp_path / 'whole').returncode == 0
     assert train(*SHORT, *loss, '-o', tmp_path / 'parts', '--iterations', 70).returncode == 0
     assert train('--resume', tmp_path / 'parts').returncode == 0
     assert_same_run(tmp_path / 'whole', tmp_path / 'parts')
 
 
-def test_watching_does_not_change_the_training(whole, tmp_path):
+def test_evaluation_does_not_change_training(whole, tmp_path):
     rarely = ['--log-interval', 1000, '--metric-interval', 1000, '--sample-interval', 1000]
     assert train(*SHORT, *rarely, '-o', tmp_path / 'run').returncode == 0
     assert same_arrays(whole[0] / 'generator_iter_180.npz', tmp_path / 'run' / 'generator_iter_180.npz')
@@ -101,7 +115,7 @@ def test_watching_does_not_change_the_training(whole, tmp_path):
 
 @pytest.mark.parametrize('number, times, status', [(signal.SIGINT, 1, 130), (signal.SIGINT, 3, 130), (signal.SIGTERM, 1, 143)],
                          ids=['int', 'passed on by others', 'term'])
-def test_a_signal_saves_and_says_how_to_go_on(whole, tmp_path, number, times, status):
+def test_signal_saves_and_says_how_to_continue(whole, tmp_path, number, times, status):
     folder = tmp_path / 'run'
     process = start(*SHORT, '-o', folder)
     for line in process.stdout:
@@ -119,7 +133,7 @@ def test_a_signal_saves_and_says_how_to_go_on(whole, tmp_path, number, times, st
     assert_same_run(whole[0], folder)
 
 
-def test_killed_at_random_moments_it_always_resumes(whole, tmp_path):
+def test_killed_run_resumes(whole, tmp_path):
     folder = tmp_path / 'run'
     moments = random.Random(0)
     kills = 0
@@ -143,7 +157,7 @@ def test_killed_at_random_moments_it_always_resumes(whole, tmp_path):
 
 
 @pytest.mark.parametrize('damage', ['truncated', 'emptied', 'foreign', 'pickled', 'another run'])
-def test_a_bad_snapshot_is_named_and_the_one_before_used(whole, tmp_path, damage):
+def test_bad_snapshot_is_skipped(whole, tmp_path, damage):
     shutil.copytree(whole[0], tmp_path / 'run')
     bad = tmp_path / 'run' / 'snapshot_iter_180'
     content = bad.read_bytes()
@@ -176,7 +190,7 @@ def test_contradicting_settings_are_named(whole, tmp_path):
     assert before == sorted(p.name for p in (tmp_path / 'run').rglob('*'))
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(whole, tmp_path):
+def test_full_disk_is_one_line(whole, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--iterations', 50, '-o', folder).returncode == 0
     size = (folder / 'snapshot_iter_50').stat().st_size
@@ -192,7 +206,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(whole, tmp_path):
 
 
 @pytest.mark.parametrize('flags, before', [([], 180), (['--iterations', 100], 100)], ids=['finished', 'stopped early'])
-def test_a_run_can_be_given_another_length(flags, before, tmp_path):
+def test_length_can_change(flags, before, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, *flags, '-o', folder).returncode == 0
     assert_one_line(train('--resume', '-o', folder, '--epoch', 1), '--epoch 1', f'{before / 60:g} epochs')
@@ -208,7 +222,7 @@ def test_a_run_can_be_given_another_length(flags, before, tmp_path):
     assert [entry['iteration'] for entry in timeless_log(folder)] == list(range(20, 241, 20))
 
 
-def test_another_length_has_its_own_schedules(tmp_path):
+def test_other_length_has_own_schedules(tmp_path):
     # the learning rates fall from update 120 in 3 epochs, and from 160 in 4: until 100 both are the same run
     flags = *SHORT, '--lr-decay', 1 / 3, '--noise', 0.1, '--noise-end', 0.1
     assert train(*flags, '--iterations', 100, '-o', tmp_path / 'run').returncode == 0
@@ -217,7 +231,7 @@ def test_another_length_has_its_own_schedules(tmp_path):
     assert_same_run(tmp_path / 'long', tmp_path / 'run', 240)
 
 
-def test_a_continued_run_resumes_exactly(whole, tmp_path):
+def test_resuming_continued_run_is_exact(whole, tmp_path):
     for name, stops in ('at once', [[]]), ('in parts', [['--iterations', 190], ['--iterations', 203], []]):
         shutil.copytree(whole[0], tmp_path / name)
         for flags in stops:
@@ -226,7 +240,7 @@ def test_a_continued_run_resumes_exactly(whole, tmp_path):
     assert settings_of(tmp_path / 'at once') == settings_of(tmp_path / 'in parts')
 
 
-def test_the_first_snapshots_length_counts(whole, tmp_path):
+def test_length_of_snapshot_counts(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / 'run')
     assert train('--resume', tmp_path / 'run', '--epoch', 4, '--iterations', 190).returncode == 0
     elsewhere = tmp_path / 'elsewhere'
@@ -235,7 +249,7 @@ def test_the_first_snapshots_length_counts(whole, tmp_path):
     assert 'continued' not in settings_of(elsewhere)
 
 
-def test_a_run_that_is_stopped_between_log_entries_has_one_more_until_it_goes_on(whole, tmp_path):
+def test_stopped_run_has_partial_log_entry(whole, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--iterations', 7, '-o', folder).returncode == 0
     entry, = timeless_log(folder)
@@ -246,7 +260,7 @@ def test_a_run_that_is_stopped_between_log_entries_has_one_more_until_it_goes_on
     assert_same_run(whole[0], folder)
 
 
-def test_a_partial_log_entry_is_the_mean_of_its_updates(whole, tmp_path):
+def test_partial_log_entry_is_mean_of_its_updates(whole, tmp_path):
     logs = {}
     for n, interval in (14, 20), (14, 1), (7, 20):
         folder = tmp_path / f'{n}-{interval}'

@@ -1,4 +1,4 @@
-"""train_anime.py as a user runs it, on a small folder of drawn faces among which some files are broken."""
+"""Run train_anime.py as a user does, on a small folder of drawn faces that also contains broken files."""
 import functools
 import itertools
 import json
@@ -36,7 +36,7 @@ def train(cache):
 
 @pytest.fixture(scope='module')
 def photographs(tmp_path_factory):
-    """Thirty faces of several sizes in three folders, and four files that are no use."""
+    """Thirty faces of several sizes in three folders, and four unusable files."""
     folder = tmp_path_factory.mktemp('photographs') / 'mine'
     for i in range(30):
         place = folder / f'album {i % 3}'
@@ -52,14 +52,14 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(photographs, train, tmp_path_factory):
-    """An uninterrupted run on them, and what it printed."""
+    """An uninterrupted run on these images, and its output."""
     folder = tmp_path_factory.mktemp('run') / 'run'
     result = train(*SHORT, '--images', photographs, '--mirror', '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
 
-def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photographs):
+def test_broken_files_are_skipped(run, photographs):
     folder, printed = run
     unknown = 'not in an image format that Pillow reads'
     assert f'60 images of {photographs}, mirrored ones included; skipped: 2 {unknown} (' in printed
@@ -76,12 +76,12 @@ def test_a_folder_with_broken_files_trains_and_says_what_was_skipped(run, photog
     assert 'values_fair' not in metrics
 
 
-def test_a_run_notes_the_fingerprint_of_its_images(run, photographs, cache, monkeypatch):
+def test_fingerprint_is_recorded(run, photographs, cache, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', cache['XDG_CACHE_HOME'])
     assert json.loads((run[0] / 'config.json').read_text())['data'] == fingerprint(files.load(photographs, 32)[0])
 
 
-def test_a_zip_of_the_same_images_is_the_same_run(run, photographs, train, tmp_path):
+def test_zip_gives_the_same_run(run, photographs, train, tmp_path):
     with zipfile.ZipFile(tmp_path / 'all.zip', 'w') as f:
         for path in sorted(photographs.rglob('*.*')):
             f.write(path, path.relative_to(photographs))
@@ -90,7 +90,7 @@ def test_a_zip_of_the_same_images_is_the_same_run(run, photographs, train, tmp_p
     assert_same_run(run[0], tmp_path / 'run', 18)
 
 
-def test_a_tar_of_the_same_images_in_their_order_is_the_same_run(run, photographs, train, tmp_path):
+def test_tar_gives_the_same_run(run, photographs, train, tmp_path):
     with tarfile.open(tmp_path / 'all.tar.xz', 'w:xz') as file:
         for path in sorted(photographs.rglob('*.*')):
             file.add(path, path.relative_to(photographs))
@@ -99,8 +99,8 @@ def test_a_tar_of_the_same_images_in_their_order_is_the_same_run(run, photograph
     assert_same_run(run[0], tmp_path / 'run', 18)
 
 
-def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp_path):
-    """Given in the order in which a folder that holds them all is read."""
+def test_several_paths_form_one_set(run, photographs, train, cache, tmp_path):
+    """The paths are given in the order in which their common folder is read."""
     names = ['empty.jpg', 'notes.txt']
     (tmp_path / 'bad').mkdir()
     for name in names:
@@ -131,7 +131,7 @@ def test_several_paths_are_one_set_of_images(run, photographs, train, cache, tmp
 
 @pytest.fixture(scope='module')
 def grey(photographs, tmp_path_factory):
-    """The same pictures in grey, some of them as RGB."""
+    """The same images in grey, some of them stored as RGB."""
     folder = tmp_path_factory.mktemp('grey') / 'set'
     folder.mkdir()
     for i, path in enumerate(sorted(photographs.glob('*/*.png'))):
@@ -142,14 +142,14 @@ def grey(photographs, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def grey_run(grey, train, tmp_path_factory):
-    """An uninterrupted run on them, and what it printed."""
+    """An uninterrupted run on these images, and its output."""
     folder = tmp_path_factory.mktemp('grey run') / 'run'
     result = train(*SHORT, '--images', grey, '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
 
-def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train, tmp_path):
+def test_grey_images_train_one_channel(grey_run, grey, train, tmp_path):
     folder, printed = grey_run
     assert 'All 30 images are grey: training one channel (--channels 3 trains three)\n' in printed
     settings = settings_of(folder)
@@ -168,7 +168,7 @@ def test_grey_images_train_one_channel_and_the_run_says_so(grey_run, grey, train
     assert_one_line(train('--resume', tmp_path / 'run', '--channels', 3), 'cannot resume', '--channels is auto in that run')
 
 
-def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photographs, train, tmp_path):
+def test_channels_can_be_chosen(grey, photographs, train, tmp_path):
     for path, channels in (grey, 3), (photographs, 1):
         folder = tmp_path / str(channels)
         result = train(*SHORT, '--images', path, '--channels', channels, '--iterations', 1, '-o', folder)
@@ -178,7 +178,7 @@ def test_grey_images_can_train_three_channels_and_coloured_ones_one(grey, photog
         assert arrays(folder / 'generator_iter_1.npz')['steps/1/W'].shape[0] == channels
 
 
-def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache, tmp_path):
+def test_grey_run_is_drawn_and_exported_in_grey(grey_run, grey, cache, tmp_path):
     folder = tmp_path / 'run'
     shutil.copytree(grey_run[0], folder)
     draw_it = functools.partial(running.train, script=ROOT / 'visualize.py', env=cache)
@@ -202,15 +202,15 @@ def test_what_is_drawn_and_exported_of_a_grey_run_is_grey(grey_run, grey, cache,
         assert picture.mode == 'L' and np.array_equal(np.asarray(picture), exported[3, :, :, 0])
 
 
-def test_a_grey_run_can_begin_with_the_weights_of_a_grey_one_alone(grey_run, grey, photographs, train, tmp_path):
+def test_init_from_needs_equal_channels(grey_run, grey, photographs, train, tmp_path):
     flags = [*SHORT, '--iterations', 1, '--init-from', grey_run[0]]
     assert train(*flags, '--images', grey, '-o', tmp_path / 'a').returncode == 0
     assert train(*flags, '--images', photographs, '--channels', 1, '-o', tmp_path / 'b').returncode == 0
     assert_one_line(train(*flags, '--images', photographs, '-o', tmp_path / 'c'), '--init-from', 'another network')
 
 
-def test_a_run_of_the_version_before_channels_is_read_and_goes_on(grey, train, cache, tmp_path):
-    """It was RGB whatever the images are, and had one path."""
+def test_run_from_before_channels_resumes(grey, train, cache, tmp_path):
+    """Such a run was always RGB and had one path."""
     def aged(settings):
         return {name: value for name, value in settings.items() if name not in ('channels', 'image_channels')} | {
             'images': settings['images'][0]}
@@ -253,7 +253,7 @@ def test_networks_have_the_channels_that_were_decided(upsample, grey, photograph
             assert made.data.images.shape == (30 * len(paths), expected, 32, 32)
 
 
-def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, photographs, train, tmp_path):
+def test_resuming_is_exact(run, photographs, train, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--images', photographs, '--mirror', '--iterations', 8, '-o', folder).returncode == 0
     assert train('--resume', folder, cwd=tmp_path).returncode == 0
@@ -266,7 +266,7 @@ def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, photogra
     ['--upsample', 'resize', '--loss', 'wgan', '--n-critic', 2, '--clip-gradient', 0.5],
     ['--loss', 'gan', '--noise', 0.3],
 ], ids=['pixelshuffle', 'wgan', 'gan'])
-def test_other_settings_run_and_resume_exactly(flags, photographs, train, tmp_path):
+def test_resuming_with_other_settings_is_exact(flags, photographs, train, tmp_path):
     flags = [*SHORT, '--images', photographs, '--metric-interval', '99', *flags]
     result = train(*flags, '-o', tmp_path / 'whole')
     assert result.returncode == 0, result.stderr
@@ -275,13 +275,13 @@ def test_other_settings_run_and_resume_exactly(flags, photographs, train, tmp_pa
     assert_same_run(tmp_path / 'whole', tmp_path / 'run', 18)
 
 
-def test_watching_does_not_change_the_training(run, photographs, train, tmp_path):
+def test_evaluation_does_not_change_training(run, photographs, train, tmp_path):
     never = ['--log-interval', 100, '--metric-interval', 100, '--sample-interval', 100]
     assert train(*SHORT, '--images', photographs, '--mirror', *never, '-o', tmp_path / 'run').returncode == 0
     assert same_arrays(run[0] / 'generator_iter_18.npz', tmp_path / 'run' / 'generator_iter_18.npz')
 
 
-def test_a_run_can_begin_with_the_weights_of_another(run, photographs, train, tmp_path):
+def test_init_from_other_run(run, photographs, train, tmp_path):
     flags = [*SMALL, '--images', photographs, '--mirror', '--epoch', '1', '--epoch-size', '1', '--lr-g', '1e-30',
              '--lr-d', '1e-30', '--average', 0, '--init-from', run[0], '-o', tmp_path / 'run']
     assert train(*flags).returncode == 0
@@ -294,8 +294,8 @@ def test_a_run_can_begin_with_the_weights_of_another(run, photographs, train, tm
     assert not (tmp_path / 'other').exists()
 
 
-def test_rates_fall_in_steps_and_long_gradients_are_clipped(photographs, train, tmp_path):
-    """By plain gradient descent, whose steps tell: without momentum a weight moves by rate times gradient."""
+def test_learning_rate_steps_and_gradient_clipping(photographs, train, tmp_path):
+    """Use gradient descent, because each of its steps is the learning rate times the gradient."""
     flags = [*SMALL, '--images', photographs, '--epoch', 4, '--epoch-size', 1, '--snapshot-interval', 1, '--keep', 9,
              '--optimizer', 'sgd', '--lr-g', 0.01, '--lr-d', 0.02, '--lr-decay', 0, '--average', 0]
     assert train(*flags, '--clip-gradient', 1e-3, '--lr-steps', 2, 0.5, 3, 0, '-o', tmp_path / 'run').returncode == 0
@@ -309,7 +309,7 @@ def test_rates_fall_in_steps_and_long_gradients_are_clipped(photographs, train, 
         assert lengths == pytest.approx([rate * 1e-3, 0.5 * rate * 1e-3, 0], rel=0.05, abs=1e-9)
 
 
-def test_a_run_among_its_own_photographs_goes_on_and_is_no_photograph(photographs, train, tmp_path):
+def test_run_folder_among_images_is_ignored(photographs, train, tmp_path):
     folder = tmp_path / 'mine'
     shutil.copytree(photographs, folder)
     flags = [*SHORT, '--images', folder, '-o', folder / 'album 0' / 'run']
@@ -322,7 +322,7 @@ def test_a_run_among_its_own_photographs_goes_on_and_is_no_photograph(photograph
     assert 'album 0/run: run folder' in (folder / 'other' / 'skipped.txt').read_text().splitlines()
 
 
-def test_drawn_faces_need_no_images_and_have_their_factors_counted(train, tmp_path):
+def test_drawn_faces_need_no_images(train, tmp_path):
     result = train(*SMALL, '--iterations', 1, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     metrics = metrics_of(tmp_path / 'run')
@@ -332,7 +332,7 @@ def test_drawn_faces_need_no_images_and_have_their_factors_counted(train, tmp_pa
 
 
 @pytest.mark.parametrize('preset, average, batchsize', [('default', 0.999, 64), ('blog', 0, 128), ('cifar', 0, 64)])
-def test_presets_see_and_show_as_many_images_with_every_loss_and_ours_alone_averages(preset, average, batchsize, monkeypatch):
+def test_presets_see_as_many_images_with_every_loss(preset, average, batchsize, monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
     from lsgan.training import flags
@@ -345,7 +345,7 @@ def test_presets_see_and_show_as_many_images_with_every_loss_and_ours_alone_aver
     assert len({s['epoch'] for s in runs}) == 1
 
 
-def test_a_run_of_the_version_before_channels_is_no_other_run_for_a_sweep(monkeypatch):
+def test_sweep_accepts_run_from_before_channels(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
     from lsgan.training import flags, snapshot
@@ -354,7 +354,7 @@ def test_a_run_of_the_version_before_channels_is_no_other_run_for_a_sweep(monkey
     assert 'channels' not in snapshot.contradictions(flags.resolve('anime', {}, train_anime.PRESETS), saved)
 
 
-def test_networks_are_what_the_presets_say(monkeypatch):
+def test_networks_follow_presets(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
     from lsgan.training import flags
@@ -389,7 +389,7 @@ PUBLISHED = {
     ('blog', 'lsgan', {'optimizer': 'adam', 'lr_g': 1e-4, 'lr_d': 1e-4, 'beta1': 0.5, 'n_critic': 1, 'epoch_size': 500}),
     ('blog', 'wgan', {**CRITIC, 'epoch_size': 100}), ('default', 'wgan', CRITIC),
     ('cifar', 'lsgan', {'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3, 'n_critic': 1}), ('cifar', 'wgan', CRITIC)])
-def test_presets_have_the_published_numbers(preset, loss, optimization, monkeypatch):
+def test_presets_have_published_numbers(preset, loss, optimization, monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
     from lsgan.training import flags
@@ -399,7 +399,7 @@ def test_presets_have_the_published_numbers(preset, loss, optimization, monkeypa
 
 
 @pytest.mark.parametrize('size', [16, 31, 40, 257, 272])
-def test_sizes_that_networks_cannot_have_are_refused(size, monkeypatch):
+def test_impossible_sizes_are_refused(size, monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train_anime
     parser = train_anime.make_parser()
@@ -408,7 +408,7 @@ def test_sizes_that_networks_cannot_have_are_refused(size, monkeypatch):
     assert [parser.parse_args(['--size', str(least)]).size for least in (32, 48, 256)] == [32, 48, 256]
 
 
-def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path):
+def test_wrong_input_is_one_line(photographs, train, tmp_path):
     (tmp_path / 'none').mkdir()
     (tmp_path / 'few').mkdir()
     shutil.copy(photographs / 'album 0' / '0.png', tmp_path / 'few' / '0.png')
@@ -443,7 +443,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(photographs, train, tmp_path
         assert not (tmp_path / 'run').exists()
 
 
-def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photographs, train, cache, tmp_path):
+def test_missing_images_stop_resuming_but_not_drawing(run, photographs, train, cache, tmp_path):
     folder, moved = tmp_path / 'run', tmp_path / 'moved'
     shutil.copytree(run[0], folder)
     config = json.loads((folder / 'config.json').read_text())
@@ -468,7 +468,7 @@ def test_images_that_are_gone_stop_a_resumed_run_but_not_its_pictures(run, photo
     assert result.returncode == 0 and 'left out: nearest.png' in result.stdout and 'samples.png' in result.stdout
 
 
-def test_a_run_goes_on_with_its_images_wherever_they_are_and_with_no_others(photographs, train, tmp_path):
+def test_resuming_needs_the_same_images(photographs, train, tmp_path):
     here, there, folder = tmp_path / 'here', tmp_path / 'there', tmp_path / 'run'
     shutil.copytree(photographs, here)
     flags = [*SHORT, '--images', here]
@@ -488,8 +488,8 @@ def test_a_run_goes_on_with_its_images_wherever_they_are_and_with_no_others(phot
     assert_same_run(tmp_path / 'whole', folder, 18)
 
 
-def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, train, cache, tmp_path):
-    """Also where these have other numbers of updates, and a run stopped within one."""
+def test_comparison_of_losses_at_epochs(run, photographs, train, cache, tmp_path):
+    """The runs have different numbers of updates per epoch, and one was stopped within an epoch."""
     runs = [run[0], tmp_path / 'gan', tmp_path / 'wgan']
     flags = [*SMALL, '--images', photographs]
     assert train(*flags, '--loss', 'gan', '--epoch', 2, '--epoch-size', 6, '-o', runs[1]).returncode == 0
@@ -514,13 +514,13 @@ def test_pictures_of_several_losses_after_the_same_epochs(run, photographs, trai
     assert_one_line(draw_it('compare', *runs, '--epochs', 1, '-n', 5), '--samples')
 
 
-def test_the_same_seed_gives_the_same_run_and_another_another(run, photographs, train, tmp_path):
+def test_seed_determines_run(run, photographs, train, tmp_path):
     for seed in 0, 1:
         assert train(*SHORT, '--images', photographs, '--mirror', '--seed', seed, '-o', tmp_path / str(seed)).returncode == 0
     assert timeless_log(tmp_path / '0') == timeless_log(run[0]) != timeless_log(tmp_path / '1')
 
 
-def test_an_unusable_cache_is_one_line(photographs, tmp_path):
+def test_unusable_cache_is_one_line(photographs, tmp_path):
     (tmp_path / 'cache').mkdir()
     (tmp_path / 'cache' / 'lsgan').touch()
     for flags in ['--images', photographs], []:

@@ -1,4 +1,4 @@
-"""The training script as a user runs it."""
+"""Run train_gaussian.py as a user does."""
 import json
 import os
 import subprocess
@@ -20,7 +20,7 @@ from lsgan.random import Latent, Stream
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
 
-def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(whole):
+def test_run_writes_folder_and_prints_metrics(whole):
     folder, printed = whole
     names = {p.name for p in folder.iterdir()}
     assert {'config.json', 'log', 'metrics.json', 'samples', 'snapshot_iter_180', 'generator_iter_180.npz'} <= names
@@ -48,12 +48,12 @@ def test_generator_weights_load_in_stock_chainer(whole):
     assert np.array_equal(stock[0].W.array, arrays(folder / 'generator_iter_180.npz')['0/W'])
 
 
-def test_the_seed_determines_the_run(whole, tmp_path):
+def test_seed_determines_run(whole, tmp_path):
     assert train(*SHORT, '--seed', 1, '-o', tmp_path / 'run').returncode == 0
     assert not same_arrays(whole[0] / 'generator_iter_180.npz', tmp_path / 'run' / 'generator_iter_180.npz')
 
 
-def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
+def test_existing_folder_is_refused(whole, tmp_path):
     assert_one_line(train(*SHORT, '-o', whole[0]), str(whole[0]), '--resume', '--out')
     (tmp_path / 'file').touch()
     assert_one_line(train(*SHORT, '-o', tmp_path / 'file'), 'file')
@@ -62,7 +62,7 @@ def test_an_existing_folder_is_never_silently_used(whole, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-def test_noise_that_has_nothing_to_fall_to_stays(tmp_path):
+def test_noise_below_its_end_is_constant(tmp_path):
     for noise in '0', '0.01':       # the preset's ends at 0.02
         assert train(*SHORT, '--noise', noise, '--iterations', 20, '-o', tmp_path / noise).returncode == 0
     assert not same_arrays(*(tmp_path / noise / 'generator_iter_20.npz' for noise in ('0', '0.01')))
@@ -91,7 +91,7 @@ def test_wrong_flags_are_one_line(flags, words, tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-def test_divergence_stops_the_run_and_is_not_saved(tmp_path):
+def test_divergence_stops_run_without_saving(tmp_path):
     result = train(*SHORT, '--snapshot-interval', 7, '--average', 0, '--lr-g', 1e30, '--lr-d', 1e30, '-o', tmp_path / 'run')
     assert_one_line(result, 'not finite', '--lr-g 1e+30', 'update', status=1)
     for path in (tmp_path / 'run').glob('snapshot_iter_*'):
@@ -100,17 +100,17 @@ def test_divergence_stops_the_run_and_is_not_saved(tmp_path):
         assert 'NaN' not in path.read_text()
 
 
-def test_an_unusable_out_folder_is_one_line(tmp_path):
+def test_unusable_out_folder_is_one_line(tmp_path):
     (tmp_path / 'file').touch()
     assert_one_line(train(*SHORT, '-o', tmp_path / 'file' / 'run'), 'file')
 
 
-def test_it_runs_from_any_folder_into_the_default_one(tmp_path):
+def test_runs_from_any_folder(tmp_path):
     assert train(*SHORT, '--iterations', 5, cwd=tmp_path).returncode == 0
     assert (tmp_path / 'result' / 'gaussian' / 'metrics.json').exists()
 
 
-def test_the_run_says_what_its_targets_mean(tmp_path):
+def test_run_explains_targets(tmp_path):
     binary = train(*SHORT, '--iterations', 1, '-o', tmp_path / 'binary').stdout
     pearson = train(*SHORT, '--iterations', 1, '--abc', -1, 1, 0, '-o', tmp_path / 'pearson').stdout
     assert json.loads((tmp_path / 'pearson' / 'config.json').read_text())['settings']['scheme'] == 'pearson'
@@ -119,7 +119,7 @@ def test_the_run_says_what_its_targets_mean(tmp_path):
     assert 'warning: with a == b' in equal and 'warning' not in binary
 
 
-def test_a_terminal_gets_a_live_bar(tmp_path):
+def test_terminal_shows_progress_bar(tmp_path):
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, 80))
     process = subprocess.Popen([sys.executable, str(SCRIPT), *SHORT, '-o', str(tmp_path / 'run')], stdout=slave, stderr=slave)
@@ -155,7 +155,7 @@ def test_presets_run_with_every_loss(preset, loss, tmp_path):
     assert settings['batchsize'] == {'blog': 100, 'paper': 512}[preset]
 
 
-def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+def test_closed_pipe_is_one_line(tmp_path):
     with start(*SHORT, '-o', tmp_path / 'run') as process:
         process.stdout.readline()
         process.stdout.close()
@@ -186,8 +186,8 @@ TUNED = ['--noise', 0, '--average', 0, '--lr-decay', 0, '--lr-g', 0.002, '--lr-d
      {'noise': [0.2 * 0.5 ** (i / 4.4) for i in range(5)] + [0] * 3, 'rates': [1, 1, 1, 1, 1, 0.75, 0.5, 0.25],
       'average': 0.8}, None),
 ], ids=['adam', 'split', 'gan', 'wgan', 'schedules'])
-def test_flags_do_what_they_say(flags, loss, make, options, clip, tmp_path, monkeypatch):
-    """A run of 8 updates is that of an updater put together here, from the pieces that the flags name."""
+def test_effects_of_flags(flags, loss, make, options, clip, tmp_path, monkeypatch):
+    """Compare a run of 8 updates with an updater that is built here from the parts that the flags name."""
     short = ['--epoch', 1, '--epoch-size', 8, '--batchsize', 20, '--hidden-g', 16, '--hidden-d', 16, '--latent', 8]
     result = train(*flags, *short, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""train_mnist.py as a user runs it, on small sets of noise in MNIST's format."""
+"""Run train_mnist.py as a user does, on small sets of noise in MNIST's format."""
 import functools
 import json
 import os
@@ -25,14 +25,14 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(data, tmp_path_factory):
-    """An uninterrupted run of the convolutional networks, and what it printed."""
+    """An uninterrupted run of the convolutional networks, and its output."""
     folder = tmp_path_factory.mktemp('run') / 'run'
     result = train(*SHORT, '--data', data, '--gradient-norms', '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
 
-def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):
+def test_run_writes_folder_and_prints_metrics(run):
     folder, printed = run
     assert {'config.json', 'log', 'samples', 'snapshot_iter_18', 'generator_iter_18.npz'} <= set(os.listdir(folder))
     assert sorted(os.listdir(folder / 'figures')) == ['classes.png', 'curves.png', 'samples.png']
@@ -52,14 +52,14 @@ def test_a_run_leaves_the_whole_folder_and_prints_its_numbers(run):
         assert min(picture.size) > 800      # 10 x 10 of at least 64 pixels
 
 
-def test_stopped_early_and_continued_is_the_run_that_never_stopped(run, data, tmp_path):
+def test_resuming_is_exact(run, data, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
     assert train('--resume', folder, cwd=tmp_path).returncode == 0
     assert_same_run(run[0], folder, 18)
 
 
-def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, data, tmp_path):
+def test_resuming_needs_the_same_data(run, data, tmp_path):
     here, there, folder = tmp_path / 'here', tmp_path / 'there', tmp_path / 'run'
     shutil.copytree(data, here)
     assert train(*SHORT, '--data', here, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
@@ -76,7 +76,7 @@ def test_a_run_goes_on_with_its_data_wherever_they_are_and_with_no_others(run, d
     assert_same_run(run[0], folder, 18)
 
 
-def test_a_run_whose_snapshots_do_not_know_the_size_of_its_images_goes_on(run, data, tmp_path):
+def test_run_without_size_of_images_resumes(run, data, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
     for path in folder.glob('snapshot_iter_*'):
@@ -96,7 +96,7 @@ def test_a_run_whose_snapshots_do_not_know_the_size_of_its_images_goes_on(run, d
     ['--norm', 'none', '--init', 'he', '--optimizer', 'sgd', '--split-discriminator-update'],
     ['--loss', 'wgan', '--norm', 'd', '--n-critic', '2', '--latent-distribution', 'uniform'],
 ], ids=['mlp', 'split', 'wgan'])
-def test_other_settings_run_and_resume_exactly(flags, data, tmp_path):
+def test_resuming_with_other_settings_is_exact(flags, data, tmp_path):
     flags = [*SHORT, '--data', data, '--metric-interval', '99', *flags]
     assert train(*flags, '-o', tmp_path / 'whole').returncode == 0
     assert train(*flags, '--iterations', 7, '-o', tmp_path / 'run').returncode == 0
@@ -104,7 +104,7 @@ def test_other_settings_run_and_resume_exactly(flags, data, tmp_path):
     assert_same_run(tmp_path / 'whole', tmp_path / 'run', 18)
 
 
-def test_watching_does_not_change_the_training(run, data, tmp_path):
+def test_evaluation_does_not_change_training(run, data, tmp_path):
     never = ['--log-interval', 100, '--metric-interval', 100, '--sample-interval', 100]
     assert train(*SHORT, '--data', data, *never, '-o', tmp_path / 'run').returncode == 0
     assert same_arrays(run[0] / 'generator_iter_18.npz', tmp_path / 'run' / 'generator_iter_18.npz')
@@ -116,7 +116,7 @@ def shapes(link):
 
 @pytest.fixture
 def resolve(monkeypatch):
-    """From flags to settings and networks for images of 28 x 28."""
+    """Return the settings and the networks that flags give for images of 28 x 28 pixels."""
     monkeypatch.syspath_prepend(ROOT)
     import train_mnist
     from lsgan.training import flags
@@ -127,7 +127,7 @@ def resolve(monkeypatch):
     return resolve
 
 
-def test_networks_are_what_the_settings_say(resolve):
+def test_networks_follow_settings(resolve):
     for given in {'preset': 'blog'}, {'network': 'mlp'}:
         settings, generator, discriminator = resolve(**given)
         assert [shapes(generator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 50), (500, 500), (784, 500)]
@@ -137,7 +137,7 @@ def test_networks_are_what_the_settings_say(resolve):
     assert resolve(preset='blog', network='conv')[1].start == (128, 7, 7)
 
 
-def test_pfnet_has_the_layers_of_the_reference_implementation(resolve):
+def test_pfnet_equals_reference_implementation(resolve):
     _, generator, discriminator = resolve(preset='pfnet')
     for link, wanted in (generator, {
             '/first/W': (256 * 4 * 4, 1024), '/first_norm/gamma': (256,),
@@ -157,7 +157,7 @@ def test_pfnet_has_the_layers_of_the_reference_implementation(resolve):
 
 
 @pytest.mark.parametrize('network', ['mlp', 'conv'])
-def test_networks_have_the_norms_weights_and_activations_asked_for(network, resolve):
+def test_networks_have_chosen_norms_weights_and_activations(network, resolve):
     _, generator, discriminator = resolve(network=network, norm='d', init_std=[0.5, 0.02], activation_g='tanh',
                                           activation_d='sigmoid')
     assert not any('gamma' in name for name in shapes(generator))
@@ -190,7 +190,7 @@ CRITIC = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'cl
     # the best of results/mnist/losses.csv
     ('default', 'wgan', {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 2e-4, 'n_critic': 1, 'clip': 0.03, 'latent': 16}),
     ('default', 'lsgan', {'metric_samples': 10000, 'network': 'conv'})])
-def test_presets_have_the_published_numbers(preset, loss, wanted, resolve):
+def test_presets_have_published_numbers(preset, loss, wanted, resolve):
     settings = resolve(preset=preset, loss=loss)[0]
     assert {name: settings[name] for name in wanted} == wanted
 
@@ -206,8 +206,7 @@ def test_generator_weights_load_in_stock_chainer(data, tmp_path):
 @pytest.mark.parametrize('preset, batchsize, epochs, examples', [
     ('default', 100, 20, 60_000), ('blog', 100, 1000, 50_000), ('pfnet', 64, 100, 60_000)])
 @pytest.mark.parametrize('loss', ['lsgan', 'wgan', 'gan'])
-def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(preset, batchsize, epochs, examples, loss,
-                                                                            data, tmp_path):
+def test_presets_see_as_many_images_with_every_loss(preset, batchsize, epochs, examples, loss, data, tmp_path):
     small = [] if preset == 'blog' else ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8]
     small += ['--metric-samples', 100, '--iterations', 1]
     result = train('--preset', preset, '--loss', loss, '--data', data, *small, '-o', tmp_path / 'run')
@@ -220,7 +219,7 @@ def test_presets_see_as_many_images_with_every_loss_and_ours_alone_averages(pres
     assert settings['sample_interval'] % settings['epoch_size'] == 0
 
 
-def test_images_of_other_sizes_are_measured_without_the_judge(tmp_path):
+def test_other_sizes_are_measured_without_judge(tmp_path):
     data = write_images(tmp_path / 'small', side=12)
     result = train(*SHORT, '--data', data, '-o', tmp_path / 'run')
     assert result.returncode == 0 and 'no Fréchet distance and no classes: the judge needs images of 28 x 28' in result.stdout
@@ -247,7 +246,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
         assert not (tmp_path / 'run').exists()
 
 
-def test_without_the_data_and_without_a_network_it_says_where_to_put_them(tmp_path):
+def test_missing_data_without_network_is_one_line(tmp_path):
     nowhere = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'https_proxy': 'http://127.0.0.1:1',
                'no_proxy': '', 'NO_PROXY': ''}
     result = train(*SHORT, '-o', tmp_path / 'run', env=nowhere)

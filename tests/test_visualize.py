@@ -1,4 +1,4 @@
-"""The drawing script, from another folder than the repository's."""
+"""Tests of visualize.py, started in another folder than the repository."""
 import base64
 import importlib.util
 import io
@@ -30,7 +30,7 @@ MNIST = ['--network', 'mlp', '--hidden-g', '16', '--hidden-d', '16', '--latent',
 
 
 def call(script, *args, cwd):
-    """Runs a script as a user does."""
+    """Run a script as a user does."""
     return subprocess.run([sys.executable, str(ROOT / script), *map(str, args)], capture_output=True, text=True, cwd=cwd,
                           timeout=120, check=False)
 
@@ -45,7 +45,7 @@ def script():
 
 @pytest.fixture
 def visualize(script, tmp_path, monkeypatch, capsys):
-    """Runs visualize.py in `tmp_path`, but in this process, which takes a fraction of the time."""
+    """A function that runs visualize.py in `tmp_path`, but in this process, to save time."""
     monkeypatch.chdir(tmp_path)
 
     def visualize(*args):
@@ -56,7 +56,7 @@ def visualize(script, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A finished run and what it printed."""
+    """A finished run and its output."""
     folder = tmp_path_factory.mktemp('runs') / 'lsgan'
     result = call('train_gaussian.py', *SHORT, '-o', folder, cwd=folder.parent)
     assert result.returncode == 0, result.stderr
@@ -65,7 +65,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A copy of the finished run without its pictures, of which a test may do as it likes."""
+    """A copy of the finished run without its pictures. Tests may change it."""
     folder = tmp_path / 'run'
     shutil.copytree(trained[0], folder)
     shutil.rmtree(folder / 'figures')
@@ -74,7 +74,7 @@ def run(trained, tmp_path):
 
 @pytest.fixture(scope='module')
 def trained_on_images(tmp_path_factory):
-    """A finished run on images of noise and what it printed."""
+    """A finished run on images of noise and its output."""
     folder = tmp_path_factory.mktemp('images') / 'run'
     result = call('train_mnist.py', *MNIST, '--data', write_images(folder.parent / 'data'), '-o', folder, cwd=folder.parent)
     assert result.returncode == 0, result.stderr
@@ -129,7 +129,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_training_ends_with_the_main_pictures_and_they_can_be_drawn_again(trained, run, tmp_path):
+def test_training_draws_main_pictures(trained, run, tmp_path):
     folder, printed = trained
     assert names(folder / 'figures') == ['curves.png', 'density.png', 'scatter.png']
     for name in names(folder / 'figures'):
@@ -149,7 +149,7 @@ def test_one_picture_of_one_run(run, visualize, command):
     assert names(run / 'figures') == [f'{command}.png']
 
 
-def test_samples_are_as_many_as_asked_for_and_follow_the_seed(bare, tmp_path, visualize):
+def test_number_and_seed_of_samples(bare, tmp_path, visualize):
     flags = {'run': [], 'same': ['--seed', 0], 'other': ['--seed', 1], 'few': ['-n', 20]}
     for name, given in flags.items():
         assert_drawn(visualize('scatter', bare, '-o', tmp_path / f'{name}.png', *given), tmp_path / f'{name}.png')
@@ -160,7 +160,7 @@ def test_samples_are_as_many_as_asked_for_and_follow_the_seed(bare, tmp_path, vi
     assert names(bare) == ['config.json', 'generator_iter_40.npz']
 
 
-def test_the_newest_weights_are_drawn(bare, tmp_path, visualize):
+def test_newest_weights_are_drawn(bare, tmp_path, visualize):
     with np.load(bare / 'generator_iter_40.npz') as f:
         np.savez(bare / 'generator_iter_100.npz', **{key: 0 * f[key] for key in f.files})
     assert_drawn(visualize('scatter', bare, '-o', tmp_path / 'new.png'), tmp_path / 'new.png')
@@ -169,7 +169,7 @@ def test_the_newest_weights_are_drawn(bare, tmp_path, visualize):
     assert (pixels(tmp_path / 'new.png') != pixels(tmp_path / 'old.png')).any()
 
 
-def test_settings_and_weights_alone_are_enough_for_samples(bare, visualize):
+def test_samples_need_only_settings_and_weights(bare, visualize):
     result = visualize('all', bare)
     assert result.returncode == 0 and not result.stderr
     assert names(bare / 'figures') == ['density.png', 'scatter.png']
@@ -182,14 +182,14 @@ def test_settings_and_weights_alone_are_enough_for_samples(bare, visualize):
     assert_one_line(visualize('animation', bare), str(bare / 'samples'))
 
 
-def test_what_needs_no_weights_is_drawn_without(run, visualize):
+def test_curves_need_no_weights(run, visualize):
     (run / 'generator_iter_40.npz').unlink()
     result = visualize('all', run)
     assert result.returncode == 0 and result.stdout.count('left out: ') == 2 and 'generator_iter_N.npz' in result.stdout
     assert names(run / 'figures') == ['animation.gif', 'curves.png']
 
 
-def test_several_runs_on_one_sheet_and_in_one_set_of_curves(run, tmp_path, visualize):
+def test_several_runs_in_one_picture(run, tmp_path, visualize):
     other = tmp_path / 'other'
     shutil.copytree(run, other)
     edit_config(other, loss='wgan')
@@ -208,7 +208,7 @@ def test_several_runs_on_one_sheet_and_in_one_set_of_curves(run, tmp_path, visua
 
 
 @pytest.mark.parametrize('suffix, form', [('.webp', 'WEBP'), ('.png', 'PNG')])
-def test_an_animation_in_the_format_of_its_name(run, tmp_path, visualize, suffix, form):
+def test_format_of_animation_follows_name(run, tmp_path, visualize, suffix, form):
     path = tmp_path / 'new' / f'a{suffix}'
     assert_drawn(visualize('animation', run, '--seconds', 0.5, '-o', path), path)
     with Image.open(path) as image:
@@ -219,7 +219,7 @@ def test_an_animation_in_the_format_of_its_name(run, tmp_path, visualize, suffix
 
 
 @pytest.mark.parametrize('content', ['missing', 'truncated', 'no archive', 'pickled', 'other shape', 'other keys'])
-def test_weights_that_cannot_be_used_are_named(bare, visualize, content):
+def test_unusable_weights_are_named(bare, visualize, content):
     path = bare / 'generator_iter_40.npz'
     with np.load(path) as f:
         arrays = {key: f[key] for key in f.files}
@@ -249,7 +249,7 @@ def test_weights_that_cannot_be_used_are_named(bare, visualize, content):
     ({'modes': 'many'}, ['config.json', 'TypeError']),
     ({'epoch_size': 0}, ['config.json', 'settings']),
 ])
-def test_settings_that_cannot_be_used_are_named(bare, visualize, config, words):
+def test_unusable_settings_are_named(bare, visualize, config, words):
     if config is None:
         (bare / 'config.json').unlink()
     elif isinstance(config, str):
@@ -259,7 +259,7 @@ def test_settings_that_cannot_be_used_are_named(bare, visualize, config, words):
     assert_one_line(visualize('scatter', bare), *words)
 
 
-def test_a_log_or_frame_that_cannot_be_used_is_named(run, visualize):
+def test_unusable_log_or_frame_is_named(run, visualize):
     for content in '[]', '{}', '[1]', '[{"iter', '[{"iteration": "x"}]':
         (run / 'log').write_text(content)
         assert_one_line(visualize('curves', run), str(run / 'log'))
@@ -270,7 +270,7 @@ def test_a_log_or_frame_that_cannot_be_used_is_named(run, visualize):
 
 
 def cells(path, top=40, columns=10, side=84):
-    """The images in a picture, uint8 (N, 28, 28)."""
+    """Return the images in a picture, a uint8 array of shape (N, 28, 28)."""
     sheet = pixels(path)[top:, 6:, 0]
     rows = len(sheet) // (side + 2)
     return np.stack([sheet[y:y + side:3, x:x + side:3] for y in range(0, rows * (side + 2), side + 2)
@@ -278,7 +278,7 @@ def cells(path, top=40, columns=10, side=84):
 
 
 def assert_alike(a, b):
-    """But for rounding, which depends on how many samples are made at a time."""
+    """Allow for rounding, which depends on how many samples are generated at a time."""
     assert a.shape == b.shape and np.abs(a.astype(int) - b).max() <= 1
 
 
@@ -293,7 +293,7 @@ def read_samples(path):
         return f['arr_0']
 
 
-def test_every_picture_of_a_run_on_images(trained_on_images, digits, visualize):
+def test_all_pictures_of_run_on_images(trained_on_images, digits, visualize):
     drawn = ['samples.png', 'classes.png', 'curves.png', 'numbers.png', 'corners.png', 'loop.gif', 'real.png', 'nearest.png',
              'animation.gif']
     result = visualize('all', digits)
@@ -363,14 +363,14 @@ def test_a_report_says_what_is_missing(bare, tmp_path, visualize):
     ('samples', 'samples', (40 + 10 * 86, 870)), ('classes', 'classes', (360, 700)),
     ('analogy', 'corners', (66 + 8 * 86 + 26, 698)), ('real', 'real', (40 + 6 * 86, 870)),
     ('nearest', 'nearest', (40 + 6 * 86, 870))])
-def test_one_picture_of_a_run_on_images(digits, visualize, command, name, size):
+def test_one_picture_of_run_on_images(digits, visualize, command, name, size):
     result = visualize(command, digits)
     assert result.stdout == f'drawn: {digits / "figures" / name}.png\n' and not result.stderr
     assert names(digits / 'figures') == [f'{name}.png']
     assert pixels(digits / 'figures' / f'{name}.png').shape[:2] == size
 
 
-def test_a_grid_has_as_many_samples_as_asked_for(digits, tmp_path, visualize):
+def test_grid_has_given_number_of_samples(digits, tmp_path, visualize):
     for n in 15, 100:
         visualize('samples', digits, '-n', n, '-o', tmp_path / f'{n}.png')
     few, all_shown = cells(tmp_path / '15.png'), cells(tmp_path / '100.png')
@@ -380,7 +380,7 @@ def test_a_grid_has_as_many_samples_as_asked_for(digits, tmp_path, visualize):
 
 
 @pytest.mark.parametrize('distribution, other', [('normal', 'uniform'), ('uniform', 'normal')])
-def test_a_square_has_four_samples_as_corners_and_lies_where_latents_do(digits, tmp_path, visualize, distribution, other):
+def test_square_has_samples_as_corners(digits, tmp_path, visualize, distribution, other):
     edit_config(digits, latent_distribution=distribution)
     figures = digits / 'figures'
     visualize('samples', digits)
@@ -404,7 +404,7 @@ def test_a_square_has_four_samples_as_corners_and_lies_where_latents_do(digits, 
     assert np.abs(cells(chosen, 66, 3)[:9].astype(int) - square).max() > 100
 
 
-def test_every_sample_stands_above_its_number(digits, tmp_path, visualize):
+def test_samples_are_numbered(digits, tmp_path, visualize):
     for flags in [], ['--seed', 1]:
         visualize('samples', digits, *flags)
         path = tmp_path / 'numbers.png'
@@ -417,7 +417,7 @@ def test_every_sample_stands_above_its_number(digits, tmp_path, visualize):
 
 
 @pytest.mark.parametrize('distribution, other', [('normal', 'uniform'), ('uniform', 'normal')])
-def test_a_sum_shows_the_groups_their_means_and_the_result(digits, visualize, distribution, other):
+def test_arithmetic_shows_groups_means_and_result(digits, visualize, distribution, other):
     edit_config(digits, latent_distribution=distribution)
     groups = [3, 17, 8, 4], [25], [1, 52]
     path = digits / 'figures' / 'arithmetic.png'
@@ -445,7 +445,7 @@ def test_a_sum_shows_the_groups_their_means_and_the_result(digits, visualize, di
     assert all(0 < difference < np.abs(grid[1:].astype(int) - grid[:-1]).mean() for difference in np.delete(differences, 4))
 
 
-def test_groups_are_called_what_the_user_calls_them(digits, tmp_path, visualize):
+def test_groups_have_given_labels(digits, tmp_path, visualize):
     plain, named = tmp_path / 'plain.png', tmp_path / 'named.png'
     visualize('analogy', digits, '--arithmetic', 3, 17, 8, '-o', plain)
     labels = 'a $ sign', 'two\nlines', 30 * 'long '
@@ -457,7 +457,7 @@ def test_groups_are_called_what_the_user_calls_them(digits, tmp_path, visualize)
 
 
 @pytest.mark.parametrize('suffix, form', [('.gif', 'GIF'), ('.webp', 'WEBP'), ('.png', 'PNG')])
-def test_a_loop_passes_through_its_samples_and_has_no_leap(digits, tmp_path, visualize, suffix, form):
+def test_loop_passes_through_its_samples(digits, tmp_path, visualize, suffix, form):
     visualize('samples', digits)
     grid, path = cells(digits / 'figures' / 'samples.png').astype(int), tmp_path / f'loop{suffix}'
     result = visualize('analogy', digits, '--loop', 3, 17, 8, '--steps', 8, '--seconds', 0.1, '-o', path)
@@ -474,7 +474,7 @@ def test_a_loop_passes_through_its_samples_and_has_no_leap(digits, tmp_path, vis
     assert max(leaps) < 5 * np.mean(leaps)
 
 
-def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(digits, visualize):
+def test_real_and_nearest_images(digits, visualize):
     data = json.loads((digits / 'config.json').read_text())['settings']['data']
     known = {image.tobytes() for image in load(data).train}
     for command in 'samples', 'real', 'nearest':
@@ -492,15 +492,14 @@ def test_real_images_are_those_of_the_data_and_each_samples_nearest_is_below_it(
 
 
 @pytest.mark.parametrize('command', ['samples', 'analogy', 'export', 'compare'])
-def test_samples_are_made_also_where_the_images_are_gone(command, digits, tmp_path, visualize):
+def test_samples_do_not_need_images(command, digits, tmp_path, visualize):
     edit_config(digits, data=str(tmp_path / 'gone'), judge=str(tmp_path / 'gone, too'))
     result = visualize(command, digits)
     assert result.returncode == 0 and not result.stderr
 
 
 @pytest.mark.parametrize('command', ['real', 'nearest', 'classes', 'score'])
-def test_real_images_may_have_moved_and_must_be_of_the_size_of_the_runs(command, digits, trained_on_images, tmp_path,
-                                                                        visualize):
+def test_real_images_can_be_given(command, digits, trained_on_images, tmp_path, visualize):
     edit_config(digits, data=str(tmp_path / 'gone'))
     assert_one_line(visualize(command, digits), 'gone', 'no such file', '--images')
     result = visualize(command, digits, '--images', trained_on_images[0].parent / 'data')
@@ -509,7 +508,7 @@ def test_real_images_may_have_moved_and_must_be_of_the_size_of_the_runs(command,
     assert_one_line(visualize(command, digits, '--images', others), '12 x 12', '28 x 28')
 
 
-def test_a_run_of_before_its_settings_said_the_size_of_its_images_takes_it_from_these(digits, visualize):
+def test_run_without_size_of_images_takes_it_from_images(digits, visualize):
     config = json.loads((digits / 'config.json').read_text())
     assert config['settings'].pop('image_size') == [28, 28]
     (digits / 'config.json').write_text(json.dumps(config))
@@ -517,7 +516,7 @@ def test_a_run_of_before_its_settings_said_the_size_of_its_images_takes_it_from_
 
 
 @pytest.mark.parametrize('name, value', [('data', None), ('data', 5), ('judge', None), ('image_size', [28, 28, 1])])
-def test_settings_of_images_that_cannot_be_used_are_one_line(name, value, digits, visualize):
+def test_unusable_image_settings_are_one_line(name, value, digits, visualize):
     config = json.loads((digits / 'config.json').read_text())
     config['settings'][name] = value
     if value is None:
@@ -528,7 +527,7 @@ def test_settings_of_images_that_cannot_be_used_are_one_line(name, value, digits
     visualize('all', digits)        # no traceback
 
 
-def test_without_a_judge_that_knows_the_images_it_is_said_why_there_are_no_classes(tmp_path, visualize):
+def test_missing_judge_explains_missing_classes(tmp_path, visualize):
     folder, data = tmp_path / 'run', write_images(tmp_path / 'small', side=12)
     assert call('train_mnist.py', *MNIST, '--data', data, '-o', folder, cwd=tmp_path).returncode == 0
     assert_one_line(visualize('classes', folder), '28 x 28')
@@ -537,7 +536,7 @@ def test_without_a_judge_that_knows_the_images_it_is_said_why_there_are_no_class
     assert 'no Fréchet distance and no classes: the judge needs' in visualize('score', folder).stdout
 
 
-def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):
+def test_sheet_of_runs_on_images(digits, tmp_path, visualize):
     shutil.copytree(digits, tmp_path / 'other')
     assert_drawn(visualize('compare', digits, tmp_path / 'other', '-o', tmp_path / 'a.png'), tmp_path / 'a.png')
     left, right = np.split(pixels(tmp_path / 'a.png'), 2, axis=1)
@@ -545,7 +544,7 @@ def test_runs_on_images_on_one_sheet(digits, tmp_path, visualize):
     assert (left[40:] == right[40:]).all() and (left[40:] == pixels(tmp_path / 'b.png')[40:]).all()
 
 
-def test_scores_are_the_metrics_that_training_ended_with(trained, trained_on_images, digits, bare, visualize):
+def test_score_equals_final_metrics(trained, trained_on_images, digits, bare, visualize):
     result = visualize('score', digits, bare)
     assert result.returncode == 0 and not result.stderr
     files = [digits / 'generator_iter_20.npz', bare / 'generator_iter_40.npz']
@@ -558,7 +557,7 @@ def test_scores_are_the_metrics_that_training_ended_with(trained, trained_on_ima
     assert visualize('score', bare, '--seed', 1).stdout != visualize('score', bare).stdout
 
 
-def test_another_judge_judges_otherwise(digits, tmp_path, visualize):
+def test_other_judge_changes_score(digits, tmp_path, visualize):
     np.random.seed(0)
     with open(tmp_path / 'judge.npz', 'wb') as f:
         save_weights(f, Judge(3))
@@ -584,7 +583,7 @@ def test_images_are_exported_as_bytes(digits, tmp_path, visualize):
     assert not [path for path in names(digits) + names(tmp_path) if path.startswith('.')]
 
 
-def test_points_are_exported_as_they_are(bare, tmp_path, visualize):
+def test_points_are_exported_unchanged(bare, tmp_path, visualize):
     assert_exported(visualize('export', bare, '-o', 'new/points.npz'), 'new/points.npz')
     points = read_samples(tmp_path / 'new' / 'points.npz')
     assert points.dtype == np.float32 and points.shape == (2500, 2)
@@ -593,7 +592,7 @@ def test_points_are_exported_as_they_are(bare, tmp_path, visualize):
 
 
 @pytest.mark.parametrize('form', ['npz', 'png', 'onnx'])
-def test_an_export_that_fails_leaves_nothing(digits, tmp_path, visualize, form):
+def test_failed_export_leaves_nothing(digits, tmp_path, visualize, form):
     (digits / 'generator_iter_20.npz').rename(tmp_path / 'good.npz')
     before = names(digits)
     assert_one_line(visualize('export', digits, '--format', form), 'generator_iter_N.npz')
@@ -605,7 +604,7 @@ def test_an_export_that_fails_leaves_nothing(digits, tmp_path, visualize, form):
     assert names(digits) == sorted([*before, 'generator_iter_20.npz'])
 
 
-def test_an_export_puts_nothing_in_the_place_of_what_is_there(digits, tmp_path, visualize):
+def test_export_does_not_overwrite(digits, tmp_path, visualize):
     (digits / '.samples-png.partial').mkdir()       # what a killed one leaves
     (digits / '.samples-png.partial' / '00009.png').touch()
     assert_exported(visualize('export', digits, '-n', 2, '--format', 'png'), digits / 'samples-png')
@@ -619,7 +618,7 @@ def test_an_export_puts_nothing_in_the_place_of_what_is_there(digits, tmp_path, 
     assert_one_line(visualize('export', digits, '--format', 'onnx', '-o', 'a.npz'), 'a.npz', '.onnx')
 
 
-def test_images_that_are_gone_are_named(digits, tmp_path, visualize):
+def test_missing_images_are_named(digits, tmp_path, visualize):
     edit_config(digits, data=str(tmp_path / 'gone'))
     lines = visualize('all', digits).stdout.splitlines()
     for name in 'classes', 'real', 'nearest':

@@ -11,6 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy
 import tqdm
@@ -31,23 +33,24 @@ class Skipped(Exception):
     """
 
 
-def unreadable(error):
+def unreadable(error: OSError | MemoryError) -> str:
     """Return the reason for skipping a file that cannot be read at the moment.
 
     Args:
-        error (OSError or MemoryError): the exception that reading the file raised.
+        error: the exception that reading the file raised.
     """
     return f'{UNREADABLE} ({getattr(error, "strerror", "out of memory")})'
 
 
-def folder(name):
+def folder(name: str) -> pathlib.Path:
     """Return the path of the subfolder `name` of lsgan's cache, which is in $XDG_CACHE_HOME or, by default, in ~/.cache."""
     base = os.environ.get('XDG_CACHE_HOME', '')
     base = base if os.path.isabs(base) else os.path.expanduser('~/.cache')      # XDG: ignore relative paths
     return pathlib.Path(base, 'lsgan', name)
 
 
-def images(key, shape, items, title, total=None):
+def images(key: Any, shape: tuple[int, ...], items: Callable[[], Iterable[tuple[str, Callable[[], numpy.ndarray], bool]]],
+           title: str, total: int | None = None) -> tuple[numpy.ndarray, list[tuple[str, str]], str]:
     """Return a set of images from the cache. Make the set first if the cache does not contain it.
 
     Images are made in one thread per CPU core. They are written to a temporary folder, which is renamed when it is complete.
@@ -55,18 +58,18 @@ def images(key, shape, items, title, total=None):
 
     Args:
         key: JSON data that identifies the set, such as its source and all settings. A different key is a different set.
-        shape (tuple of int): shape of one image.
-        items (callable): returns an iterator of tuples (name, make, alone), one per image. `make` takes no argument and
-            returns a uint8 array of the given shape, or raises `Skipped`. `alone` tells whether making the image takes so much
-            memory that the next item must wait. If a name occurs twice, the later image replaces the earlier one. The items
-            are iterated only if the cache does not contain the set, or if some items were unreadable.
-        title (str): label of the progress bar. The bar is shown on standard error if that is a terminal.
-        total (int): number of items, for the progress bar; None if it is unknown.
+        shape: shape of one image.
+        items: returns an iterator of tuples (name, make, alone), one per image. `make` takes no argument and returns a uint8
+            array of the given shape, or raises `Skipped`. `alone` tells whether making the image takes so much memory that the
+            next item must wait. If a name occurs twice, the later image replaces the earlier one. The items are iterated only
+            if the cache does not contain the set, or if some items were unreadable.
+        title: label of the progress bar. The bar is shown on standard error if that is a terminal.
+        total: number of items, for the progress bar; None if it is unknown.
 
     Returns:
-        tuple: the images, a read-only, memory-mapped uint8 array of shape (N, *shape); a list of (name, reason) of the skipped
-        items; and the `lsgan.datasets.images.fingerprint` of the array. The fingerprint is cached too, because computing it
-        reads the whole array. If all items were skipped, N is 0, the fingerprint is None, and nothing is cached.
+        The images, a read-only, memory-mapped uint8 array of shape (N, *shape); a list of (name, reason) of the skipped items;
+        and the `lsgan.datasets.images.fingerprint` of the array. The fingerprint is cached too, because computing it reads the
+        whole array. If all items were skipped, N is 0, the fingerprint is empty, and nothing is cached.
 
     Raises:
         InputError: if the disk is full or the cache cannot be written.
@@ -117,7 +120,7 @@ def _make(place, shape, items, title, total):
     try:
         count, skipped = _fill(aside / 'images', shape, items, title, total)
         if not count:
-            return numpy.empty((0, *shape), numpy.uint8), skipped, None
+            return numpy.empty((0, *shape), numpy.uint8), skipped, ''
         made = _map(aside, (count, *shape))        # stays valid even if another process replaces the file
         digest = fingerprint(made)
         (aside / 'about.json').write_text(json.dumps({'count': count, 'skipped': skipped, 'fingerprint': digest}))
@@ -206,13 +209,13 @@ def _keep(path, shape, places):
         os.fsync(file.fileno())
 
 
-def tell_skipped(skipped):
+def tell_skipped(skipped: Iterable[tuple[str, str]]) -> str:
     """Return a one-line summary of the skipped files: for each reason, their number and their most common suffixes.
 
     Args:
         skipped: list of (name, reason).
     """
-    suffixes = collections.defaultdict(collections.Counter)
+    suffixes: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     for name, reason in skipped:
         suffixes[reason][pathlib.PurePath(name).suffix.lower()] += 1
     lines = []

@@ -7,30 +7,34 @@ import pathlib
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from typing import TextIO
 
 import tqdm
 
 from lsgan import console
 from lsgan.errors import InputError
+from lsgan.types import PathLike
 
 
-def fetch(name, mirrors, sha256, folder, timeout=20, stream=None):
+def fetch(name: str, mirrors: Sequence[str], sha256: str, folder: PathLike, timeout: float = 20,
+          stream: TextIO | None = None) -> pathlib.Path:
     """Download a file unless the folder contains it already.
 
     The file is downloaded to `NAME.part` and renamed when it is complete. If several processes call this function at the same
     time, one of them downloads and the others wait.
 
     Args:
-        name (str): name of the file, both in the folder and on the mirrors.
-        mirrors (sequence of str): URLs of folders, tried in this order.
-        sha256 (str): SHA-256 of the complete file, in hexadecimal.
+        name: name of the file, both in the folder and on the mirrors.
+        mirrors: URLs of folders, tried in this order.
+        sha256: SHA-256 of the complete file, in hexadecimal.
         folder: folder for the file; created if it is missing.
-        timeout (float): seconds without any data after which the next mirror is tried.
+        timeout: seconds without any data after which the next mirror is tried.
         stream: text file to which progress is written (default: standard output). A terminal gets a progress bar, anything
             else a single line.
 
     Returns:
-        pathlib.Path: path of the file.
+        Path of the file.
 
     Raises:
         InputError: if no mirror provides the file, or if the folder contains another file of this name.

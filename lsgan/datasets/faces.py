@@ -47,19 +47,18 @@ class Face:
     scale: float = 1.0
 
 
-def load(size, n=10000):
+def load(size: int, n: int = 10000) -> tuple[numpy.ndarray, dict[str, numpy.ndarray], str]:
     """Return a data set of faces. Each factor is drawn independently and uniformly, with a fixed random seed.
 
     The images are drawn once and kept in the cache.
 
     Args:
-        size (int): height and width of the images, in pixels.
-        n (int): number of images.
+        size: height and width of the images, in pixels.
+        n: number of images.
 
     Returns:
-        tuple: the images, a read-only, memory-mapped uint8 array of shape (n, 3, size, size); a dict from each factor to an
-        int array of shape (n,), the index of each face's value in `FACTORS`; and the `lsgan.datasets.images.fingerprint` of
-        the images.
+        The images, a read-only, memory-mapped uint8 array of shape (n, 3, size, size); a dict from each factor to an int array
+        of shape (n,), the index of each face's value in `FACTORS`; and the `lsgan.datasets.images.fingerprint` of the images.
     """
     draws = numpy.random.default_rng(0)
     values = {name: draws.integers(len(of), size=n) for name, of in FACTORS.items()}
@@ -74,15 +73,15 @@ def load(size, n=10000):
     return images, values, digest
 
 
-def draw(face, size):
+def draw(face: Face, size: int) -> numpy.ndarray:
     """Draw a face.
 
     Args:
-        face (Face): what to draw.
-        size (int): height and width of the image, in pixels.
+        face: what to draw.
+        size: height and width of the image, in pixels.
 
     Returns:
-        numpy.ndarray: RGB image, uint8 of shape (3, size, size).
+        RGB image, uint8 of shape (3, size, size).
     """
     painter = _Painter(face, size * _FINER)
     painter.hair_behind()

@@ -4,6 +4,8 @@ import functools
 import os
 import threading
 import warnings
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy
 import PIL
@@ -14,6 +16,7 @@ from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
 from lsgan.datasets.sources import DAMAGED, NO_IMAGE, open_source, or_skip
 from lsgan.errors import InputError
+from lsgan.types import PathLike
 
 _MOST_PIXELS = 100_000_000      # a file that claims more pixels may be a decompression bomb
 _VERSION = 3        # must change whenever the decoded images change, because the cache keeps them
@@ -21,7 +24,8 @@ _LARGE = 20_000_000     # images of more pixels are decoded one at a time, to sa
 _alone = threading.Lock()
 
 
-def load(paths, size, background='white'):
+def load(paths: PathLike | Sequence[PathLike], size: int,
+         background: str = 'white') -> tuple[numpy.ndarray, list[tuple[str, str]], str]:
     """Return the central square of each image at the given paths, resized to one size.
 
     The images come in the order of the paths. Image formats are recognised by content. Transparent parts show the background
@@ -37,20 +41,20 @@ def load(paths, size, background='white'):
     Args:
         paths: one path or a sequence of paths. Each is a folder, which is searched recursively and through symbolic links; a
             zip file; or a tar archive, uncompressed or compressed by gzip, bzip2 or xz.
-        size (int): height and width of the resulting images, in pixels.
-        background (str): colour behind transparent parts, by name or as #rrggbb.
+        size: height and width of the resulting images, in pixels.
+        background: colour behind transparent parts, by name or as #rrggbb.
 
     Returns:
-        tuple: the images, a read-only, memory-mapped uint8 array of shape (N, 3, size, size) with N at least 1; a sorted list
-        of (name, reason) of the skipped files and folders, in which names begin with their path if there are several paths;
-        and the `lsgan.datasets.images.fingerprint` of the images.
+        The images, a read-only, memory-mapped uint8 array of shape (N, 3, size, size) with N at least 1; a sorted list of
+        (name, reason) of the skipped files and folders, in which names begin with their path if there are several paths; and
+        the `lsgan.datasets.images.fingerprint` of the images.
 
     Raises:
         InputError: if a path is missing or is neither a folder nor a complete archive; if a zip file is encrypted; if there is
             no usable image; or if the cache cannot be written.
     """
-    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    paths = list(dict.fromkeys(map(os.path.realpath, paths)))
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    sources = list(dict.fromkeys(map(os.path.realpath, given)))
     Image.init()        # loads all formats here, before several threads would do it at the same time
 
     def make(open_file):
@@ -61,10 +65,10 @@ def load(paths, size, background='white'):
             raise Skipped(cache.unreadable(error)) from None
 
     def named(path, name):
-        return f'{path}/{name}' if len(paths) > 1 else name
+        return f'{path}/{name}' if len(sources) > 1 else name
 
     with contextlib.ExitStack() as stack:
-        opened = {path: stack.enter_context(open_source(path)) for path in paths}
+        opened = {path: stack.enter_context(open_source(path)) for path in sources}
 
         def items():
             for path, source in opened.items():
@@ -83,20 +87,20 @@ def load(paths, size, background='white'):
                                      for name, reason in source.skipped)})
     if not len(made):
         told = f': {cache.tell_skipped(skipped)}' if skipped else ''
-        raise InputError(f'--images {" ".join(paths)}: no usable image{told}')
+        raise InputError(f'--images {" ".join(sources)}: no usable image{told}')
     return made, skipped, digest
 
 
-def square(file, size, background='white'):
+def square(file: BinaryIO, size: int, background: str = 'white') -> numpy.ndarray:
     """Return the central square of the image in a binary file, resized as by `load`.
 
     Args:
         file: binary file with one image.
-        size (int): height and width of the result, in pixels.
-        background (str): colour behind transparent parts, by name or as #rrggbb.
+        size: height and width of the result, in pixels.
+        background: colour behind transparent parts, by name or as #rrggbb.
 
     Returns:
-        numpy.ndarray: RGB image, uint8 of shape (3, size, size).
+        RGB image, uint8 of shape (3, size, size).
 
     Raises:
         Skipped: if the file is not an image, or if the image is damaged, too small or too large.
@@ -162,7 +166,7 @@ def _rgb(image, box, background):
     return part.convert('RGB')
 
 
-def is_colour(name):
+def is_colour(name: str) -> bool:
     """Return whether Pillow accepts `name` as an opaque colour."""
     try:
         return len(ImageColor.getrgb(name)) == 3

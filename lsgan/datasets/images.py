@@ -1,11 +1,14 @@
 """Data sets of images of one size, and the conversions between bytes and the values that networks see."""
 import functools
 import hashlib
+from collections.abc import Callable
 
 import chainer
 import numpy
+from chainer.types import NdArray
 
 from lsgan.functions.gpu import batches
+from lsgan.random import Stream
 
 _AT_ONCE = 1024     # images per block where temporary copies are made
 
@@ -18,30 +21,31 @@ class ImageSet:
     images.
 
     Args:
-        load (callable): returns the images, a uint8 array of shape (N, C, H, W) with N at least 1. It is called once, when the
-            images are first needed.
-        mirror (bool): whether to add the mirror image (left and right exchanged) of every image to the set.
+        load: returns the images, a uint8 array of shape (N, C, H, W) with N at least 1. It is called once, when the images are
+            first needed.
+        mirror: whether to add the mirror image (left and right exchanged) of every image to the set.
     """
 
-    def __init__(self, load, mirror=False):
-        self._load, self.mirror, self._place = load, mirror, None
+    def __init__(self, load: Callable[[], numpy.ndarray], mirror: bool = False):
+        self._load, self.mirror = load, mirror
+        self._place: chainer.backend.Device | None = None
 
     @functools.cached_property
-    def images(self):
+    def images(self) -> NdArray:
         """All images, uint8 of shape (N, C, H, W). In GPU memory, their layout is channels-last."""
         return self._load()
 
     @property
-    def on_device(self):
-        """Whether the images are in GPU memory; see `lsgan.datasets.iterator.SampleIterator`."""
+    def on_device(self) -> bool:
+        """Whether the images are in GPU memory; see `lsgan.datasets.iterator.DataSet`."""
         return self._place is not None and self._place.xp is not numpy
 
-    def sample(self, n, stream):
+    def sample(self, n: int, stream: Stream) -> NdArray:
         """Draw `n` images uniformly, with replacement.
 
         Args:
-            n (int): number of images.
-            stream (lsgan.random.Stream): source of the random indices.
+            n: number of images.
+            stream: source of the random indices.
 
         Returns:
             float32 array of shape (n, C, H, W) in [-1, 1], on the device of the stream.
@@ -74,7 +78,7 @@ def _channels_second(images):
     return images.transpose(0, 3, 1, 2)
 
 
-def is_grey(images):
+def is_grey(images: numpy.ndarray) -> bool:
     """Return whether all RGB images are grey: red, green and blue are equal at every pixel.
 
     Args:
@@ -84,7 +88,7 @@ def is_grey(images):
     return all((part[:, :1] == part[:, 1:]).all() for part in parts)
 
 
-def to_grey(images):
+def to_grey(images: numpy.ndarray) -> numpy.ndarray:
     """Convert RGB images to greyscale.
 
     The luminance is that of Pillow's mode L: 0.299 R + 0.587 G + 0.114 B, the weights of ITU-R BT.601.
@@ -104,21 +108,21 @@ def to_grey(images):
     return grey
 
 
-def fingerprint(*arrays):
+def fingerprint(*arrays: numpy.ndarray) -> str:
     """Return the SHA-256 of the shapes and values of uint8 arrays, in hexadecimal. It identifies a data set."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(str(array.shape).encode())
         for first in range(0, len(array), _AT_ONCE):
-            digest.update(numpy.ascontiguousarray(array[first:first + _AT_ONCE]))
+            digest.update(numpy.ascontiguousarray(array[first:first + _AT_ONCE]).data)
     return digest.hexdigest()
 
 
-def scaled(images):
+def scaled(images: NdArray) -> NdArray:
     """Convert bytes to float32 in [-1, 1], the range that networks see: 0 becomes -1 and 255 becomes 1."""
     return images.astype(numpy.float32) * numpy.float32(1 / 127.5) - 1
 
 
-def to_bytes(images):
+def to_bytes(images: numpy.ndarray) -> numpy.ndarray:
     """Convert images in [-1, 1] to bytes, the inverse of `scaled`. Values outside the range are clipped."""
     return numpy.clip(numpy.rint(127.5 * images + 127.5), 0, 255).astype(numpy.uint8)

@@ -12,6 +12,7 @@ import numpy
 from lsgan.datasets import cache
 from lsgan.datasets.download import fetch
 from lsgan.errors import InputError
+from lsgan.types import PathLike
 
 MIRRORS = ('https://ossci-datasets.s3.amazonaws.com/mnist/', 'https://storage.googleapis.com/cvdf-datasets/mnist/',
            'https://raw.githubusercontent.com/fgnt/mnist/master/')
@@ -51,7 +52,7 @@ class IdxSet:
     test_labels: numpy.ndarray | None
 
 
-def load(path=None):
+def load(path: PathLike | None = None) -> IdxSet:
     """Read a data set of idx files.
 
     Args:
@@ -62,7 +63,7 @@ def load(path=None):
             there yet.
 
     Returns:
-        IdxSet: the images and labels.
+        The images and labels.
 
     Raises:
         InputError: if the folder contains no training images or those of several data sets; if a file is damaged; if files do
@@ -136,15 +137,15 @@ def _read_split(images, labels):
     return x, y
 
 
-def read_idx(path, dimensions):
+def read_idx(path: PathLike, dimensions: int) -> numpy.ndarray:
     """Read an idx file of unsigned bytes, with or without gzip compression.
 
     Args:
         path: the file.
-        dimensions (int): the required number of dimensions: 3 for images, 1 for labels.
+        dimensions: the required number of dimensions: 3 for images, 1 for labels.
 
     Returns:
-        numpy.ndarray: read-only uint8 array with that number of dimensions.
+        Read-only uint8 array with that number of dimensions.
 
     Raises:
         InputError: if the file is missing, damaged or of another kind. The message tells what was found.
@@ -153,11 +154,13 @@ def read_idx(path, dimensions):
         with open(path, 'rb') as file:
             size, zipped = os.fstat(file.fileno()).st_size, file.read(2) == b'\x1f\x8b'
             file.seek(0)
-            return _read(*(gzip.GzipFile(fileobj=file), size * _EXPANSION) if zipped else (file, size), dimensions)
+            if zipped:
+                return _read(gzip.GzipFile(fileobj=file), size * _EXPANSION, dimensions)
+            return _read(file, size, dimensions)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         reason = f'damaged or truncated gzip data ({error})'
     except (OSError, ValueError) as error:
-        reason = getattr(error, 'strerror', None) or error
+        reason = str(getattr(error, 'strerror', None) or error)
     raise InputError(f'{path}: {reason}')
 
 

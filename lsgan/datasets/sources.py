@@ -10,12 +10,14 @@ import os
 import stat
 import tarfile
 import zipfile
+from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
 from lsgan.datasets import cache
 from lsgan.datasets.cache import Skipped
 from lsgan.errors import InputError
+from lsgan.types import PathLike
 
 _MOST_BYTES = 1 << 30       # a file that claims to be longer is skipped; it may be a decompression bomb
 _LONG, _HEAD = 1 << 24, 1 << 20     # a packed file of more than _LONG bytes is only read if its first _HEAD bytes are an image
@@ -28,7 +30,7 @@ DAMAGED, NO_IMAGE, NOT_REGULAR = 'damaged or truncated', 'not in an image format
 _TOO_LONG = f'larger than {_MOST_BYTES >> 20:,} MiB'
 
 
-def open_source(path):
+def open_source(path: PathLike) -> 'Folder | Tar | Zip':
     """Open the `Folder`, `Tar` or `Zip` at a path. Archives are recognised by content, not by suffix.
 
     Raises:
@@ -160,7 +162,7 @@ class Tar(_Source):
         self._path, self.key = path, _size_and_time(path)
 
     @staticmethod
-    def is_at(path):
+    def is_at(path: PathLike) -> bool:
         """Return whether a file begins with a valid tar header, after decompression."""
         try:
             with _open_tar(path):
@@ -296,12 +298,12 @@ def _require_image(head):
 
 
 @contextlib.contextmanager
-def or_skip(reason, kind=Exception):
+def or_skip(reason: str, kind: type[Exception] = Exception) -> Iterator[None]:
     """Turn errors that a damaged or unsupported file causes into `Skipped`; pass on errors of the disk or the memory.
 
     Args:
-        reason (str): message of `Skipped`.
-        kind (type): exceptions to turn into `Skipped`. The default covers the many errors of image formats and compressions.
+        reason: message of `Skipped`.
+        kind: exceptions to turn into `Skipped`. The default covers the many errors of image formats and compressions.
     """
     try:
         yield

@@ -1,22 +1,25 @@
 """Animations of existing pictures."""
+from collections.abc import Sequence
+
 import numpy
 from PIL import Image
 
 from lsgan.errors import InputError
+from lsgan.types import FileLike
 
 FORMATS = {'.gif': 'GIF', '.png': 'PNG', '.webp': 'WEBP'}
 MOST = 200      # frames; they last half a minute, and Pillow may keep all of them in memory
 
 
-def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
+def animation(file: FileLike, frames: Sequence[FileLike], form: str = 'GIF', seconds: float = 0.15, hold: float = 2.0) -> None:
     """Write an endlessly looping animation. If there are more than 200 frames, use 200 evenly spaced ones.
 
     Args:
-        file (path or binary file): destination.
-        frames (sequence of paths or binary files): pictures of equal size, in the order of the animation.
-        form (str): file format: GIF, PNG or WEBP.
-        seconds (float): duration of each frame, in seconds.
-        hold (float): additional duration of the last frame, in seconds.
+        file: destination.
+        frames: pictures of equal size, in the order of the animation.
+        form: file format: GIF, PNG or WEBP.
+        seconds: duration of each frame, in seconds.
+        hold: additional duration of the last frame, in seconds.
 
     Raises:
         InputError: if there is no frame, or if a frame is damaged or differs in size from the first one.
@@ -37,7 +40,7 @@ def animation(file, frames, form='GIF', seconds=0.15, hold=2.0):
                lossless=True)       # for WebP, whose lossy default blurs small dots
 
 
-def read(frame, size=None):
+def read(frame: FileLike, size: tuple[int, int] | None = None) -> Image.Image:
     """Return a picture in RGB.
 
     Args:

@@ -1,7 +1,7 @@
 """Training curves: the logged numbers of one or several runs, plotted over the generator updates."""
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter, LogLocator
 from lsgan.errors import InputError
 from lsgan.figures import palette
 from lsgan.figures.text import write
+from lsgan.types import FileLike
 
 # Inches; _HEIGHT and _GAP are the height of a panel and the space above it.
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT, _GAP = 7.0, 0.75, 1.45, 0.4, 0.65, 1.2, 0.45
@@ -28,6 +29,7 @@ class Panel:
         within (tuple of float): values that the y axis must include.
     """
 
+from typing import Any
     title: str
     keys: Mapping
     references: Mapping = dataclasses.field(default_factory=dict)
@@ -57,15 +59,15 @@ PANELS = (
 )
 
 
-def curves(file, logs, title, panels=PANELS):
+def curves(file: FileLike, logs: Mapping[str, Sequence[Mapping]], title: str, panels: Sequence[Panel] = PANELS) -> None:
     """Write a PNG with plots of logged numbers over the generator updates, one panel below the other.
 
     Args:
-        file (path or binary file): destination.
-        logs (dict): maps the label of each run to its log, a list of dicts as written by Chainer's `LogReport`. With one run,
-            each key has its own colour. With several runs, each run has its own colour and each key its own line style.
-        title (str): title of the figure, in one line.
-        panels (sequence of Panel): the panels to draw. Those without any values are omitted.
+        file: destination.
+        logs: maps the label of each run to its log, a list of dicts as written by Chainer's `LogReport`. With one run, each
+            key has its own colour. With several runs, each run has its own colour and each key its own line style.
+        title: title of the figure, in one line.
+        panels: the panels to draw. Those without any values are omitted.
 
     Raises:
         InputError: if no panel has any values.
@@ -95,7 +97,7 @@ def curves(file, logs, title, panels=PANELS):
     figure.savefig(file, format='png')
 
 
-def values(log, key, scale):
+def values(log: Sequence[Mapping[str, Any]], key: str, scale: str) -> list[tuple[int, float]]:
     """Return the values of a key in a log that the scale of a panel can show.
 
     Args:

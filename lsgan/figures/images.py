@@ -1,11 +1,13 @@
 """Image grids, latent arithmetic, and histograms of classes."""
 import math
+from collections.abc import Sequence
 
 import numpy
 from matplotlib.figure import Figure
 
 from lsgan.figures import palette
 from lsgan.figures.text import write
+from lsgan.types import FileLike
 
 _DPI = 100
 _SIDE, _GAP, _MARGIN = 64, 2, 6                # pixels: smallest side of an image, gap between images, left and right margin
@@ -52,17 +54,18 @@ def _zoom(images, side):
     return math.ceil(side / max(images.shape[-2:]))
 
 
-def grid(file, images, title, columns=10, headings=(), labels=(), side=_SIDE):
+def grid(file: FileLike, images: numpy.ndarray, title: str, columns: int = 10, headings: Sequence[str] = (),
+         labels: Sequence[str] = (), side: int = _SIDE) -> None:
     """Write a PNG grid of images, each enlarged by a whole number.
 
     Args:
-        file (path or binary file): destination.
+        file: destination.
         images: uint8 array of shape (N, C, H, W), greyscale (C = 1) or RGB (C = 3).
-        title (str): title of the figure, in one line.
-        columns (int): number of images per row.
-        headings (sequence of str): text above each column; empty for none.
-        labels (sequence of str): text below each image; empty for none. A row without any text leaves no space for labels.
-        side (int): minimum length of the longer side of an enlarged image, in pixels.
+        title: title of the figure, in one line.
+        columns: number of images per row.
+        headings: text above each column; empty for none.
+        labels: text below each image; empty for none. A row without any text leaves no space for labels.
+        side: minimum length of the longer side of an enlarged image, in pixels.
     """
     n, _, height, width = images.shape
     zoom, columns = _zoom(images, side), min(columns, n)
@@ -81,21 +84,22 @@ def grid(file, images, title, columns=10, headings=(), labels=(), side=_SIDE):
     page.save(file)
 
 
-def arithmetic(file, groups, means, near, title, names, numbers):
+def arithmetic(file: FileLike, groups: Sequence[numpy.ndarray], means: numpy.ndarray, near: numpy.ndarray, title: str,
+               names: Sequence[str], numbers: Sequence[Sequence[str]]) -> None:
     """Write a PNG of the latent arithmetic mean(A) - mean(B) + mean(C) (Radford et al. 2016, section 6.3.2).
 
     The upper part shows the images of the three groups. The lower part shows, enlarged, the images of the mean latents and of
     the result as an equation.
 
     Args:
-        file (path or binary file): destination.
-        groups (sequence): the images of A, B and C, three uint8 arrays of shape (n, C, H, W); n can differ between groups.
+        file: destination.
+        groups: the images of A, B and C, three uint8 arrays of shape (n, C, H, W); n can differ between groups.
         means: images of the mean latents of A, B and C, uint8 array of shape (3, C, H, W).
         near: images of the result with noise added to its latent, and in their middle the result itself, uint8 array of shape
             (9, C, H, W).
-        title (str): title of the figure, in one line.
-        names (sequence of str): text above each of the three groups.
-        numbers (sequence): for each group, a sequence of str: the text below each of its images.
+        title: title of the figure, in one line.
+        names: text above each of the three groups.
+        numbers: for each group, a sequence of str: the text below each of its images.
     """
     height, width = means.shape[2:]
     zoom = _zoom(means, _SIDE)
@@ -126,14 +130,14 @@ def arithmetic(file, groups, means, near, title, names, numbers):
     page.save(file)
 
 
-def histogram(file, shares, due, title):
+def histogram(file: FileLike, shares: numpy.ndarray, due: numpy.ndarray, title: str) -> None:
     """Write a PNG bar chart of the fraction of samples in each class, with markers at the fractions of real data.
 
     Args:
-        file (path or binary file): destination.
+        file: destination.
         shares: fraction of generated samples in each class, float array of shape (K,), 0 to 1.
         due: the same for real data.
-        title (str): title of the figure, in one line.
+        title: title of the figure, in one line.
     """
     figure = Figure(_HISTOGRAM, dpi=_DPI, layout='constrained')
     ax = figure.add_subplot()

@@ -5,11 +5,14 @@ import html
 import importlib.resources
 import io
 import json
+from collections.abc import Sequence
+from typing import BinaryIO
 
 from lsgan.console import one_line
 from lsgan.figures import palette
 from lsgan.figures.animation import read
-from lsgan.figures.curves import PANELS, values
+from lsgan.figures.curves import PANELS, Panel, values
+from lsgan.types import FileLike
 
 _QUALITY = 55       # of lossy WebP, at which grids of faces show no artefacts
 
@@ -45,7 +48,7 @@ class Column:
     missing: list = dataclasses.field(default_factory=list)
 
 
-def page(file, columns, panels=PANELS):
+def page(file: BinaryIO, columns: Sequence[Column], panels: Sequence[Panel] = PANELS) -> None:
     """Write an HTML page that shows runs side by side.
 
     Args:
@@ -64,7 +67,7 @@ def page(file, columns, panels=PANELS):
     file.write(''.join((before, html.escape(one_line(title)), between, encoded, after)).encode())
 
 
-def embed(file):
+def embed(file: FileLike) -> str:
     """Return a picture as the data URI of a WebP image, lossy or lossless, whichever is smaller.
 
     Args:

@@ -6,25 +6,27 @@ from matplotlib.figure import Figure
 from lsgan.figures import palette
 from lsgan.figures.text import write
 from lsgan.metrics.modes import held_by_modes, mode_statistics
+from lsgan.types import FileLike
 
 # Inches: the side of a panel, the space around and between panels, and the width of the colour bar with its labels.
 _SIDE, _LEFT, _TOP, _BOTTOM, _GAP, _BAR = 3.7, 0.5, 0.45, 0.65, 0.15, 0.95
 _BINS, _BLUR = 200, 2.0     # of a density estimate: bins per axis, standard deviation of the smoothing kernel in bins
 
 
-def scatter(file, samples, centers, sigma, title, real=None):
+def scatter(file: FileLike, samples: numpy.ndarray, centers: numpy.ndarray, sigma: float, title: str,
+            real: numpy.ndarray | None = None) -> None:
     """Write a PNG scatter plot of samples and modes.
 
     A circle marks each captured mode, which has at least one sample within 3 sigma. A cross marks each missed mode. The axis
     limits depend only on the modes, so that pictures of a run can be compared by flipping through them.
 
     Args:
-        file (path or binary file): destination.
+        file: destination.
         samples: generated points, float array of shape (N, 2). The picture states how many of them are out of view; points
             with NaN or infinite coordinates count as out of view.
         centers: centres of the modes, float array of shape (K, 2).
-        sigma (float): standard deviation of each mode along each axis.
-        title (str): title of the figure, in one line.
+        sigma: standard deviation of each mode along each axis.
+        title: title of the figure, in one line.
         real: real points, float array of shape (M, 2), drawn in a panel left of the generated ones. None for no such panel.
     """
     figure, panels = _panels(title, samples, centers, sigma, real)
@@ -34,7 +36,8 @@ def scatter(file, samples, centers, sigma, title, real=None):
     figure.savefig(file, format='png')
 
 
-def density(file, samples, centers, sigma, title, real=None):
+def density(file: FileLike, samples: numpy.ndarray, centers: numpy.ndarray, sigma: float, title: str,
+            real: numpy.ndarray | None = None) -> None:
     """Write a PNG of the smoothed density of samples, with the modes marked as in `scatter`.
 
     All pictures of a mixture share one colour scale. Its value 1 is the density of the mixture itself at a mode, with the same

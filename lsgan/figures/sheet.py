@@ -1,5 +1,6 @@
 """Contact sheets: several pictures in one."""
 import math
+from collections.abc import Sequence
 
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -7,29 +8,29 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lsgan.figures.text import write
+from lsgan.types import FileLike
 
 _HEADING, _FONT, _DPI = 44, 19, 100     # height of the headings in pixels, their font size in points, dots per inch
 
 
-def sheet(file, pictures, columns=None, headings=()):
+def sheet(file: FileLike, pictures: Sequence[FileLike], columns: int | None = None, headings: Sequence[str] = ()) -> None:
     """Write a PNG of several pictures in rows.
 
     Args:
-        file (path or binary file): destination.
-        pictures (sequence of paths or binary files): the pictures. All cells have the width and the height of the largest
-            picture; the rest of a cell is white.
-        columns (int): number of pictures per row. By default, up to three pictures form one row, and more pictures form a
-            nearly square grid.
-        headings (sequence of str): text above each column; empty for none.
+        file: destination.
+        pictures: the pictures. All cells have the width and the height of the largest picture; the rest of a cell is white.
+        columns: number of pictures per row. By default, up to three pictures form one row, and more pictures form a nearly
+            square grid.
+        headings: text above each column; empty for none.
     """
-    pictures = [Image.open(picture).convert('RGB') for picture in pictures]
-    n = len(pictures)
+    images = [Image.open(picture).convert('RGB') for picture in pictures]
+    n = len(images)
     columns = columns or (n if n <= 3 else math.ceil(math.sqrt(n)))
-    width, height = (max(sides) for sides in zip(*(picture.size for picture in pictures), strict=True))
+    width, height = (max(sides) for sides in zip(*(image.size for image in images), strict=True))
     top = _HEADING if headings else 0
     whole = Image.new('RGB', (width * min(columns, n), top + height * math.ceil(n / columns)), 'white')
-    for i, picture in enumerate(pictures):
-        whole.paste(picture, (i % columns * width, top + i // columns * height))
+    for i, image in enumerate(images):
+        whole.paste(image, (i % columns * width, top + i // columns * height))
     for i, heading in enumerate(headings):
         whole.paste(_drawn(heading, width), (i * width, 0))
     whole.save(file, 'PNG')

@@ -3,6 +3,7 @@ import functools
 import sys
 
 from matplotlib import font_manager, ft2font
+from matplotlib.text import Text
 
 from lsgan.console import escaped, one_line
 
@@ -10,22 +11,23 @@ _FAMILY = 'DejaVu Sans'     # included in Matplotlib
 _BOXES = 'Last Resort'      # included in Matplotlib too; it draws a box instead of every character
 
 
-def write(artist, text, width=None):
+def write(artist: Text, text: str, width: float | None = None) -> None:
     """Set the content of a Matplotlib text to one line. Dollar signs are not parsed as math.
 
     Characters that DejaVu Sans lacks are drawn in an installed font that has them. Characters that no font has, and those that
     cannot be printed, are shown as escapes such as `\\u6f22`.
 
     Args:
-        artist (matplotlib.text.Text): the text to set; must belong to a figure.
-        text (str): any string; line breaks become spaces.
-        width (float): maximum width in pixels. The font size is reduced for longer text. None for no limit.
+        artist: the text to set; must belong to a figure.
+        text: any string; line breaks become spaces.
+        width: maximum width in pixels. The font size is reduced for longer text. None for no limit.
     """
     shown, families = _drawable(text)
     artist.set(text=shown, parse_math=False, fontfamily=families)
     # Repeat, because hinting rounds the widths of letters to whole pixels, so that one step may not be enough.
-    while width is not None and artist.get_fontsize() > 1 and (taken := artist.get_window_extent().width) > width:
-        artist.set_fontsize(artist.get_fontsize() * min(0.99, width / taken))
+    while (width is not None and (size := float(artist.get_fontsize())) > 1
+           and (taken := artist.get_window_extent().width) > width):
+        artist.set_fontsize(size * min(0.99, width / taken))
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """Activation functions that keep the memory layout of images. CPU: NumPy; GPU: CUDA kernels."""
+import chainer
 import numpy
 from chainer.backends import cuda
+from chainer.types import NdArray
 from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
@@ -43,17 +45,17 @@ class _Activation(Fused):
         return y if self.shape is None else y.reshape(-1, *self.shape)
 
 
-def activation(x, name, shape=None):
+def activation(x: NdArray | chainer.Variable, name: str, shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Apply an activation function to each element.
 
     Args:
-        x (array or chainer.Variable): floats of any shape, with the batch first.
-        name (str): relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        shape (tuple of int): shape of each example in the result, (units,) or (C, H, W), or None for the shape that it has
-            in x. Reshaping here saves the GPU a copy from one memory layout to another.
+        x: floats of any shape, with the batch first.
+        name: relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        shape: shape of each example in the result, (units,) or (C, H, W), or None for the shape that it has in x. Reshaping
+            here saves the GPU a copy from one memory layout to another.
 
     Returns:
-        chainer.Variable: of the same shape as x, or (B, *shape).
+        The result, of the same shape as x, or (B, *shape).
 
     Raises:
         KeyError: if there is no activation of that name.

@@ -5,9 +5,11 @@ inputs that these do not support, such as half precision.
 """
 import math
 
+import chainer
 import chainer.functions as F
 import numpy
 from chainer.backends import cuda
+from chainer.types import NdArray
 from chainer.utils import conv, type_check
 
 from lsgan.functions.cpu import columns, threads, winograd
@@ -51,40 +53,40 @@ class _InChunks(Way):
 class Columns(_InChunks):
     """Convolution by im2col: every window of the big image becomes a row of one matrix product."""
 
-    def __init__(self, geometry, W):
+    def __init__(self, geometry: Geometry, W: numpy.ndarray):
         super().__init__(geometry, W)
         self.W = numpy.ascontiguousarray(W.transpose(0, 2, 3, 1)).reshape(self.O, -1)
         self.layout = (*geometry.kernel, *geometry.stride, *geometry.pad, *geometry.small)
         self.pixels = math.prod(geometry.small)
 
-    def chunk(self):
+    def chunk(self) -> int:
         return max(1, CHUNK // (self.pixels * self.W.shape[1] * self.dtype.itemsize))
 
-    def columns(self, part):
+    def columns(self, part: tuple[int, int]) -> numpy.ndarray:
         return threads.scratch('columns', ((part[1] - part[0]) * self.pixels, self.W.shape[1]), self.dtype)
 
-    def from_big(self, big, part):
+    def from_big(self, big: numpy.ndarray, part: tuple[int, int]) -> numpy.ndarray:
         rows = self.columns(part)
         columns.from_big(big, *self.layout, *part, rows)
         return rows
 
-    def from_small(self, small, part):
+    def from_small(self, small: numpy.ndarray, part: tuple[int, int]) -> numpy.ndarray:
         return small[slice(*part)].reshape(-1, self.O)
 
-    def make_small(self, rows, bias, part, small):
+    def make_small(self, rows: numpy.ndarray, bias: numpy.ndarray, part: tuple[int, int], small: numpy.ndarray) -> None:
         out = small[slice(*part)].reshape(-1, self.O)
         numpy.dot(rows, self.W.T, out=out)
         columns.add_bias(out, bias)
 
-    def make_big(self, rows, bias, part, big):
+    def make_big(self, rows: numpy.ndarray, bias: numpy.ndarray, part: tuple[int, int], big: numpy.ndarray) -> None:
         product = self.columns(part)
         numpy.dot(rows, self.W, out=product)
         columns.to_big(product, bias, *self.layout, *part, big)
 
-    def multiply_weights(self, from_big, from_small):
+    def multiply_weights(self, from_big: numpy.ndarray, from_small: numpy.ndarray) -> numpy.ndarray:
         return numpy.dot(from_small.T, from_big)
 
-    def to_weights(self, product):
+    def to_weights(self, product: numpy.ndarray) -> numpy.ndarray:
         gW = product.reshape(self.O, *self.geometry.kernel, self.C)
         return numpy.ascontiguousarray(gW.transpose(0, 3, 1, 2))
 
@@ -93,7 +95,7 @@ class Winograd(_InChunks):
     """Convolution by Winograd's algorithm (`lsgan.functions.cpu.winograd`), for kernels twice as large as their stride."""
 
     @staticmethod
-    def serves(geometry, W):
+    def serves(geometry: Geometry, W: numpy.ndarray) -> bool:
         """Return whether the algorithm supports this geometry and is faster than im2col."""
         s = geometry.stride[0]
         return (geometry.stride == (s, s) and geometry.kernel == (2 * s, 2 * s) and min(W.shape[:2]) >= 16
@@ -101,11 +103,11 @@ class Winograd(_InChunks):
                 and 9 * math.prod(Winograd.grid_of(geometry)) < 4 * math.prod(geometry.small))
 
     @staticmethod
-    def grid_of(geometry):
+    def grid_of(geometry: Geometry) -> tuple[int, ...]:
         """Return how many 2x2 tiles cover the small image: (rows of tiles, columns of tiles)."""
         return tuple(-(-side // 2) for side in geometry.small)
 
-    def __init__(self, geometry, W):
+    def __init__(self, geometry: Geometry, W: numpy.ndarray):
         super().__init__(geometry, W)
         self.stride = geometry.stride[0]
         self.grid = self.grid_of(geometry)
@@ -116,43 +118,43 @@ class Winograd(_InChunks):
         W = numpy.ascontiguousarray(W)
         threads.each(lambda part: winograd.from_weights(W, self.stride, *part, self.U), self.filters)
 
-    def chunk(self):
+    def chunk(self) -> int:
         """Return the number of images in a chunk: as many as fit, but at least 256 tiles, to make good use of the weights."""
         return max(CHUNK // (9 * self.tiles * (self.depth + self.O) * self.dtype.itemsize), -(-256 // self.tiles))
 
-    def scratch(self, name, part, channels):
+    def scratch(self, name: str, part: tuple[int, int], channels: int) -> numpy.ndarray:
         return threads.scratch(name, (9, (part[1] - part[0]) * self.tiles, channels), self.dtype)
 
-    def from_big(self, big, part):
+    def from_big(self, big: numpy.ndarray, part: tuple[int, int]) -> numpy.ndarray:
         tiles = self.scratch('from big', part, self.depth)
         winograd.from_big(big, self.stride, *self.geometry.pad, *self.grid, *part, tiles)
         return tiles
 
-    def from_small(self, small, part):
+    def from_small(self, small: numpy.ndarray, part: tuple[int, int]) -> numpy.ndarray:
         tiles = self.scratch('from small', part, self.O)
         winograd.from_small(small, *self.grid, *part, tiles)
         return tiles
 
-    def make_small(self, tiles, bias, part, small):
+    def make_small(self, tiles: numpy.ndarray, bias: numpy.ndarray, part: tuple[int, int], small: numpy.ndarray) -> None:
         product = self.scratch('product', part, self.O)
         numpy.matmul(tiles, self.U.transpose(0, 2, 1), out=product)
         winograd.to_small(product, bias, *self.grid, *part, small)
 
-    def make_big(self, tiles, bias, part, big):
+    def make_big(self, tiles: numpy.ndarray, bias: numpy.ndarray, part: tuple[int, int], big: numpy.ndarray) -> None:
         product = self.scratch('product', part, self.depth)
         numpy.matmul(tiles, self.U, out=product)
         winograd.to_big(product, bias, self.stride, *self.geometry.pad, *self.grid, *part, big)
 
-    def multiply_weights(self, from_big, from_small):
+    def multiply_weights(self, from_big: numpy.ndarray, from_small: numpy.ndarray) -> numpy.ndarray:
         return numpy.matmul(from_small.transpose(0, 2, 1), from_big)
 
-    def to_weights(self, product):
+    def to_weights(self, product: numpy.ndarray) -> numpy.ndarray:
         gW = numpy.empty((self.O, self.C, *self.geometry.kernel), self.dtype)
         threads.each(lambda part: winograd.to_weights(product, self.stride, *part, gW), self.filters)
         return gW
 
 
-def channels_last(x):
+def channels_last(x: NdArray) -> NdArray:
     """Return an array of shape (N, C, H, W) as a contiguous array (N, H, W, C), without a copy if it is stored that way."""
     last = x.transpose(0, 2, 3, 1)
     if isinstance(x, cuda.ndarray):
@@ -282,18 +284,19 @@ def _pair(x):
     return tuple(x) if hasattr(x, '__len__') else (x, x)
 
 
-def convolution_2d(x, W, b=None, stride=1, pad=0):
+def convolution_2d(x: NdArray | chainer.Variable, W: NdArray | chainer.Variable, b: NdArray | chainer.Variable | None = None,
+                   stride: int | tuple[int, int] = 1, pad: int | tuple[int, int] = 0) -> chainer.Variable:
     """Convolve images, like `chainer.functions.convolution_2d`.
 
     Args:
-        x (array or chainer.Variable): images (B, C, H, W).
-        W (array or chainer.Variable): weights (O, C, kh, kw).
-        b (array or chainer.Variable): biases (O,), or None for no bias.
-        stride (int or pair of int): step of the kernel in pixels, vertically and horizontally.
-        pad (int or pair of int): rows and columns of zeros added at each border.
+        x: images (B, C, H, W).
+        W: weights (O, C, kh, kw).
+        b: biases (O,), or None for no bias.
+        stride: step of the kernel in pixels, vertically and horizontally.
+        pad: rows and columns of zeros added at each border.
 
     Returns:
-        chainer.Variable: images (B, O, h, w) with h = (H + 2 pad - kh) // stride + 1, and w likewise.
+        Images (B, O, h, w) with h = (H + 2 pad - kh) // stride + 1, and w likewise.
 
     Raises:
         chainer.utils.type_check.InvalidType: if the shapes or types do not match.
@@ -301,20 +304,21 @@ def convolution_2d(x, W, b=None, stride=1, pad=0):
     return _Convolution2D(stride, pad).apply((x, W) if b is None else (x, W, b))[0]
 
 
-def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None):
+def deconvolution_2d(x: NdArray | chainer.Variable, W: NdArray | chainer.Variable, b: NdArray | chainer.Variable | None = None,
+                     stride: int | tuple[int, int] = 1, pad: int | tuple[int, int] = 0,
+                     outsize: tuple[int, int] | None = None) -> chainer.Variable:
     """Deconvolve images (transposed convolution), like `chainer.functions.deconvolution_2d`.
 
     Args:
-        x (array or chainer.Variable): images (B, O, h, w).
-        W (array or chainer.Variable): weights (O, C, kh, kw).
-        b (array or chainer.Variable): biases (C,), or None for no bias.
-        stride (int or pair of int): step of the kernel in pixels, vertically and horizontally.
-        pad (int or pair of int): rows and columns cut off at each border.
-        outsize (pair of int): height and width of the result, or None for stride (h - 1) + kh - 2 pad, and likewise for the
-            width.
+        x: images (B, O, h, w).
+        W: weights (O, C, kh, kw).
+        b: biases (C,), or None for no bias.
+        stride: step of the kernel in pixels, vertically and horizontally.
+        pad: rows and columns cut off at each border.
+        outsize: height and width of the result, or None for stride (h - 1) + kh - 2 pad, and likewise for the width.
 
     Returns:
-        chainer.Variable: images (B, C, H, W).
+        Images (B, C, H, W).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the shapes or types do not match.

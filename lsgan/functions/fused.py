@@ -1,8 +1,11 @@
 """The base class of the fused functions, whose backward pass works on arrays. Double backprop uses Chainer's own functions."""
+from collections.abc import Sequence
+
 import chainer
 import chainer.functions as F
 import numpy
 from chainer.backends import cuda
+from chainer.types import NdArray
 
 from lsgan.functions.cpu import jit
 from lsgan.functions.gpu.layout import dense, is_dense
@@ -13,13 +16,13 @@ from lsgan.functions.replay import Replayable
 chainer.global_config.fast = True
 
 
-def on_cpu(arrays):
+def on_cpu(arrays: Sequence[NdArray]) -> bool:
     """Return whether the CPU kernels support these arrays: NumPy arrays, all float32 or all float64, none of them empty."""
     return jit.AVAILABLE and all(type(x) is numpy.ndarray and x.size and x.dtype == arrays[0].dtype and x.dtype.char in 'fd'
                                  for x in arrays)
 
 
-def on_gpu(arrays):
+def on_gpu(arrays: Sequence[NdArray]) -> bool:
     """Return whether the GPU kernels support these arrays: CuPy arrays, all float32 or all float64, none of them empty."""
     return cuda.available and all(isinstance(x, cuda.ndarray) and x.size and x.dtype == arrays[0].dtype
                                   and x.dtype.char in 'fd' for x in arrays)
@@ -44,7 +47,7 @@ class Fused(Replayable):
     are dense: C-contiguous, or images with channels last in memory.
     """
 
-    def apply(self, inputs):
+    def apply(self, inputs: Sequence[NdArray | chainer.Variable]) -> tuple[chainer.Variable, ...]:
         arrays = [x.array if isinstance(x, chainer.Variable) else x for x in inputs]
         if not chainer.config.fast or not self.serves(arrays):
             return self.reference(*inputs),
@@ -52,11 +55,11 @@ class Fused(Replayable):
             inputs = [x if is_dense(a) else _Dense().apply((x,))[0] for x, a in zip(inputs, arrays)]
         return super().apply(inputs)
 
-    def serves(self, inputs):
+    def serves(self, inputs: Sequence[NdArray]) -> bool:
         """Return whether the fast version supports these input arrays."""
         return True
 
-    def backward(self, indexes, grad_outputs):
+    def backward(self, indexes: Sequence[int], grad_outputs: Sequence[chainer.Variable]) -> Sequence[chainer.Variable | None]:
         if chainer.config.enable_backprop:
             # F.identity gives each input a gradient of its own, even if inputs depend on each other or occur twice
             inputs = [F.identity(x) for x in self.get_retained_inputs()]
@@ -66,6 +69,6 @@ class Fused(Replayable):
         gradients = self.backward_arrays(indexes, inputs, dense(gy) if on_gpu(inputs) else gy)
         return tuple(None if g is None else chainer.Variable(g, requires_grad=False) for g in gradients)
 
-    def reference(self, *inputs):
+    def reference(self, *inputs: chainer.Variable) -> chainer.Variable:
         """Return the same function of the same Variables, computed by Chainer's own functions."""
         raise NotImplementedError

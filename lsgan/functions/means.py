@@ -1,7 +1,10 @@
 """The losses' means over a batch, each loss as one node of the graph. CPU: NumPy; GPU: CUDA kernels."""
+from collections.abc import Sequence
+
 import chainer
 import chainer.functions as F
 from chainer import backend
+from chainer.types import NdArray
 from chainer.utils import type_check
 
 from lsgan.functions.fused import Fused, on_gpu
@@ -90,50 +93,50 @@ class _Softplus(_SumOfMeans):
         return F.softplus(sign * x)
 
 
-def signed_mean(outputs, signs):
+def signed_mean(outputs: Sequence[NdArray | chainer.Variable], signs: Sequence[float]) -> chainer.Variable:
     """Return the sum of E[s y] over arrays y with signs s.
 
     Args:
-        outputs (sequence): arrays or Variables y, of any shape.
-        signs (sequence): the sign of each array, 1 or -1.
+        outputs: arrays or Variables y, of any shape.
+        signs: the sign of each array, 1 or -1.
 
     Returns:
-        chainer.Variable: a scalar.
+        A scalar.
     """
     return _Identity(signs).apply(outputs)[0]
 
 
-def half_squared_error(outputs, targets):
+def half_squared_error(outputs: Sequence[NdArray | chainer.Variable], targets: Sequence[float]) -> chainer.Variable:
     """Return the sum of 1/2 E[(y - t)^2] over arrays y with targets t.
 
     Args:
-        outputs (sequence): arrays or Variables y, of any shape.
-        targets (sequence of float): the target of each array.
+        outputs: arrays or Variables y, of any shape.
+        targets: the target of each array.
 
     Returns:
-        chainer.Variable: a scalar.
+        A scalar.
     """
     return _HalfSquaredError(targets).apply(outputs)[0]
 
 
-def mean_softplus(outputs, signs):
+def mean_softplus(outputs: Sequence[NdArray | chainer.Variable], signs: Sequence[float]) -> chainer.Variable:
     """Return the sum of E[log(1 + exp(s y))] over arrays y with signs s.
 
     Args:
-        outputs (sequence): arrays or Variables y, of any shape.
-        signs (sequence): the sign of each array, 1 or -1.
+        outputs: arrays or Variables y, of any shape.
+        signs: the sign of each array, 1 or -1.
 
     Returns:
-        chainer.Variable: a scalar.
+        A scalar.
     """
     return _Softplus(signs).apply(outputs)[0]
 
 
-def each_mean(arrays):
+def each_mean(arrays: Sequence[NdArray]) -> Sequence[NdArray]:
     """Return the mean of each array, a sequence of scalars on the arrays' device.
 
     Args:
-        arrays (sequence): one or two arrays of D's outputs.
+        arrays: one or two arrays of D's outputs.
     """
     if _fits_gpu(arrays):
         return gpu.each_mean(arrays)
@@ -179,15 +182,15 @@ def _joined(arrays):
     return xp.concatenate(arrays)
 
 
-def split(y, n):
+def split(y: NdArray | chainer.Variable, n: int) -> tuple[chainer.Variable, ...]:
     """Split an array along its first axis into n parts of equal size, like `chainer.functions.split_axis`.
 
     Args:
-        y (array or chainer.Variable): of shape (n * B, ...).
-        n (int): number of parts.
+        y: of shape (n * B, ...).
+        n: number of parts.
 
     Returns:
-        tuple of chainer.Variable: n parts of shape (B, ...).
+        The n parts, of shape (B, ...).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the length of the first axis is not a multiple of n.

@@ -5,6 +5,7 @@ Each CPU kernel processes the rows [first, last) of arrays of shape (R, C). A ro
 import chainer
 import chainer.functions as F
 import numpy as np
+from chainer.types import NdArray
 from chainer.utils import type_check
 
 from lsgan.functions.convolution import channels_last
@@ -259,22 +260,24 @@ class _BatchNormalization(Fused):
         return h if self.shape is None else h.reshape(-1, *self.shape)
 
 
-def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=None, running_var=None, decay=0.9,
-                        batches=1, shape=None):
+def batch_normalization(x: NdArray | chainer.Variable, gamma: NdArray | chainer.Variable, beta: NdArray | chainer.Variable,
+                        activation: str | None = None, eps: float = 2e-5, running_mean: NdArray | None = None,
+                        running_var: NdArray | None = None, decay: float = 0.9, batches: int = 1,
+                        shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Normalise over all axes but the second, like `chainer.functions.batch_normalization`, and apply an activation.
 
     Args:
-        x (array or chainer.Variable): of shape (B, C) or (B, C, H, W).
-        gamma, beta (array or chainer.Variable): scale and shift, of shape (C,).
-        activation (str): relu, leaky_relu (slope 0.2) or None.
-        eps (float): added to the variance.
+        x: of shape (B, C) or (B, C, H, W).
+        gamma, beta: scale and shift, of shape (C,).
+        activation: relu, leaky_relu (slope 0.2) or None.
+        eps: added to the variance.
         running_mean, running_var: arrays (C,), moving averages of the statistics, updated in place; or None.
-        decay (float): weight of the old running statistics, from 0 to 1.
-        batches (int): number of batches of equal size in x, one after the other. Each is normalised by its own statistics.
-        shape (tuple of int): shape of each example in the result, as in `lsgan.functions.activation`.
+        decay: weight of the old running statistics, from 0 to 1.
+        batches: number of batches of equal size in x, one after the other. Each is normalised by its own statistics.
+        shape: shape of each example in the result, as in `lsgan.functions.activation`.
 
     Returns:
-        chainer.Variable: of the same shape as x, or (B, *shape).
+        The result, of the same shape as x, or (B, *shape).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the shapes or types do not match, or B is not a multiple of `batches`.
@@ -283,7 +286,9 @@ def batch_normalization(x, gamma, beta, activation=None, eps=2e-5, running_mean=
     return function.apply((x, gamma, beta))[0]
 
 
-def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e-5, shape=None):
+def fixed_batch_normalization(x: NdArray | chainer.Variable, gamma: NdArray | chainer.Variable,
+                              beta: NdArray | chainer.Variable, mean: NdArray, var: NdArray, activation: str | None = None,
+                              eps: float = 2e-5, shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Normalise by given statistics, as in test mode, and apply an activation.
 
     Args:
@@ -291,6 +296,6 @@ def fixed_batch_normalization(x, gamma, beta, mean, var, activation=None, eps=2e
         mean, var: arrays (C,), the statistics.
 
     Returns:
-        chainer.Variable: of the same shape as x, or (B, *shape).
+        The result, of the same shape as x, or (B, *shape).
     """
     return _BatchNormalization(activation, eps, mean, var, 0.0, 1, True, shape).apply((x, gamma, beta))[0]

@@ -4,11 +4,14 @@ CPU: a Numba kernel updates a parameter in one pass over its memory, with the sa
 updates all parameters, including the clipping of gradients and weights. Variants such as AMSGrad, and optimizers with other
 hooks, use Chainer's own code.
 """
+from collections.abc import Callable, Sequence
+
 import chainer
 import numpy as np
 from chainer import config, optimizers
 from chainer.backends import cuda
 from chainer.optimizer_hooks import GradientClipping
+from chainer.types import NdArray
 
 from lsgan.functions.cpu import threads
 from lsgan.functions.cpu.jit import exact_kernel
@@ -105,7 +108,7 @@ class _SGDRule(_OnePass, optimizers.sgd.SGDRule):
         return self.hyperparam.lr,
 
 
-def gradient_norm(link):
+def gradient_norm(link: chainer.Link) -> NdArray:
     """Return the Euclidean norm of a link's whole gradient, a scalar on the link's device."""
     grads = [p.grad for p in link.params() if p.grad is not None]
     if on_gpu(grads) and gpu.serves(grads):
@@ -120,17 +123,18 @@ class MeanGradient:
     must be the first one, so that other hooks see the mean.
 
     Args:
-        averager (callable): from an array to a callable that replaces what is in this array by the mean over all processes;
-            see `lsgan.training.parallel.Parallel.averager`.
+        averager: from an array to a callable that replaces what is in this array by the mean over all processes; see
+            `lsgan.training.parallel.Parallel.averager`.
     """
 
     name = 'MeanGradient'
     timing = 'pre'
 
-    def __init__(self, averager):
-        self._averager, self._buffer = averager, None
+    def __init__(self, averager: Callable[[NdArray], Callable[[], None]]):
+        self._averager = averager
+        self._buffer: NdArray | None = None
 
-    def __call__(self, optimizer):
+    def __call__(self, optimizer: chainer.GradientMethod) -> None:
         params = [p for p in optimizer.target.params() if p.grad is not None]
         size, dtype = sum(p.grad.size for p in params), params[0].grad.dtype
         if self._buffer is None or self._buffer.size != size or self._buffer.dtype != dtype:
@@ -163,16 +167,16 @@ class GradientNorm:
     """Optimizer hook that reports the `gradient_norm`, as `gen/gradient` or `dis/gradient`.
 
     Args:
-        observed (str): the prefix of the reported key, gen or dis.
+        observed: the prefix of the reported key, gen or dis.
     """
 
     name = 'GradientNorm'
     timing = 'pre'
 
-    def __init__(self, observed):
+    def __init__(self, observed: str):
         self.observed = observed
 
-    def __call__(self, optimizer):
+    def __call__(self, optimizer: chainer.GradientMethod) -> None:
         chainer.report({f'{self.observed}/gradient': gradient_norm(optimizer.target)})
 
 
@@ -180,16 +184,16 @@ class ClipWeights:
     """Optimizer hook that clips every weight to [-bound, bound] after an update (Arjovsky et al. 2017, algorithm 1).
 
     Args:
-        bound (float): the largest absolute value of a weight, above 0.
+        bound: the largest absolute value of a weight, above 0.
     """
 
     name = 'ClipWeights'
     timing = 'post'
 
-    def __init__(self, bound):
+    def __init__(self, bound: float):
         self.bound = bound
 
-    def __call__(self, optimizer):
+    def __call__(self, optimizer: chainer.GradientMethod) -> None:
         for p in optimizer.target.params():
             xp = p.device.xp
             xp.clip(p.array, -self.bound, self.bound, out=p.array)
@@ -319,13 +323,13 @@ class Adam(_Fast, optimizers.Adam):
 
     states = 'm', 'v'
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> chainer.UpdateRule:
         return _AdamRule(self.hyperparam)
 
-    def numbers(self):
+    def numbers(self) -> dict[str, float]:
         return {'alpha': self.hyperparam.alpha, 't': self.t}
 
-    def launch(self, lists, limits):
+    def launch(self, lists: Sequence[Sequence[NdArray]], limits: gpu.Limits) -> None:
         gpu.adam(lists, self._scalars['t'], self._scalars['alpha'], self.hyperparam, limits)
 
 
@@ -334,13 +338,13 @@ class RMSprop(_Fast, optimizers.RMSprop):
 
     states = 'ms',
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> chainer.UpdateRule:
         return _RMSpropRule(self.hyperparam)
 
-    def numbers(self):
+    def numbers(self) -> dict[str, float]:
         return {'lr': self.hyperparam.lr}
 
-    def launch(self, lists, limits):
+    def launch(self, lists: Sequence[Sequence[NdArray]], limits: gpu.Limits) -> None:
         gpu.rmsprop(lists, self._scalars['lr'], self.hyperparam, limits)
 
 
@@ -349,11 +353,11 @@ class SGD(_Fast, optimizers.SGD):
 
     states = ()
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> chainer.UpdateRule:
         return _SGDRule(self.hyperparam)
 
-    def numbers(self):
+    def numbers(self) -> dict[str, float]:
         return {'lr': self.hyperparam.lr}
 
-    def launch(self, lists, limits):
+    def launch(self, lists: Sequence[Sequence[NdArray]], limits: gpu.Limits) -> None:
         gpu.sgd(lists, self._scalars['lr'], limits)

@@ -1,6 +1,10 @@
 """Fully connected layers with activations as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
+from collections.abc import Sequence
+
+import chainer
 import chainer.functions as F
 import numpy
+from chainer.types import NdArray
 from chainer.utils import type_check
 
 from lsgan.functions.cpu.jit import exact_kernel
@@ -159,18 +163,19 @@ def _before_bias_on_gpu(gy, y, name, bias, out):
     return gy if name is None else gpu.gradient(y, gy, name, out), None
 
 
-def perceptron(x, parameters, activation='relu', last=None, shape=None):
+def perceptron(x: NdArray | chainer.Variable, parameters: Sequence[NdArray | chainer.Variable], activation: str = 'relu',
+               last: str | None = None, shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Apply fully connected layers with activations.
 
     Args:
-        x (array or chainer.Variable): floats of shape (B, n_0) or of another shape with n_0 values in each example.
-        parameters (sequence of array or chainer.Variable): weights (n_i, n_{i-1}) and biases (n_i,) of each layer in turn.
-        activation (str): activation after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
-        last (str): activation after the last layer, or None.
-        shape (tuple of int): shape of each example in the result, or None for (n_last,).
+        x: floats of shape (B, n_0) or of another shape with n_0 values in each example.
+        parameters: weights (n_i, n_{i-1}) and biases (n_i,) of each layer in turn.
+        activation: activation after each layer but the last: relu, leaky_relu (slope 0.2), tanh or sigmoid.
+        last: activation after the last layer, or None.
+        shape: shape of each example in the result, or None for (n_last,).
 
     Returns:
-        chainer.Variable: of shape (B, n_last) or (B, *shape).
+        The result, of shape (B, n_last) or (B, *shape).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the shapes or types do not match.
@@ -179,16 +184,17 @@ def perceptron(x, parameters, activation='relu', last=None, shape=None):
     return _Perceptron(activation, last, shape).apply((x, *parameters))[0]
 
 
-def linear(x, W, b, shape=None):
+def linear(x: NdArray | chainer.Variable, W: NdArray | chainer.Variable, b: NdArray | chainer.Variable,
+           shape: tuple[int, ...] | None = None) -> chainer.Variable:
     """Apply one fully connected layer, like `chainer.functions.linear`.
 
     Args:
-        x (array or chainer.Variable): floats of shape (B, n_0) or of another shape with n_0 values in each example.
-        W (array or chainer.Variable): weights (n_1, n_0).
-        b (array or chainer.Variable): biases (n_1,).
-        shape (tuple of int): shape of each example in the result, or None for (n_1,).
+        x: floats of shape (B, n_0) or of another shape with n_0 values in each example.
+        W: weights (n_1, n_0).
+        b: biases (n_1,).
+        shape: shape of each example in the result, or None for (n_1,).
 
     Returns:
-        chainer.Variable: of shape (B, n_1) or (B, *shape).
+        The result, of shape (B, n_1) or (B, *shape).
     """
     return perceptron(x, (W, b), shape=shape)

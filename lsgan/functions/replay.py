@@ -5,9 +5,11 @@ network, this takes longer than the arithmetic.
 """
 import functools
 import threading
+from collections.abc import Sequence
 
 import chainer
 import numpy
+from chainer.types import NdArray
 
 _MOST = 8       # recordings of a function
 _local = threading.local()
@@ -20,7 +22,7 @@ class Replayable(chainer.FunctionNode):
     `backward_arrays`.
     """
 
-    def apply(self, inputs):
+    def apply(self, inputs: Sequence[NdArray | chainer.Variable]) -> tuple[chainer.Variable, ...]:
         recorder = getattr(_local, 'recorder', None)
         if recorder is None:
             return super().apply(inputs)
@@ -29,16 +31,17 @@ class Replayable(chainer.FunctionNode):
         recorder.add(type(self), state, inputs, outputs)
         return outputs
 
-    def backward_arrays(self, indexes, inputs, *gy):
+    def backward_arrays(self, indexes: Sequence[int], inputs: Sequence[NdArray],
+                        *gy: NdArray | None) -> Sequence[NdArray | None]:
         """Return the gradients with respect to some of the inputs.
 
         Args:
-            indexes (sequence of int): positions of the inputs whose gradients are needed.
-            inputs (sequence of array): all inputs.
-            gy (array): the gradient with respect to each output, or None where it is zero.
+            indexes: positions of the inputs whose gradients are needed.
+            inputs: all inputs.
+            gy: the gradient with respect to each output, or None where it is zero.
 
         Returns:
-            list of array: one gradient for each index.
+            One gradient for each index.
         """
         raise NotImplementedError
 

@@ -3,8 +3,10 @@
 Each pixel becomes a block of 2x2 pixels. A crop then removes rows and columns at the borders. Each CPU kernel processes the
 images [first, last) of arrays of shape (N, height, width, channels).
 """
+import chainer
 import chainer.functions as F
 import numpy as np
+from chainer.types import NdArray
 from chainer.utils import type_check
 
 from lsgan.functions.convolution import LEAST, channels_last
@@ -118,17 +120,17 @@ class _Repeat(_Upsampling):
         return F.repeat(F.repeat(x, 2, axis=2), 2, axis=3)
 
 
-def depth_to_space(x, crop=(0, 0)):
+def depth_to_space(x: NdArray | chainer.Variable, crop: tuple[int, int] = (0, 0)) -> chainer.Variable:
     """Double height and width by turning four channels into a block of 2x2 pixels, and crop (sub-pixel convolution).
 
     The blocks are those of `chainer.functions.depth2space`. Source: Shi et al. 2016, arXiv:1609.05158, section 3.2.
 
     Args:
-        x (array or chainer.Variable): floats of shape (B, 4 C, H, W).
-        crop (pair of int): number of rows and of columns to remove at each border of the result.
+        x: floats of shape (B, 4 C, H, W).
+        crop: number of rows and of columns to remove at each border of the result.
 
     Returns:
-        chainer.Variable: of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).
+        The result, of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the number of channels is not a multiple of 4, or the crop leaves nothing.
@@ -136,15 +138,15 @@ def depth_to_space(x, crop=(0, 0)):
     return _DepthToSpace(crop).apply((x,))[0]
 
 
-def repeat(x, crop=(0, 0)):
+def repeat(x: NdArray | chainer.Variable, crop: tuple[int, int] = (0, 0)) -> chainer.Variable:
     """Double height and width by repeating each pixel (nearest neighbour), and crop.
 
     Args:
-        x (array or chainer.Variable): floats of shape (B, C, H, W).
-        crop (pair of int): number of rows and of columns to remove at each border of the result.
+        x: floats of shape (B, C, H, W).
+        crop: number of rows and of columns to remove at each border of the result.
 
     Returns:
-        chainer.Variable: of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).
+        The result, of shape (B, C, 2 H - 2 crop[0], 2 W - 2 crop[1]).
 
     Raises:
         chainer.utils.type_check.InvalidType: if the crop leaves nothing.

@@ -2,14 +2,14 @@
 import numpy
 
 
-def class_shares(probabilities):
+def class_shares(probabilities: numpy.ndarray) -> numpy.ndarray:
     """Return the fraction of samples in each class. A sample belongs to its most probable class.
 
     Args:
         probabilities: class probabilities of N samples, float array of shape (N, K), N at least 1.
 
     Returns:
-        numpy.ndarray: float64 of shape (K,) with sum 1.
+        A float64 array of shape (K,) with sum 1.
 
     Raises:
         ValueError: if the shape is not (N, K) or there is no sample.
@@ -20,7 +20,7 @@ def class_shares(probabilities):
     return numpy.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
 
 
-def class_statistics(probabilities, shares):
+def class_statistics(probabilities: numpy.ndarray, shares: numpy.ndarray) -> dict[str, float]:
     """Measure how well samples cover the classes of a classifier.
 
     This is the analogue of `lsgan.metrics.modes.mode_statistics` for data whose modes only a classifier can tell apart.

@@ -2,14 +2,14 @@
 import numpy
 
 
-def mean_pairwise_distance(x):
+def mean_pairwise_distance(x: numpy.ndarray) -> float:
     """Return the mean Euclidean distance over all pairs of samples. It is 0 if all samples are equal.
 
     Args:
         x: samples, array of shape (N, ...), N at least 2.
 
     Returns:
-        float: the distance, in units of the data.
+        The distance, in units of the data.
 
     Raises:
         ValueError: if there are fewer than two samples.

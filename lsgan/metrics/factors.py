@@ -1,4 +1,6 @@
 """Factors of variation in samples, predicted by linear models that were fitted to images with known factors."""
+from collections.abc import Mapping
+
 import numpy
 
 _SIDE, _RIDGE = 32, 1e-5        # pixels to which images are reduced; ridge penalty, as a fraction of the total variance
@@ -17,10 +19,10 @@ class FactorReader:
 
     Args:
         images: images with known factors, uint8 array of shape (N, C, H, W).
-        factors (dict): maps each factor to an int array of shape (N,), the index of each image's value. Each value must occur.
+        factors: maps each factor to an int array of shape (N,), the index of each image's value. Each value must occur.
     """
 
-    def __init__(self, images, factors):
+    def __init__(self, images: numpy.ndarray, factors: Mapping[str, numpy.ndarray]):
         new = numpy.arange(len(images)) % 5 == 4
         rows, others = _rows(images[~new]), _rows(images[new])
         unseen = {name: numbers[new] for name, numbers in factors.items()}
@@ -47,14 +49,14 @@ class FactorReader:
             limit = 4 * numpy.quantile(distances, 0.99)       # the distances are squared, so 4 doubles them
             self._readers[name] = part, centers, precision, limit
 
-    def read(self, images):
+    def read(self, images: numpy.ndarray) -> dict[str, numpy.ndarray]:
         """Predict the factor values of images.
 
         Args:
             images: uint8 array of shape (M, C, H, W), of the same size as the known images.
 
         Returns:
-            dict: maps each factor to an int array of shape (M,), the index of each image's value, or -1 for no value.
+            Maps each factor to an int array of shape (M,), the index of each image's value, or -1 for no value.
         """
         rows, read = _rows(images) - self._mean, {}
         for name, (weights, centers, precision, limit) in self._readers.items():
@@ -78,14 +80,14 @@ def _rows(images):
     return areas.mean(axis=(3, 5), dtype=numpy.float32).reshape(n, -1)
 
 
-def fair_values(numbers, n):
+def fair_values(numbers: numpy.ndarray, n: int) -> int:
     """Count the values that occur at least half as often as they would in a uniform distribution.
 
     Args:
         numbers: the index of the value of each sample, int array of shape (M,); -1 for no value.
-        n (int): number of values of the factor.
+        n: number of values of the factor.
 
     Returns:
-        int: number of values whose fraction of the M samples is at least 0.5 / n.
+        Number of values whose fraction of the M samples is at least 0.5 / n.
     """
     return int((numpy.bincount(numbers[numbers >= 0], minlength=n) / len(numbers) >= 0.5 / n).sum())

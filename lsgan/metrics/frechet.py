@@ -2,7 +2,7 @@
 import numpy
 
 
-def frechet_distance(x, y):
+def frechet_distance(x: numpy.ndarray, y: numpy.ndarray) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to two sets of features (Dowson and Landau 1982).
 
     The formula is |mean(x) - mean(y)|² + tr(Cx + Cy - 2 (Cx Cy)^½), computed in float64 with unbiased covariance matrices C.
@@ -13,7 +13,7 @@ def frechet_distance(x, y):
         x, y: finite features, float arrays of shapes (N, D) and (M, D), N and M at least 2.
 
     Returns:
-        float: the distance, in squared units of the features, at least 0. It is 0 up to rounding for equal sets.
+        The distance, in squared units of the features, at least 0. It is 0 up to rounding for equal sets.
 
     Raises:
         ValueError: if the shapes do not match.

@@ -4,7 +4,7 @@ import numpy
 _ROWS = 1024        # rows per block of the distance matrix, to save memory
 
 
-def precision_recall(real, generated, k=3):
+def precision_recall(real: numpy.ndarray, generated: numpy.ndarray, k: int = 3) -> tuple[float, float]:
     """Return the improved precision and recall of generated samples (Kynkäänniemi et al. 2019, arXiv:1904.06991, section 2).
 
     The manifold of a set is the union of balls around its points. The radius of a ball is the distance to the k-th nearest
@@ -14,10 +14,10 @@ def precision_recall(real, generated, k=3):
 
     Args:
         real, generated: finite features, float arrays of shapes (N, D) and (M, D), N and M above k.
-        k (int): rank of the neighbour that defines the radius, at least 1.
+        k: rank of the neighbour that defines the radius, at least 1.
 
     Returns:
-        tuple of float: precision and recall, each 0 to 1.
+        Precision and recall, each 0 to 1.
 
     Raises:
         ValueError: if the shapes do not match or k is out of range.

@@ -2,14 +2,14 @@
 import numpy
 
 
-def held_by_modes(samples, centers, sigma):
+def held_by_modes(samples: numpy.ndarray, centers: numpy.ndarray, sigma: float) -> list[numpy.ndarray]:
     """Assign samples to modes. A sample belongs to its nearest mode if it is within 3 sigma of it, and otherwise to none.
 
     Args:
         samples, centers, sigma: see `mode_statistics`.
 
     Returns:
-        list: for each of the K modes, its samples as a float array of shape (n_k, 2).
+        For each of the K modes, its samples as a float array of shape (n_k, 2).
     """
     samples = numpy.asarray(samples, numpy.float64)
     centers = numpy.asarray(centers, numpy.float64)
@@ -19,7 +19,7 @@ def held_by_modes(samples, centers, sigma):
     return [finite[nearest == k] for k in range(len(centers))]
 
 
-def mode_statistics(samples, centers, sigma):
+def mode_statistics(samples: numpy.ndarray, centers: numpy.ndarray, sigma: float) -> dict[str, float]:
     """Measure mode coverage by the usual protocol (Srivastava et al. 2017, Lin et al. 2018) and by stricter criteria.
 
     A sample has high quality if it is within 3 sigma of a mode. It belongs to its nearest mode. For a perfect sampler, the
@@ -29,7 +29,7 @@ def mode_statistics(samples, centers, sigma):
     Args:
         samples: float array of shape (N, 2). Points with NaN or infinite coordinates belong to no mode.
         centers: centres of the K equally likely modes, float array of shape (K, 2).
-        sigma (float): standard deviation of each mode along each axis.
+        sigma: standard deviation of each mode along each axis.
 
     Returns:
         dict:

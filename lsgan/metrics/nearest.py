@@ -4,7 +4,7 @@ import numpy
 ROWS, VALUES = 1024, 1 << 21        # limits on the rows and the numbers per block of y, to save memory
 
 
-def nearest(x, y, but=None):
+def nearest(x: numpy.ndarray, y: numpy.ndarray, but: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Find the nearest row of y for each row of x, by the Euclidean distance.
 
     The search uses matrix products in float32. The distance to the row found is then computed directly in float64, so the
@@ -16,8 +16,8 @@ def nearest(x, y, but=None):
             None to exclude nothing.
 
     Returns:
-        tuple: the indices of the nearest rows, an int array of shape (N,), and the distances to them, a float64 array of shape
-        (N,), in units of the data.
+        The indices of the nearest rows, an int array of shape (N,), and the distances to them, a float64 array of shape (N,),
+        in units of the data.
 
     Raises:
         ValueError: if the shapes of the rows differ or if there are no rows.
@@ -44,17 +44,18 @@ def nearest(x, y, but=None):
     return numbers, numpy.array(distances)
 
 
-def nearest_images(samples, images, mirror=False, but=None):
+def nearest_images(samples: numpy.ndarray, images: numpy.ndarray, mirror: bool = False,
+                   but: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Find the nearest image for each sample.
 
     Args:
         samples: uint8 array of shape (N, C, H, W).
         images: uint8 array of shape (M, C, H, W).
-        mirror (bool): whether to search the mirror images (left and right exchanged) too.
+        mirror: whether to search the mirror images (left and right exchanged) too.
         but: indices of images to exclude, see `nearest`.
 
     Returns:
-        tuple: the nearest images, uint8 array of shape (N, C, H, W), and the Euclidean distances over all pixel values in grey
+        The nearest images, uint8 array of shape (N, C, H, W), and the Euclidean distances over all pixel values in grey
         levels, float64 array of shape (N,).
     """
     numbers, distances = nearest(samples, images, but)
@@ -66,6 +67,6 @@ def nearest_images(samples, images, mirror=False, but=None):
     return found, distances
 
 
-def nearest_distance(x, y):
+def nearest_distance(x: numpy.ndarray, y: numpy.ndarray) -> float:
     """Return the mean over the rows of x of the distance to the nearest row of y; see `nearest`."""
     return float(nearest(x, y)[1].mean())

@@ -1,18 +1,20 @@
 """Sliced Wasserstein distances."""
+from collections.abc import Mapping
+
 import numpy
 
 
-def sliced_wasserstein(x, y, directions=64):
+def sliced_wasserstein(x: numpy.ndarray, y: numpy.ndarray, directions: int = 64) -> float:
     """Return the sliced Wasserstein-1 distance between two samples in the plane (Rabin et al. 2011, Bonneel et al. 2015).
 
     It is the mean over directions of the Wasserstein-1 distance between the projections of the two samples.
 
     Args:
         x, y: samples, float arrays of equal shape (N, 2).
-        directions (int): number of directions, evenly spaced over the half circle.
+        directions: number of directions, evenly spaced over the half circle.
 
     Returns:
-        float: the distance, in units of the data; 0 for equal samples.
+        The distance, in units of the data; 0 for equal samples.
 
     Raises:
         ValueError: if the shapes differ from each other or from (N, 2).
@@ -29,7 +31,7 @@ _TAPS = numpy.array([1, 4, 6, 4, 1]) / 16
 _PATCH, _PATCHES, _DIRECTIONS = 7, 32, 128      # side of a patch, patches per image and level, directions
 
 
-def pyramid_projections(images, seed=0):
+def pyramid_projections(images: numpy.ndarray, seed: int = 0) -> dict[int, numpy.ndarray]:
     """Return the sorted projections of image patches that `pyramid_distances` compares.
 
     A Laplacian pyramid decomposes each image into levels. Each level has half the side of the previous one, down to a side
@@ -39,14 +41,14 @@ def pyramid_projections(images, seed=0):
 
     Args:
         images: array of shape (N, C, H, W) with C at most 3, H and W at least 16, in grey levels 0 to 255.
-        seed (int): random seed of the patch positions and the directions. Only projections with the same seed are comparable.
+        seed: random seed of the patch positions and the directions. Only projections with the same seed are comparable.
 
     Returns:
-        dict: maps the height of each level, in pixels, to a float32 array of shape (128, 32 N) with sorted rows.
+        Maps the height of each level, in pixels, to a float32 array of shape (128, 32 N) with sorted rows.
     """
     draws = numpy.random.default_rng(seed)
     rounding = 1e-5 * max(abs(float(images.min())), abs(float(images.max())), 1e-25)
-    patches = {}
+    patches: dict[int, list[numpy.ndarray]] = {}
     for first in range(0, len(images), 256):
         for level in _laplacian_pyramid(images[first:first + 256].astype(numpy.float32)):
             patches.setdefault(level.shape[2], []).append(_patches(level, draws))
@@ -64,14 +66,14 @@ def pyramid_projections(images, seed=0):
     return projections
 
 
-def pyramid_distances(a, b):
+def pyramid_distances(a: Mapping[int, numpy.ndarray], b: Mapping[int, numpy.ndarray]) -> dict[int, float]:
     """Return the sliced Wasserstein-1 distance between the patches of two sets of images, for each pyramid level.
 
     Args:
-        a, b (dict): projections of two sets of equally many images of equal size, made by `pyramid_projections` with one seed.
+        a, b: projections of two sets of equally many images of equal size, made by `pyramid_projections` with one seed.
 
     Returns:
-        dict: maps the height of each level, in pixels, to the distance, 0 to about 1. Karras et al. report it times 1,000.
+        Maps the height of each level, in pixels, to the distance, 0 to about 1. Karras et al. report it times 1,000.
 
     Raises:
         ValueError: if the sets differ in the number or the size of their images.

@@ -4,9 +4,11 @@ import pathlib
 import chainer
 import chainer.links as L
 import numpy
+from chainer.types import InitializerSpec, NdArray
 
 from lsgan import links
 from lsgan.npz import load_weights
+from lsgan.types import PathLike
 
 WEIGHTS = pathlib.Path(__file__).with_name('features.npz')      # trained on drawn faces by results/anime/features.py
 SIDE, OUTPUTS = 64, 26      # side of the images in pixels, number of targets in training
@@ -24,7 +26,7 @@ class FaceFeatures(chainer.Chain):
         initialW: initializer of the weights, as for Chainer's links.
     """
 
-    def __init__(self, initialW=None):
+    def __init__(self, initialW: InitializerSpec | None = None):
         super().__init__()
         with self.init_scope():
             self.steps = chainer.ChainList(*(links.Convolution2D(a, b, 4, 2, 1, nobias=True, initialW=initialW)
@@ -34,25 +36,25 @@ class FaceFeatures(chainer.Chain):
             self.hidden_norm = links.BatchNormalization(64, 'relu')
             self.last = L.Linear(64, OUTPUTS, initialW=initialW)
 
-    def features(self, x):
+    def features(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         """Return the features of images, non-negative values of shape (B, 64)."""
         for step, norm in zip(self.steps, self.norms):
             x = norm(step(x))
         return self.hidden_norm(self.hidden(x))
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         return self.last(self.features(x))
 
-    def look(self, images, batch=250):
+    def look(self, images: numpy.ndarray, batch: int = 250) -> numpy.ndarray:
         """Compute the features of images in test mode.
 
         Args:
             images: NumPy array of shape (N, C, H, W) in [-1, 1], N at least 1, C = 1 or C = 3. Greyscale images are converted
                 to RGB, and images of other sizes are resized to 64x64 pixels.
-            batch (int): number of images per forward pass.
+            batch: number of images per forward pass.
 
         Returns:
-            numpy.ndarray: features, float32 of shape (N, 64).
+            Features, float32 of shape (N, 64).
         """
         features = []
         with chainer.no_backprop_mode(), chainer.using_config('train', False):
@@ -63,7 +65,7 @@ class FaceFeatures(chainer.Chain):
         return numpy.concatenate(chainer.get_device('@numpy').send(features))
 
 
-def resized(images, side):
+def resized(images: numpy.ndarray, side: int) -> numpy.ndarray:
     """Resize images by linear interpolation with antialiasing, as Pillow's bilinear resizing does.
 
     The kernel is a triangle whose width is two pixels of the coarser grid. Without antialiasing, distances between features
@@ -71,10 +73,10 @@ def resized(images, side):
 
     Args:
         images: float32 array of shape (N, C, H, W).
-        side (int): height and width of the result, in pixels.
+        side: height and width of the result, in pixels.
 
     Returns:
-        numpy.ndarray: float32 array of shape (N, C, side, side).
+        A float32 array of shape (N, C, side, side).
     """
     for axis in 2, 3:
         n = images.shape[axis]
@@ -86,7 +88,7 @@ def resized(images, side):
     return images
 
 
-def load_features(path=WEIGHTS):
+def load_features(path: PathLike = WEIGHTS) -> FaceFeatures:
     """Return a `FaceFeatures` on the CPU with weights from an npz file.
 
     Nothing is unpickled, and no random numbers are drawn.

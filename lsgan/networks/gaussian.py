@@ -1,6 +1,9 @@
 """Multilayer perceptrons for points in the plane."""
+from collections.abc import Sequence
+
 import chainer
 import chainer.links as L
+from chainer.types import InitializerSpec, NdArray
 
 from lsgan import functions
 
@@ -13,14 +16,14 @@ class Perceptron(chainer.ChainList):
     so both can load the same npz files.
 
     Args:
-        sizes (sequence of int): numbers of units of the input, of each hidden layer and of the output.
-        activation (str): activation of the hidden layers: relu, leaky_relu, tanh or sigmoid.
+        sizes: numbers of units of the input, of each hidden layer and of the output.
+        activation: activation of the hidden layers: relu, leaky_relu, tanh or sigmoid.
         initialW: initializer of the weights, as for Chainer's links. Biases are initialised to zero.
     """
 
-    def __init__(self, sizes, activation, initialW=None):
+    def __init__(self, sizes: Sequence[int], activation: str, initialW: InitializerSpec | None = None):
         super().__init__(*(L.Linear(n_in, n_out, initialW=initialW) for n_in, n_out in zip(sizes, sizes[1:])))
         self.activation = activation
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         return functions.perceptron(x, [p for layer in self for p in (layer.W, layer.b)], self.activation)

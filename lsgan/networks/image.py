@@ -1,5 +1,8 @@
 """Convolutional networks for images, in the style of DCGAN (Radford et al. 2016, arXiv:1511.06434)."""
+from collections.abc import Sequence
+
 import chainer
+from chainer.types import InitializerSpec, NdArray
 
 from lsgan import functions, links
 
@@ -82,18 +85,19 @@ class Generator(chainer.Chain):
     last are followed by batch normalisation and the activation. The last step is followed by tanh.
 
     Args:
-        latent (int): dimension of the latents.
-        channels (sequence of int): number of input channels of each upsampling step.
-        size (tuple of int): height and width of the images in pixels, both even.
-        colours (int): number of channels of the images.
-        activation (str): activation after the hidden layers, see `lsgan.links.Activation`.
-        norm (str): batch normalisation after the linear layer, with statistics per 'unit' or per 'channel'; the other layers
-            have statistics per channel. None disables batch normalisation in all layers.
+        latent: dimension of the latents.
+        channels: number of input channels of each upsampling step.
+        size: height and width of the images in pixels, both even.
+        colours: number of channels of the images.
+        activation: activation after the hidden layers, see `lsgan.links.Activation`.
+        norm: batch normalisation after the linear layer, with statistics per 'unit' or per 'channel'; the other layers have
+            statistics per channel. None disables batch normalisation in all layers.
         initialW: initializer of the weights, as for Chainer's links.
-        upsample (str): method of upsampling: deconv, pixelshuffle or resize.
+        upsample: method of upsampling: deconv, pixelshuffle or resize.
     """
 
-    def __init__(self, latent, channels, size, colours=3, activation='relu', norm='unit', initialW=None, upsample='deconv'):
+    def __init__(self, latent: int, channels: Sequence[int], size: tuple[int, int], colours: int = 3, activation: str = 'relu',
+                 norm: str | None = 'unit', initialW: InitializerSpec | None = None, upsample: str = 'deconv'):
         super().__init__()
         _require(norm, ('unit', 'channel'))
         (height, pads_y), (width, pads_x) = (_paddings(side, len(channels)) for side in size)
@@ -108,7 +112,7 @@ class Generator(chainer.Chain):
                                              for a, b, pads in zip(channels, [*channels[1:], colours], zip(pads_y, pads_x))))
             self.norms = chainer.ChainList(*(_after(c, activation, norm) for c in channels[1:]))
 
-    def forward(self, z):
+    def forward(self, z: NdArray | chainer.Variable) -> chainer.Variable:
         h = self.first_norm(self.first(z))
         for step, norm in zip(self.steps, self.norms):
             h = norm(step(h))
@@ -122,15 +126,16 @@ class Discriminator(chainer.Chain):
     convolution is followed by batch normalisation and the activation. The output has no activation.
 
     Args:
-        channels (sequence of int): number of output channels of each convolution.
-        size (tuple of int): height and width of the images in pixels, each at least 2 ** len(channels).
-        colours (int): number of channels of the images.
-        activation (str): activation after the convolutions, see `lsgan.links.Activation`.
-        norm (str): batch normalisation after 'all' convolutions or after all 'but first'. None for no batch normalisation.
+        channels: number of output channels of each convolution.
+        size: height and width of the images in pixels, each at least 2 ** len(channels).
+        colours: number of channels of the images.
+        activation: activation after the convolutions, see `lsgan.links.Activation`.
+        norm: batch normalisation after 'all' convolutions or after all 'but first'. None for no batch normalisation.
         initialW: initializer of the weights, as for Chainer's links.
     """
 
-    def __init__(self, channels, size, colours=3, activation='leaky_relu', norm='all', initialW=None):
+    def __init__(self, channels: Sequence[int], size: tuple[int, int], colours: int = 3, activation: str = 'leaky_relu',
+                 norm: str | None = 'all', initialW: InitializerSpec | None = None):
         super().__init__()
         _require(norm, ('all', 'but first'))
         scale = 2 ** len(channels)
@@ -143,7 +148,7 @@ class Discriminator(chainer.Chain):
                                              for i, (c, shape) in enumerate(zip(channels, shapes))))
             self.last = links.Linear(units, 1, initialW=initialW)
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         for step, norm in zip(self.steps, self.norms):
             x = norm(step(x))
         return self.last(x)

@@ -5,9 +5,11 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy
+from chainer.types import InitializerSpec, NdArray
 
 from lsgan import links
 from lsgan.npz import load_weights, read_arrays
+from lsgan.types import PathLike
 
 WEIGHTS = pathlib.Path(__file__).with_name('judge.npz')     # trained on MNIST by results/mnist/judge.py
 
@@ -19,11 +21,11 @@ class Judge(chainer.Chain):
     normalisation and ReLU; then dropout in training mode; and a linear layer. Train it with `chainer.links.Classifier`.
 
     Args:
-        classes (int): number of classes.
+        classes: number of classes.
         initialW: initializer of the weights, as for Chainer's links.
     """
 
-    def __init__(self, classes=10, initialW=None):
+    def __init__(self, classes: int = 10, initialW: InitializerSpec | None = None):
         super().__init__()
         channels = 1, 32, 64, 64
         with self.init_scope():
@@ -34,24 +36,24 @@ class Judge(chainer.Chain):
             self.hidden_norm = links.BatchNormalization(64, 'relu')
             self.last = L.Linear(64, classes, initialW=initialW)
 
-    def features(self, x):
+    def features(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         """Return the features of images, the non-negative inputs of the last layer, of shape (B, 64)."""
         for step, norm in zip(self.steps, self.norms):
             x = norm(step(x))
         return self.hidden_norm(self.hidden(x))
 
-    def forward(self, x):
+    def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:
         return self.last(F.dropout(self.features(x), 0.3))
 
-    def look(self, images, batch=500):
+    def look(self, images: numpy.ndarray, batch: int = 500) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Compute the features and the class probabilities of images in test mode.
 
         Args:
             images: NumPy array of shape (N, 1, 28, 28) in [-1, 1], N at least 1.
-            batch (int): number of images per forward pass.
+            batch: number of images per forward pass.
 
         Returns:
-            tuple of numpy.ndarray: features of shape (N, 64) and probabilities of shape (N, classes), both float32.
+            Features of shape (N, 64) and probabilities of shape (N, classes), both float32.
         """
         features, probabilities = [], []
         with chainer.no_backprop_mode(), chainer.using_config('train', False):
@@ -59,10 +61,11 @@ class Judge(chainer.Chain):
                 h = self.features(self.device.send(images[start:start + batch].astype(numpy.float32, copy=False)))
                 features.append(h.array)
                 probabilities.append(F.softmax(self.last(h)).array)
-        return tuple(numpy.concatenate(chainer.get_device('@numpy').send(arrays)) for arrays in (features, probabilities))
+        host = chainer.get_device('@numpy')
+        return numpy.concatenate(host.send(features)), numpy.concatenate(host.send(probabilities))
 
 
-def load_judge(path=None):
+def load_judge(path: PathLike | None = None) -> Judge:
     """Return a `Judge` on the CPU with weights from an npz file.
 
     Nothing is unpickled, and no random numbers are drawn.

@@ -1,8 +1,10 @@
 """Multilayer perceptrons for small images."""
 import math
+from collections.abc import Sequence
 
 import chainer
 import chainer.links as L
+from chainer.types import InitializerSpec
 
 from lsgan import functions, links
 
@@ -33,15 +35,16 @@ class PerceptronGenerator(_Layers):
     by tanh.
 
     Args:
-        latent (int): dimension of the latents.
-        hidden (sequence of int): number of units of each hidden layer.
-        shape (tuple of int): shape of an image: channels, height, width.
-        activation (str): activation of the hidden layers, see `lsgan.links.Activation`.
-        norm (bool): whether to use batch normalisation.
+        latent: dimension of the latents.
+        hidden: number of units of each hidden layer.
+        shape: shape of an image: channels, height, width.
+        activation: activation of the hidden layers, see `lsgan.links.Activation`.
+        norm: whether to use batch normalisation.
         initialW: initializer of the weights, as for Chainer's links.
     """
 
-    def __init__(self, latent, hidden, shape, activation='relu', norm=True, initialW=None):
+    def __init__(self, latent: int, hidden: Sequence[int], shape: tuple[int, int, int], activation: str = 'relu',
+                 norm: bool = True, initialW: InitializerSpec | None = None):
         super().__init__([latent, *hidden, math.prod(shape)], activation, norm, initialW, 'tanh', shape)
 
 
@@ -52,12 +55,13 @@ class PerceptronDiscriminator(_Layers):
     activation.
 
     Args:
-        shape (tuple of int): shape of an image: channels, height, width.
-        hidden (sequence of int): number of units of each hidden layer.
-        activation (str): activation of the hidden layers, see `lsgan.links.Activation`.
-        norm (bool): whether to use batch normalisation.
+        shape: shape of an image: channels, height, width.
+        hidden: number of units of each hidden layer.
+        activation: activation of the hidden layers, see `lsgan.links.Activation`.
+        norm: whether to use batch normalisation.
         initialW: initializer of the weights, as for Chainer's links.
     """
 
-    def __init__(self, shape, hidden, activation='leaky_relu', norm=False, initialW=None):
+    def __init__(self, shape: tuple[int, int, int], hidden: Sequence[int], activation: str = 'leaky_relu', norm: bool = False,
+                 initialW: InitializerSpec | None = None):
         super().__init__([math.prod(shape), *hidden, 1], activation, norm, initialW)

@@ -9,19 +9,19 @@ from chainer.backends import cuda
 from lsgan.errors import InputError
 
 
-def select_device(name, local_rank=0):
+def select_device(name: str, local_rank: int = 0) -> tuple[chainer.backend.Device, str | None]:
     """Return the Chainer device of a name, made current; `auto` is the first GPU where that works, and else the CPU.
 
     Of the processes of a parallel run on one machine, each takes a GPU of its own: the one with the given number plus the
     process's local rank. A process to which only one GPU is visible takes that one.
 
     Args:
-        name (str): see `lsgan.training.flags.device`.
-        local_rank (int): of this process among those on the same machine.
+        name: see `lsgan.training.flags.device`.
+        local_rank: of this process among those on the same machine.
 
     Returns:
-        tuple: the device, and a text if `auto` chose it, else None. The text is the name of the GPU, or the reason why no GPU
-        can be used.
+        The device, and a text if `auto` chose it, else None. The text is the name of the GPU, or the reason why no GPU can be
+        used.
 
     Raises:
         InputError: if the device does not exist or does not work.

@@ -1,8 +1,10 @@
 """The description of an experiment that a training script builds, and sampling from its generator."""
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import chainer
+import numpy
+from chainer.types import NdArray
 
 from lsgan.random import Latent, Stream
 
@@ -17,7 +19,7 @@ class Experiment:
         generator, discriminator (chainer.Link): the initialised networks, on the CPU.
         latent_size (int): dimension of a latent.
         latent_distribution (str): distribution of the latents, see `lsgan.random.Latent`.
-        data: the data set, see `lsgan.datasets.iterator.SampleIterator`.
+        data: the data set, see `lsgan.datasets.iterator.DataSet`.
         samples (int): number of samples for the metrics.
         shown (int): number of samples in the sample pictures, the first ones of those for the metrics.
         evaluate (callable): takes `samples` samples, a NumPy array of shape (N, ...); returns the metrics, a dict of numbers.
@@ -49,47 +51,47 @@ class Experiment:
     remark: Callable = str
     fingerprint: Callable = str
 
-    def latents(self, seed, device, n, purpose='samples'):
+    def latents(self, seed: int, device: chainer.backend.Device, n: int, purpose: str = 'samples') -> NdArray:
         """Return the first n latents of the metrics and the pictures, or with another `purpose`, independent ones.
 
         Args:
-            seed (int): random seed, which determines the latents.
-            device (chainer.backend.Device): the device of the returned array. The latents are the same for every device.
-            n (int): number of latents.
-            purpose (str): name of the random stream.
+            seed: random seed, which determines the latents.
+            device: the device of the returned array. The latents are the same for every device.
+            n: number of latents.
+            purpose: name of the random stream.
 
         Returns:
-            array: float32 of shape (n, latent_size), on the device.
+            A float32 array of shape (n, latent_size), on the device.
         """
         latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, purpose))
         return device.send(latent.draw(n))      # drawn on the CPU, so that they do not depend on the device
 
-    def sample(self, generator, seed, device, n):
+    def sample(self, generator: chainer.Link, seed: int, device: chainer.backend.Device, n: int) -> numpy.ndarray:
         """Return the samples that a generator makes from the first n of these `latents`, a NumPy array of shape (n, ...)."""
         return generate(generator, self.latents(seed, device, n))
 
 
-def generate(generator, z):
+def generate(generator: chainer.Link, z: NdArray) -> numpy.ndarray:
     """Return samples of a generator in test mode. They are generated in batches, to save memory.
 
     Args:
-        generator (chainer.Link): maps latents to samples.
-        z (array): latents of shape (n, latent_size), on the generator's device.
+        generator: maps latents to samples.
+        z: latents of shape (n, latent_size), on the generator's device.
 
     Returns:
-        numpy.ndarray: the samples, of shape (n, ...).
+        The samples, of shape (n, ...).
     """
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
         batches = [generator(z[i:i + _BATCH]).array for i in range(0, len(z), _BATCH)]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 
-def number(value):
+def number(value: float) -> str:
     """Return the text of a metric."""
     return f'{value:.4f}' if isinstance(value, float) and value < 1000 else f'{value:,.0f}'
 
 
-def tell(metrics):
+def tell(metrics: Mapping[str, float]) -> Iterator[str]:
     """Yield a line of text for each of the metrics, a dict of numbers."""
     for name, value in metrics.items():
         yield f'  {name:<28} {number(value)}'

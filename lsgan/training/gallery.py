@@ -1,13 +1,16 @@
 """The real images of an experiment, and the metrics that compare samples with them."""
 import functools
 import math
+from collections.abc import Callable
 
 import numpy
+from chainer.types import NdArray
 
 from lsgan.datasets.images import ImageSet, to_bytes
 from lsgan.metrics.diversity import mean_pairwise_distance
 from lsgan.metrics.factors import FactorReader, fair_values
 from lsgan.metrics.nearest import nearest_images
+from lsgan.random import Stream
 from lsgan.training.traits import Traits
 
 # at most: images for the diversity, images whose nearest neighbour is searched, images that the factor reader is fitted to
@@ -20,26 +23,27 @@ class Gallery:
     Training draws its batches from them, and metrics compare samples with them. They are loaded when they are first needed.
 
     Args:
-        load (callable): returns a tuple: the images, a uint8 array of shape (N, C, H, W) with at least 2 images that are not
-            all equal; a dict from each known factor to an int array of shape (N,), the index of each image's value, empty if
-            no factor is known; and the fingerprint of the data. It is called at most once.
-        mirror (bool): whether the set also holds the mirror image of each image, see `lsgan.datasets.images.ImageSet`.
+        load: returns a tuple: the images, a uint8 array of shape (N, C, H, W) with at least 2 images that are not all equal; a
+            dict from each known factor to an int array of shape (N,), the index of each image's value, empty if no factor is
+            known; and the fingerprint of the data. It is called at most once.
+        mirror: whether the set also holds the mirror image of each image, see `lsgan.datasets.images.ImageSet`.
     """
 
-    def __init__(self, load, mirror=False):
-        self._load, self.mirror, self._compared = load, mirror, {}
+    def __init__(self, load: Callable[[], tuple[numpy.ndarray, dict[str, numpy.ndarray], str]], mirror: bool = False):
+        self._load, self.mirror = load, mirror
+        self._compared: dict[int, tuple[Traits, dict[str, float], dict[str, float]]] = {}
 
     @functools.cached_property
     def _loaded(self):
         return self._load()
 
     @property
-    def images(self):
+    def images(self) -> numpy.ndarray:
         """All images, a uint8 array of shape (N, C, H, W)."""
         return self._loaded[0]
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """The fingerprint of the data, see `lsgan.datasets.images.fingerprint`."""
         return self._loaded[2]
 
@@ -48,11 +52,11 @@ class Gallery:
         return ImageSet(lambda: self.images, self.mirror)
 
     @property
-    def on_device(self):
+    def on_device(self) -> bool:
         """Whether the images are held in a GPU's memory, see `lsgan.datasets.images.ImageSet.on_device`."""
         return self._set.on_device
 
-    def sample(self, n, stream):
+    def sample(self, n: int, stream: Stream) -> NdArray:
         """Draw a batch of n images, see `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)
 
@@ -89,29 +93,29 @@ class Gallery:
         known = self._shuffled[:_KNOWN]
         return FactorReader(self.images[known], {name: numbers[known] for name, numbers in factors.items()})
 
-    def read(self, samples):
+    def read(self, samples: numpy.ndarray) -> dict[str, numpy.ndarray]:
         """Predict the factor values of samples, see `lsgan.metrics.factors.FactorReader.read`.
 
         Args:
             samples: float array of shape (M, C, H, W) in [-1, 1].
 
         Returns:
-            dict: from each known factor to an int array of shape (M,), the index of each sample's value, or -1 for no value;
+            A dict from each known factor to an int array of shape (M,), the index of each sample's value, or -1 for no value;
             empty if no factor is known.
         """
         return self._reader.read(to_bytes(samples)) if self._loaded[1] else {}
 
-    def reliability(self):
+    def reliability(self) -> dict[str, float]:
         """Measure the accuracy of the factor reader on up to 1,000 images that it was not fitted to.
 
         Returns:
-            dict: from each known factor to the fraction of images whose value is predicted correctly, 0 to 1.
+            A dict from each known factor to the fraction of images whose value is predicted correctly, 0 to 1.
         """
         some = self._shuffled[_KNOWN:][:1000]
         return {name: float((found == self._loaded[1][name][some]).mean())
                 for name, found in self._reader.read(self.images[some]).items()}
 
-    def metrics(self, samples):
+    def metrics(self, samples: numpy.ndarray) -> dict[str, float]:
         """Measure samples against the real images.
 
         Args:
@@ -135,7 +139,7 @@ class Gallery:
         n = min(len(samples), len(self.images) // 2)
         (real, floors, values), traits = self._real(n), Traits(samples[:n])
         diversity, near = self._of_real
-        numbers = {}
+        numbers: dict[str, float] = {}
         for name, distance in traits.distances(real).items():
             numbers |= {name: distance, f'{name}_floor': floors[name]}
         for name, value in traits.values(real).items():

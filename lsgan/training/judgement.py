@@ -9,6 +9,7 @@ from lsgan.metrics.classes import class_shares, class_statistics
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.metrics.nearest import nearest_distance
 from lsgan.networks.judge import load_judge
+from lsgan.types import PathLike
 
 _MOST, _SEARCHED = 10000, 500       # at most: real images to compare with, and samples whose nearest neighbour is searched
 
@@ -36,16 +37,18 @@ class Judgement:
         InputError: if there are too few images, if `judge` cannot be read, or if it is given and the images are not 28x28.
     """
 
-    def __init__(self, train, test=None, labels=None, judge=None):
+    def __init__(self, train: numpy.ndarray, test: numpy.ndarray | None = None, labels: numpy.ndarray | None = None,
+                 judge: PathLike | None = None):
         self._learnt, alone = train, test is None
-        if alone:
+        if test is None:
             half = max(len(train) // 2, len(train) - _MOST)
             train, test, labels = train[:half], train[half:], None if labels is None else labels[half:]
         if min(len(train), len(test)) < 2:
             raise InputError(f'too few images for the metrics: {len(self._learnt):,} for training'
                              f'{"" if alone else f" and {len(test):,} for testing"}. Add images: at least 2 for training and '
                              '2 for testing, or 4 for training alone')
-        self.train, self.test, self._floors = train, test[:_MOST], {}
+        self.train, self.test = train, test[:_MOST]
+        self._floors: dict[int, float] = {}
         fits = train.shape[1:] == (1, 28, 28)
         if judge and not fits:
             raise InputError(f'--judge {judge}: a judge needs images of 28 x 28 pixels, and these are '
@@ -66,14 +69,14 @@ class Judgement:
                                      'Train a judge for them with results/mnist/judge.py --data DIR --out FILE, and pass it '
                                      'with --judge FILE')
 
-    def shares(self, samples):
+    def shares(self, samples: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Return the fraction of samples in each class, and the fraction of test images in each class.
 
         Args:
             samples: NumPy float array of shape (N, 1, 28, 28) in [-1, 1].
 
         Returns:
-            tuple: two float64 arrays of shape (K,), each with sum 1.
+            Two float64 arrays of shape (K,), each with sum 1.
 
         Raises:
             InputError: if the judge is not used, see `left_out`.
@@ -100,7 +103,7 @@ class Judgement:
     def _nearest_real(self):
         return nearest_distance(self.test[:_SEARCHED], self.train)
 
-    def metrics(self, samples):
+    def metrics(self, samples: numpy.ndarray) -> dict[str, float]:
         """Measure samples against the real images.
 
         Args:

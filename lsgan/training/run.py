@@ -275,17 +275,25 @@ def _run(trainer, start, processes):
 
 def _open(out, settings, notes, data):
     """Create the run folder, its config.json and the notes. Remove what a killed run has left half written."""
-    path, threads = out / 'config.json', chainer.config.cpu_threads
+    path, about = out / 'config.json', surroundings()
     config = (snapshot.read_json(path) if path.exists()
-              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **surroundings(), 'data': data})
+              else {'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]], **about, 'data': data})
     (out / 'samples').mkdir(parents=True, exist_ok=True)
     snapshot.clear_leftovers(out)
-    if config.get('threads', threads) != threads:
-        print(f'note: this run began with {config["threads"]} threads and goes on with {threads}: results differ in rounding')
+    _note_changes(config, about)
     snapshot.write_json(path, {**config, 'settings': settings})
     for name, text in notes.items():
         with snapshot.replacing(out / name) as f:
             f.write(text.encode(errors='backslashreplace'))     # file names may not be valid text
+
+
+def _note_changes(before, now):
+    """Print a note if a run began with other library versions or another number of threads than it goes on with."""
+    old, new = ({**about.get('versions', {}), 'threads': about.get('threads', now['threads'])} for about in (before, now))
+    changed = [name for name in new if old.get(name, new[name]) != new[name]]
+    if changed:
+        began, goes_on = (', '.join(f'{name} {values[name]}' for name in changed) for values in (old, new))
+        print(f'note: this run began with {began} and goes on with {goes_on}: results can differ in rounding')
 
 
 def make_loss(settings):

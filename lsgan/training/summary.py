@@ -4,6 +4,7 @@ import io
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 
 import numpy
 import tqdm
@@ -13,6 +14,7 @@ from lsgan.errors import InputError
 from lsgan.figures.page import Column, embed
 from lsgan.training import report, snapshot
 from lsgan.training.experiment import number
+from lsgan.training.folder import RunFolder
 
 FRAMES, FEWEST = 30, 10     # sample pictures of the training on a page: of all runs together, but at least of each run
 _PICTURES = {'scatter': 'Real and generated points', 'density': 'Density of real and generated points',
@@ -21,7 +23,7 @@ _PICTURES = {'scatter': 'Real and generated points', 'density': 'Density of real
              'classes': 'Classes of the samples'}
 
 
-def summarise(folders, labels, frames=None):
+def summarise(folders: Sequence[RunFolder], labels: Sequence[str], frames: int | None = None) -> list[Column]:
     """Collect what a web page shows of runs. A progress bar appears after two seconds.
 
     Args:

@@ -3,6 +3,7 @@ import os
 import pathlib
 import platform
 import subprocess
+from typing import Any
 
 import chainer
 import numpy
@@ -11,7 +12,7 @@ import lsgan.functions  # sets chainer.config.cpu_threads
 from lsgan.functions.cpu import jit
 
 
-def surroundings():
+def surroundings() -> dict[str, Any]:
     """Return library versions, platform, cores, threads and git commit, a dict for config.json."""
     versions = {'python': platform.python_version(), 'lsgan': lsgan.__version__, 'chainer': chainer.__version__,
                 'numpy': numpy.__version__}

@@ -22,17 +22,17 @@ class Traits:
         images: uint8 array of shape (N, C, H, W) with C = 1 or 3.
     """
 
-    def __init__(self, images):
+    def __init__(self, images: numpy.ndarray):
         self._patches = pyramid_projections(images)
         self._chroma = chroma_histogram(images) if images.shape[1] == 3 else None
         self._limits = limit_fractions(images)
         self._features = _network().look(scaled(images))
 
-    def distances(self, real):
+    def distances(self, real: 'Traits') -> dict[str, float]:
         """Return the distances between these images and real images. Each is 0 if the two sets are equal.
 
         Args:
-            real (Traits): of equally many real images of the same shape.
+            real: of equally many real images of the same shape.
 
         Returns:
             dict of float:
@@ -46,17 +46,17 @@ class Traits:
         patches = pyramid_distances(self._patches, real._patches)
         numbers = {'sliced_wasserstein': float(numpy.mean(list(patches.values()))),
                    **{f'sliced_wasserstein_{height}': distance for height, distance in patches.items()}}
-        if self._chroma is not None:
+        if self._chroma is not None and real._chroma is not None:
             numbers['chroma_distance'] = histogram_distance(self._chroma, real._chroma)
         if len(self._features) > _NEIGHBOURS:
             numbers['frechet_distance'] = frechet_distance(self._features, real._features)
         return numbers
 
-    def values(self, real):
+    def values(self, real: 'Traits') -> dict[str, float]:
         """Return statistics of these images whose best value is that of real images.
 
         Args:
-            real (Traits): of equally many real images of the same shape.
+            real: of equally many real images of the same shape.
 
         Returns:
             dict of float:

@@ -1,10 +1,13 @@
 """One step of adversarial training."""
 import contextlib
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import chainer
 import numpy
 from chainer import backend, training
+from chainer.types import NdArray
 
 from lsgan import functions, links, random
 from lsgan.functions.cpu import jit
@@ -15,12 +18,13 @@ from lsgan.functions.gpu.graph import Graph
 from lsgan.functions.gpu.history import History, gathered
 from lsgan.functions.gpu.scalar import Scalar
 from lsgan.functions.replay import Recorded, Replayable
+from lsgan.losses import Loss
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
 
 
 @contextlib.contextmanager
-def frozen(link):
+def frozen(link: chainer.Link) -> Iterator[None]:
     """Do not compute gradients for the parameters of `link` inside this context.
 
     Gradients with respect to its inputs are still computed.
@@ -41,19 +45,20 @@ class Average:
     After t updates, the decay is the smaller of `decay` and (1 + t) / (10 + t), so the average soon forgets the start.
 
     Args:
-        link (chainer.Link): the link whose weights are averaged.
-        decay (float): weight of the past at each update, 0 to 1. With 0 the copy equals the link.
-        inputs (array): inputs of the link, of shape (N, ...) and on its device, for batch-normalisation statistics.
+        link: the link whose weights are averaged.
+        decay: weight of the past at each update, 0 to 1. With 0 the copy equals the link.
+        inputs: inputs of the link, of shape (N, ...) and on its device, for batch-normalisation statistics.
     """
 
-    def __init__(self, link, decay, inputs):
+    def __init__(self, link: chainer.Link, decay: float, inputs: NdArray):
         self.link, self.decay, self.inputs = link, decay, inputs
         self._averaged = link.copy(mode='copy')
         self._weights = list(zip(link.params(), self._averaged.params()))
-        self._count = None
-        self.updates = self._settled = 0    # before the first update, the copy has the link's own statistics
+        self._count: Any = None     # a Scalar, on a GPU only
+        self.updates = 0
+        self._settled: int | None = 0       # before the first update, the copy has the link's own statistics
 
-    def update(self):
+    def update(self) -> None:
         own, averages = ([pair[i].array for pair in self._weights] for i in range(2))
         if on_gpu(own) and gpu.serves(own):
             self.prepare()
@@ -66,18 +71,18 @@ class Average:
             average *= keep
             average += (1 - keep) * weights
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Bring the number of updates in device memory up to date."""
         if self._count is None:
             self._count = Scalar(self.updates)
         self._count.value = self.updates
 
-    def count_update(self):
+    def count_update(self) -> None:
         """Count an update that the device has made."""
         self.updates += 1
         self._count.count()
 
-    def averaged(self):
+    def averaged(self) -> chainer.Link:
         """Return the averaged link with batch-normalisation statistics recomputed from `inputs`.
 
         Averaging the running statistics would be wrong (Izmailov et al. 2018, section 3.2).
@@ -93,7 +98,7 @@ class Average:
             self._settled = self.updates
         return self._averaged
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self.updates, self._settled = int(serializer('updates', self.updates)), None
         self._averaged.serialize(serializer['averaged'])
 
@@ -107,33 +112,33 @@ class InstanceNoise:
     """Instance noise: Gaussian noise on the real and the generated examples that D sees (Sønderby et al. 2017).
 
     Args:
-        sigma (float): current standard deviation; a schedule may lower it.
-        end (float): standard deviation at or below which no noise is added.
-        stream (lsgan.random.Stream): source of the noise.
+        sigma: current standard deviation; a schedule may lower it.
+        end: standard deviation at or below which no noise is added.
+        stream: source of the noise.
     """
 
-    def __init__(self, sigma, end, stream):
+    def __init__(self, sigma: float, end: float, stream: random.Stream):
         self.sigma, self.end, self.stream = sigma, end, stream
-        self._scalar = None
+        self._scalar: Any = None    # a Scalar, on a GPU only
 
     @property
-    def active(self):
+    def active(self) -> bool:
         """Whether noise is added."""
         return self.sigma > self.end
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Bring the standard deviation in device memory up to date."""
         if self._scalar is None:
             self._scalar = Scalar(self.sigma)
         self._scalar.value = self.sigma
 
-    def __call__(self, x):
+    def __call__(self, x: NdArray | chainer.Variable) -> NdArray | chainer.Variable:
         """Return x, an array or a Variable, with noise added. Gradients pass through unchanged."""
         if not self.active:
             return x
         return _AddNoise(self).apply((x,))[0] if isinstance(x, chainer.Variable) else self.joined([x])
 
-    def joined(self, arrays):
+    def joined(self, arrays: Sequence[NdArray]) -> NdArray:
         """Return arrays with noise added, concatenated along the first axis."""
         if not self.active:
             return joined(arrays)
@@ -158,7 +163,7 @@ class _AddNoise(Replayable):
         return [gy]
 
 
-def joined(arrays):
+def joined(arrays: Sequence[NdArray]) -> NdArray:
     """Return arrays of one device, concatenated along the first axis."""
     if len(arrays) == 1:
         return arrays[0]
@@ -172,21 +177,22 @@ class GANUpdater(training.updaters.StandardUpdater):
     values of D are those of its last step.
 
     Args:
-        iterator (chainer.dataset.Iterator): yields batches, as arrays on the device or as lists of examples.
-        optimizers (dict): the optimizers `generator` and `discriminator`, each set up with its link.
+        iterator: yields batches, as arrays on the device or as lists of examples.
+        optimizers: the optimizers `generator` and `discriminator`, each set up with its link.
         loss: object with the methods `discriminator(real, fake)` and `generator(fake)`; see `lsgan.losses`.
-        latent (lsgan.random.Latent): source of latents.
-        n_critic (int): steps of D for each step of G.
-        noise (InstanceNoise): noise on the inputs of D, or None.
-        average (Average): moving average of the generator's weights, or None.
-        split (bool): whether each step of D is two optimizer steps: one on the loss of real data, then one on the loss of
-            generated data.
-        graph (bool): whether an update is recorded once and then replayed, on a GPU as a CUDA graph. This computes the same
+        latent: source of latents.
+        n_critic: steps of D for each step of G.
+        noise: noise on the inputs of D, or None.
+        average: moving average of the generator's weights, or None.
+        split: whether each step of D is two optimizer steps: one on the loss of real data, then one on the loss of generated
+            data.
+        graph: whether an update is recorded once and then replayed, on a GPU as a CUDA graph. This computes the same
             numbers. On a CPU, networks with links of other packages are not replayed, nor are functions or links with hooks.
     """
 
-    def __init__(self, iterator, optimizers, loss, latent, n_critic=1, noise=None, average=None, split=False,
-                 graph=True):
+    def __init__(self, iterator: chainer.dataset.Iterator, optimizers: Mapping[str, chainer.GradientMethod], loss: Loss,
+                 latent: random.Latent, n_critic: int = 1, noise: InstanceNoise | None = None, average: Average | None = None,
+                 split: bool = False, graph: bool = True):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
         self.split, self.graph = split, graph
@@ -198,18 +204,18 @@ class GANUpdater(training.updaters.StandardUpdater):
         self.timed, self.seconds = 0, 0.0    # number of timed updates and their duration, without evaluation and drawing
 
     @property
-    def generator(self):
+    def generator(self) -> chainer.Link:
         return self.get_optimizer('generator').target
 
     @property
-    def discriminator(self):
+    def discriminator(self) -> chainer.Link:
         return self.get_optimizer('discriminator').target
 
-    def sampler(self):
+    def sampler(self) -> chainer.Link:
         """Return the generator that samples are drawn from: the averaged one if there is one."""
         return self.average.averaged() if self.average else self.generator
 
-    def update(self):
+    def update(self) -> None:
         start = time.perf_counter()
         super().update()
         if self._warm:
@@ -217,14 +223,14 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.seconds += time.perf_counter() - start
         self._warm = True   # the first update of a process compiles and allocates
 
-    def finish(self):
+    def finish(self) -> None:
         """Wait until the device has finished all updates, and count the wait as time of the updates."""
         if self.generator.xp is not numpy:
             start = time.perf_counter()
             self.generator.xp.cuda.get_current_stream().synchronize()
             self.seconds += time.perf_counter() - start
 
-    def update_core(self):
+    def update_core(self) -> None:
         if self.generator.xp is numpy:
             chainer.report(self.take_steps())
         else:
@@ -272,7 +278,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             reported = {**self.take_steps(), **observation}
         return list(reported), gathered(list(reported.values()))
 
-    def take_steps(self):
+    def take_steps(self) -> dict[str, NdArray]:
         """Take the steps of both networks. Return the values to report, a dict of scalars on the device."""
         for _ in range(self.n_critic):
             n, reported = self.step_discriminator()
@@ -282,7 +288,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.average.update()
         return {'gen/loss': loss, **reported}
 
-    def step_discriminator(self):
+    def step_discriminator(self) -> tuple[int, dict[str, NdArray]]:
         """Take one step of D on a new batch. Return the batch size and the values to report, a dict."""
         real = self.get_iterator('main').next()
         if isinstance(real, list):      # Chainer's own iterators yield lists of examples
@@ -290,7 +296,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         key = self._recording_key()
         with chainer.no_backprop_mode():
             fake, = self._samples((), [self.latent(len(real))], key).outputs
-        batches, reported = {'real': real, 'fake': fake}, {}
+        batches, reported = {'real': real, 'fake': fake}, dict[str, NdArray]()
         join = self.noise.joined if self.noise else joined
         for step in [{name: x} for name, x in batches.items()] if self.split else [batches]:
             inputs = [join(list(step.values()))] if self._joins() else [join([x]) for x in step.values()]
@@ -312,7 +318,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             outputs = [self.discriminator(x) for x in inputs]
         return self.loss.discriminator(**dict(zip(names, outputs))), *outputs
 
-    def backward_generator(self, n):
+    def backward_generator(self, n: int) -> NdArray:
         """Set the gradients of G's parameters from its loss on n new samples. Return the loss, an array."""
         noisy = bool(self.noise and self.noise.active)
         with frozen(self.discriminator):
@@ -346,7 +352,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         return not norms or ours and all(isinstance(link, links.BatchNormalization) and link.communicator is None
                                     for link in norms)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         super().serialize(serializer)
         if self.average:
             self.average.serialize(serializer['average'])
@@ -358,7 +364,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             self.noise.stream.serialize(serializer['noise'])
         random.serialize_global(serializer['numpy'])    # dropout draws from it
 
-    def serialize_randomness(self, serializer):
+    def serialize_randomness(self, serializer: chainer.AbstractSerializer) -> None:
         """Save or restore the states of all random streams: all that differs between the processes of a parallel run."""
         self._serialize_streams(serializer)
         self.get_iterator('main').stream.serialize(serializer['data'])

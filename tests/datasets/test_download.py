@@ -121,20 +121,20 @@ def wait_for(condition):
 
 @pytest.mark.parametrize('end', ['', '/'])
 @pytest.mark.parametrize('kind', ['plain', 'ranges', 'unsized', 'chunked'])
-def test_a_file_comes_whole_into_a_new_folder(get, tmp_path, kind, end):
+def test_downloads_to_new_folder(get, tmp_path, kind, end):
     path = get(kind, folder=tmp_path / 'a' / 'b', end=end)
     assert path == tmp_path / 'a' / 'b' / 'data.gz'
     assert_whole(path)
 
 
-def test_a_file_that_is_there_is_taken_as_it_is(get, server, part):
+def test_existing_file_is_not_downloaded(get, server, part):
     part.with_name('data.gz').write_bytes(CONTENT)
     stream = io.StringIO()
     assert_whole(get('plain', stream=stream))
     assert not server.asked and not stream.getvalue()
 
 
-def test_another_file_of_that_name_is_an_error_and_stays(get, server, part):
+def test_other_file_of_same_name_is_refused_and_kept(get, server, part):
     path = part.with_name('data.gz')
     path.write_bytes(b'mine')
     with pytest.raises(InputError, match=f'{path}: .*SHA-256.*Delete') as error:
@@ -157,13 +157,13 @@ def mirror():
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_after_a_bad_mirror_the_next_is_tried(get, server, mirror, kind):
+def test_next_mirror_is_tried_after_failure(get, server, mirror, kind):
     assert_whole(get(mirror(kind), '500', 'ranges'))
     assert server.asked[-1] == ('ranges', 'bytes=100000-' if kind in ('stalling', 'breaking') else None)
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_where_every_mirror_is_bad_one_line_says_why_and_what_to_do(get, mirror, tmp_path, kind):
+def test_all_mirrors_fail_in_one_line(get, mirror, tmp_path, kind):
     with pytest.raises(InputError) as error:
         get('404', mirror(kind))
     message = str(error.value)
@@ -173,13 +173,13 @@ def test_where_every_mirror_is_bad_one_line_says_why_and_what_to_do(get, mirror,
     assert os.listdir(tmp_path / 'cache') == (['data.gz.part'] if kind in ('stalling', 'breaking') else [])
 
 
-def test_no_mirror_at_all_is_an_error(get):
+def test_empty_list_of_mirrors_is_an_error(get):
     with pytest.raises(InputError, match='data.gz: no mirror'):
         get()
 
 
 @pytest.mark.parametrize('kind', ['breaking', 'stalling'])
-def test_what_has_come_is_continued_the_next_time(get, server, part, kind):
+def test_partial_download_is_continued(get, server, part, kind):
     with pytest.raises(InputError):
         get(kind)
     assert part.read_bytes() == CONTENT[:HALF]
@@ -188,7 +188,7 @@ def test_what_has_come_is_continued_the_next_time(get, server, part, kind):
 
 
 @pytest.mark.parametrize('kind', ['plain', 'unsized', 'chunked'])
-def test_a_server_that_ignores_the_range_sends_the_whole(get, server, part, kind):
+def test_server_may_ignore_range(get, server, part, kind):
     part.write_bytes(CONTENT[:HALF])
     assert_whole(get(kind))
     assert server.asked == [(kind, f'bytes={HALF}-')]
@@ -196,18 +196,18 @@ def test_a_server_that_ignores_the_range_sends_the_whole(get, server, part, kind
 
 @pytest.mark.parametrize('there', [b'<html>', bytes(HALF), bytes(len(CONTENT)), CONTENT + b'more'])
 @pytest.mark.parametrize('kind', ['ranges', 'plain'])
-def test_a_part_of_something_else_is_dropped(get, part, kind, there):
+def test_wrong_partial_file_is_replaced(get, part, kind, there):
     part.write_bytes(there)
     assert_whole(get(kind))
 
 
-def test_a_part_that_is_whole_needs_no_more_bytes(get, server, part):
+def test_complete_partial_file_is_not_downloaded_again(get, server, part):
     part.write_bytes(CONTENT)
     assert_whole(get('ranges'))
     assert server.asked == [('ranges', f'bytes={len(CONTENT)}-')]
 
 
-def test_what_an_interrupt_leaves_is_continued(get, server, part):
+def test_interrupted_download_is_continued(get, server, part):
     def interrupt():
         wait_for(lambda: part.stat().st_size == HALF)
         os.kill(os.getpid(), signal.SIGINT)
@@ -226,7 +226,7 @@ def test_what_an_interrupt_leaves_is_continued(get, server, part):
 
 
 @pytest.mark.parametrize('kind, requests', [('slow', 1), ('slow-404', 2)])
-def test_of_two_at_once_one_waits_for_the_other_and_helps_itself_where_that_fails(get, server, kind, requests):
+def test_second_process_waits_for_first_and_takes_over(get, server, kind, requests):
     """Threads stand in for processes here, because file locks work between them in the same way."""
     stream = io.StringIO()
     server.wait = lambda: wait_for(lambda: 'waiting' in stream.getvalue())
@@ -242,14 +242,14 @@ def test_of_two_at_once_one_waits_for_the_other_and_helps_itself_where_that_fail
     assert len(server.asked) == requests
 
 
-def test_a_folder_that_cannot_be_made_is_named(get, tmp_path):
+def test_unusable_folder_is_named(get, tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(OSError) as error:
         get('plain', folder=tmp_path / 'file' / 'cache')
     assert error.value.filename and str(error.value.filename).startswith(str(tmp_path / 'file'))
 
 
-def test_a_full_disk_is_the_error_of_the_file(get, part):
+def test_full_disk_error_names_file(get, part):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
@@ -263,7 +263,7 @@ def test_a_full_disk_is_the_error_of_the_file(get, part):
     assert_whole(get('ranges'))
 
 
-def test_progress_is_a_line_in_a_file_and_a_bar_on_a_terminal(get, tmp_path):
+def test_progress_in_file_and_terminal(get, tmp_path):
     class Terminal(io.StringIO):
         def isatty(self):
             return True

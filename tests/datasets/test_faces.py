@@ -24,33 +24,33 @@ def changed(a, b, size=64):
 
 
 @pytest.mark.parametrize('size', [32, 48, 64, 100, 128, 256])
-def test_a_face_is_drawn_at_any_size(size):
+def test_any_size(size):
     for hair, pose in itertools.product(faces.HAIR, faces.POSE):
         picture = faces.draw(Face(hair=hair, pose=pose), size)
         assert picture.shape == (3, size, size) and picture.dtype == numpy.uint8
         assert numpy.array_equal(picture, faces.draw(Face(hair=hair, pose=pose), size))
 
 
-def test_a_face_looks_alike_at_all_sizes():
+def test_face_looks_the_same_at_all_sizes():
     small, large = (faces.draw(Face(), size).astype(float) for size in (32, 256))
     assert numpy.abs(large.reshape(3, 32, 8, 32, 8).mean(axis=(2, 4)) - small).mean() < 5
 
 
 @pytest.mark.parametrize('factor', FACTORS)
 @pytest.mark.parametrize('size', [32, 128])
-def test_every_two_values_of_a_factor_give_different_pictures(factor, size):
+def test_values_of_a_factor_differ(factor, size):
     least = {'mouth': 0.008, 'eyes': 0.015}.get(factor, 0.08)      # fraction of all pixels
     for a, b in itertools.combinations(FACTORS[factor], 2):
         assert changed(Face(**{factor: a}), Face(**{factor: b}), size).mean() > least * (1 if size == 32 else 0.6), (a, b)
 
 
-def test_the_default_values_are_among_those_of_the_factors():
+def test_default_values_are_known():
     face = dataclasses.asdict(Face())
     assert all(face[factor] in values for factor, values in FACTORS.items())
     assert face.keys() - FACTORS == {'x', 'y', 'scale'}
 
 
-def test_a_colour_may_be_any():
+def test_any_colour():
     palettes = {'background': faces.BACKGROUND, 'skin': faces.SKIN, 'hair_colour': faces.HAIR_COLOUR, 'eyes': faces.EYES}
     for factor, palette in palettes.items():
         for name, colour in palette.items():
@@ -59,7 +59,7 @@ def test_a_colour_may_be_any():
 
 
 @pytest.mark.parametrize('factor', ['eyes', 'mouth', 'skin', 'hair_colour'])
-def test_a_factor_changes_only_its_part(factor):
+def test_factor_changes_only_its_part(factor):
     parts = numpy.zeros((64, 64), bool)
     for value in FACTORS[factor]:
         parts |= changed(Face(), Face(**{factor: value}))
@@ -71,7 +71,7 @@ def test_a_factor_changes_only_its_part(factor):
         assert 0.6 < rows.min() / 64 and rows.max() / 64 < 0.85
 
 
-def test_a_position_moves_the_picture():
+def test_position_moves_face():
     still = faces.draw(Face(scale=0.7), 64)
     assert numpy.array_equal(faces.draw(Face(scale=0.7, x=4 / 64), 64)[:, :, 4:], still[:, :, :-4])
     assert numpy.array_equal(faces.draw(Face(scale=0.7, x=-3 / 64), 64)[:, :, :-3], still[:, :, 3:])
@@ -79,7 +79,7 @@ def test_a_position_moves_the_picture():
     assert numpy.array_equal(faces.draw(Face(scale=0.7, y=-5 / 64), 64)[:, :45], still[:, 5:50])
 
 
-def test_the_scale_is_that_of_the_face():
+def test_scale_changes_size_of_face():
     areas = []
     for scale in 0.3, 0.6:
         sky, picture = numpy.array(ImageColor.getrgb(faces.BACKGROUND['sky'])), faces.draw(Face(scale=scale), 256)
@@ -89,13 +89,13 @@ def test_the_scale_is_that_of_the_face():
     assert numpy.array(areas[1]) / areas[0] == pytest.approx(2, rel=0.03)
 
 
-def test_left_is_the_mirror_of_right():
+def test_left_mirrors_right():
     left, front, right = (faces.draw(Face(pose=pose), 64).astype(int) for pose in ('left', 'front', 'right'))
     assert numpy.abs(left - right[:, :, ::-1]).mean() < 3 < 8 < numpy.abs(left - right).mean()
     assert numpy.abs(front - front[:, :, ::-1]).mean() < 3
 
 
-def test_load_gives_so_many_faces_of_the_size_and_their_values():
+def test_load_returns_images_and_values():
     images, values, _ = faces.load(32, 400)
     assert images.shape == (400, 3, 32, 32) and images.dtype == numpy.uint8
     with pytest.raises(ValueError, match='read-only'):
@@ -113,13 +113,13 @@ def test_load_gives_so_many_faces_of_the_size_and_their_values():
     assert len({image.tobytes() for image in images}) == 400
 
 
-def test_values_of_different_factors_are_independent():
+def test_factors_are_independent():
     values = faces.load(32, 1000)[1]
     for a, b in itertools.combinations(values.values(), 2):
         assert abs(numpy.corrcoef(a, b)[0, 1]) < 4 / 1000 ** 0.5
 
 
-def test_loaded_faces_are_those_drawn_from_their_values():
+def test_loaded_faces_match_values():
     images, values, _ = faces.load(32, 200)
 
     def off(numbers):
@@ -133,7 +133,7 @@ def test_loaded_faces_are_those_drawn_from_their_values():
         assert off(values | {factor: (values[factor] + 1) % len(of)}) > least * own, factor
 
 
-def test_the_faces_are_always_the_same_and_drawn_once(cache, monkeypatch):
+def test_faces_are_drawn_once_and_repeatable(cache, monkeypatch):
     images, values, _ = faces.load(32, 60)
     shutil.rmtree(cache)
     again, others, _ = faces.load(32, 60)

@@ -97,14 +97,14 @@ COLOURS = {
 
 
 @pytest.mark.parametrize('kind', COLOURS)
-def test_every_kind_of_colours_becomes_rgb_on_white(folder, kind):
+def test_every_colour_mode_becomes_rgb(folder, kind):
     data, expected = COLOURS[kind]
     expected = numpy.array(expected)
     expected = expected if expected.ndim == 3 else expected[:, :, None].repeat(3, axis=2)
     assert only(folder, data()).tolist() == expected.tolist()
 
 
-def test_a_cmyk_jpeg_is_not_inverted(folder):
+def test_cmyk_jpeg_is_not_inverted(folder):
     data = encoded(Image.new('CMYK', (16, 16), (51, 0, 102, 0)), 'JPEG', quality=100, subsampling=0)
     numpy.testing.assert_allclose(only(folder, data), [[(204, 255, 153)] * 2] * 2, atol=4)
 
@@ -117,7 +117,7 @@ def test_transparent_parts_show_the_background(folder, background, below):
     numpy.testing.assert_allclose(only(folder, data, background=background), [[below, color], [mixed, below]], atol=0.51)
 
 
-def test_formats_are_told_by_content(folder):
+def test_formats_are_recognised_by_content(folder):
     forms = {'a.jpg': 'PNG', 'b.png': 'BMP', 'c': 'GIF', 'd.txt': 'TIFF', 'e.zip': 'PPM', 'f.tmp': 'WEBP'}
     contents = {name: encoded(numpy.full((4, 4, 3), 10 * i, numpy.uint8), form, **{'lossless': True} if form == 'WEBP' else {})
                 for i, (name, form) in enumerate(forms.items())}
@@ -132,7 +132,7 @@ TURNS = {1: lambda a: a, 2: numpy.fliplr, 3: lambda a: numpy.rot90(a, 2), 4: num
 @pytest.mark.parametrize('form, options', [('PNG', {}), ('JPEG', {'quality': 100, 'subsampling': 0}), ('TIFF', {}),
                                            ('WEBP', {'lossless': True})])
 @pytest.mark.parametrize('orientation', TURNS)
-def test_a_picture_is_turned_as_the_camera_noted(folder, orientation, form, options):
+def test_exif_orientation_is_applied(folder, orientation, form, options):
     exif = Image.Exif()
     exif[0x0112] = orientation
     wide = noise(4, 6)
@@ -142,7 +142,7 @@ def test_a_picture_is_turned_as_the_camera_noted(folder, orientation, form, opti
 
 
 @pytest.mark.parametrize('form', ['GIF', 'PNG', 'WEBP', 'TIFF'])
-def test_an_animation_gives_its_first_frame(folder, form):
+def test_animation_gives_first_frame(folder, form):
     frames = [Image.new('RGB', (4, 4), colour) for colour in (RED, BLUE, WHITE)]
     data = encoded(frames[0], form, save_all=True, append_images=frames[1:], **{'lossless': True} if form == 'WEBP' else {})
     assert Image.open(io.BytesIO(data)).n_frames == 3
@@ -150,7 +150,7 @@ def test_an_animation_gives_its_first_frame(folder, form):
 
 
 @pytest.mark.parametrize('turned', [False, True])
-def test_the_middle_square_is_taken(folder, turned):
+def test_central_square_is_cropped(folder, turned):
     wide = noise(4, 10)
     wide[:, :3], wide[:, 7:] = RED, BLUE
     middle = wide[:, 3:7]
@@ -160,7 +160,7 @@ def test_the_middle_square_is_taken(folder, turned):
 
 
 @pytest.mark.parametrize('height, width', [(100, 10_000), (1000, 1000)])
-def test_16_bits_take_little_memory_and_none_for_what_is_cut_off(height, width):
+def test_16_bit_image_needs_little_memory(height, width):
     file = io.BytesIO(encoded(numpy.full((height, width), 25700, numpy.uint16)))
     tracemalloc.start()
     made = files.square(file, 16)
@@ -169,12 +169,12 @@ def test_16_bits_take_little_memory_and_none_for_what_is_cut_off(height, width):
     assert (made == 100).all() and peak < 1e6 + 12 * min(height, width) ** 2
 
 
-def test_pictures_are_made_smaller_by_the_mean_of_areas(folder):
+def test_shrinking_averages_areas(folder):
     blocks = numpy.uint8([[0, 100, 10, 20], [200, 100, 30, 40], [255, 255, 0, 0], [255, 255, 0, 255]])
     assert only(folder, encoded(blocks))[..., 0].tolist() == [[100, 25], [255, 64]]      # 64 is 63.75, rounded
 
 
-def test_areas_need_not_be_whole_pixels(folder):
+def test_areas_can_be_fractional(folder):
     row = numpy.uint8([[0, 90, 255]] * 3)
     assert only(folder, encoded(row))[:, :, 0].tolist() == [[30, 200], [30, 200]]
     assert only(folder, encoded(row.T.copy()))[:, :, 0].tolist() == [[30, 30], [200, 200]]
@@ -184,13 +184,13 @@ def test_areas_need_not_be_whole_pixels(folder):
     assert only(folder, encoded(steps))[0, :, 0].tolist() == pytest.approx([30, 200], abs=10)
 
 
-def test_a_fine_checkerboard_becomes_grey(folder):
+def test_fine_checkerboard_becomes_grey(folder):
     board = numpy.uint8(255 * (numpy.indices((64, 64)).sum(axis=0) % 2))
     assert numpy.isin(only(folder, encoded(board), 16), [127, 128]).all()
 
 
 @pytest.mark.parametrize('side', [2, 3, 7])
-def test_a_picture_of_at_least_a_quarter_of_the_size_is_enlarged_smoothly(folder, side):
+def test_small_image_is_enlarged_smoothly(folder, side):
     picture = numpy.zeros((side, side), numpy.uint8)
     picture[:, side // 2:] = 200
     row = only(folder, encoded(picture), 8)[3, :, 0].astype(int)
@@ -203,7 +203,7 @@ def lab_of(lightness):
 
 
 @pytest.mark.parametrize('lightness', [0, 255])
-def test_lab_colours_are_read_or_skipped_by_that_reason(folder, lightness):
+def test_lab_image_is_read_or_skipped(folder, lightness):
     fill(folder, {'lab.tif': lab_of(lightness), 'grey.png': encoded(GREY)})
     made, skipped, _ = files.load(folder, 2)
     if skipped:         # Pillow may be built without colour management
@@ -234,7 +234,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_a_file_that_gives_no_picture_is_skipped_for_its_reason(folder, kind):
+def test_unusable_file_is_skipped_with_reason(folder, kind):
     data, reason = BAD[kind]
     good = noise(16, 16)
     loaded = files.load(fill(folder, {'sub/bad.png': data, 'good.png': encoded(good)}), 16)
@@ -242,13 +242,13 @@ def test_a_file_that_gives_no_picture_is_skipped_for_its_reason(folder, kind):
 
 
 @pytest.mark.parametrize('kind', ['a text', 'half a PNG', 'less than a quarter', 'so large that Pillow refuses it'])
-def test_square_raises_the_reason(kind):
+def test_square_raises_reason(kind):
     data, reason = BAD[kind]
     with pytest.raises(files.Skipped, match=f'^{reason}$'):
         files.square(io.BytesIO(data), 16)
 
 
-def test_square_gives_the_channels_first():
+def test_square_returns_channels_first():
     picture = noise()
     made = files.square(io.BytesIO(encoded(picture)), 4)
     assert made.dtype == numpy.uint8 and made.tolist() == picture.transpose(2, 0, 1).tolist()
@@ -256,13 +256,13 @@ def test_square_gives_the_channels_first():
 
 @pytest.mark.parametrize('size, side, reason', [(10, 3, None), (10, 2, 'smaller than 3 pixels'), (16, 4, None),
                                                 (17, 4, 'smaller than 5 pixels')])
-def test_a_quarter_of_the_size_is_enough(folder, size, side, reason):
+def test_quarter_of_size_is_enough(folder, size, side, reason):
     fill(folder, {'small.png': encoded(noise(side, side)), 'good.png': encoded(noise(size, size))})
     made, skipped, _ = files.load(folder, size)
     assert skipped == ([('small.png', reason)] if reason else []) and len(made) == 2 - len(skipped)
 
 
-def test_what_is_no_regular_file_is_skipped_and_not_waited_for(folder):
+def test_special_files_are_skipped(folder):
     os.mkfifo(folder / 'pipe.png')
     (folder / 'gone.png').symlink_to(folder / 'nowhere')
     (folder / 'itself.png').symlink_to('itself.png')
@@ -305,7 +305,7 @@ def replace_opening(monkeypatch, owner, name, instead, *ends):
 @pytest.mark.parametrize('instead, reason', [(denied, 'unreadable (Permission denied)'),
                                              (OnABadDisk, 'unreadable (Input/output error)')])
 @pytest.mark.parametrize('packed', [False, True])
-def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed, instead, reason):
+def test_unreadable_file_is_skipped_and_tried_again(folder, tmp_path, packed, instead, reason):
     contents = {'good.png': encoded(noise()), 'locked.png': PNG, 'sub/in.png': PNG}
     path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
     with pytest.MonkeyPatch.context() as patch:
@@ -316,7 +316,7 @@ def test_what_cannot_be_read_is_skipped_and_tried_again(folder, tmp_path, packed
 
 
 @pytest.mark.parametrize('packed', [False, True])
-def test_what_stays_unreadable_alone_is_tried_again(folder, tmp_path, monkeypatch, no_decoding, packed):
+def test_only_unreadable_file_is_tried_again(folder, tmp_path, monkeypatch, no_decoding, packed):
     contents = {f'{i}.png': encoded(noise(seed=i)) for i in range(3)} | {'locked.png': PNG}
     path = pack(tmp_path / 'set.zip', contents) if packed else fill(folder, contents)
     replace_opening(monkeypatch, *(zipfile.ZipFile, 'open') if packed else (builtins, 'open'), denied, 'locked.png')
@@ -327,7 +327,7 @@ def test_what_stays_unreadable_alone_is_tried_again(folder, tmp_path, monkeypatc
     assert numpy.array_equal(again, made) and left_out == skipped
 
 
-def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
+def test_unreadable_folder_is_skipped(folder, monkeypatch):
     fill(folder, {'good.png': encoded(noise()), 'shut/in.png': PNG})
     replace_opening(monkeypatch, os, 'scandir', denied, 'shut')
     loaded = files.load(folder, 4)
@@ -337,14 +337,14 @@ def test_a_folder_that_cannot_be_read_is_skipped(folder, monkeypatch):
 NAMES = ['a.png', 'sub/b.png', 'sub/deeper/c d.png', 'ünï/日本 🙂.png', 'line\nbreak.png', '-rf.png', 'x.zip/y.png']
 
 
-def test_pictures_are_found_in_sub_folders_whatever_their_names(folder):
+def test_subfolders_are_searched(folder):
     contents = {name: encoded(noise(seed=i)) for i, name in enumerate(NAMES)}
     hidden = {name: encoded(noise(seed=99)) for name in ('.e.png', 'sub/._b.png', '.git/f.png', 'sub/.thumbs/g/h.png')}
     loaded = files.load(fill(folder, contents | hidden), 4)
     assert loaded[1] == [] and holds(loaded, *(noise(seed=i) for i in range(7)))
 
 
-def test_names_need_not_be_utf_8(folder):
+def test_names_can_be_other_than_utf_8(folder):
     good, bad = os.fsdecode(b'\xff\xfe.png'), os.fsdecode(b'caf\xe9/\xe9.txt')
     try:
         fill(folder, {good: encoded(noise()), bad: b'text'})
@@ -355,7 +355,7 @@ def test_names_need_not_be_utf_8(folder):
         assert holds(loaded, noise()) and loaded[1] == [(bad, NO_IMAGE)]
 
 
-def test_links_are_followed_and_loops_end(folder, tmp_path):
+def test_links_are_followed_without_loops(folder, tmp_path):
     elsewhere = fill(tmp_path / 'elsewhere', {'b.png': encoded(noise(seed=1)), 'c.png': encoded(noise(seed=2))})
     fill(folder, {'sub/a.png': encoded(noise())})
     (folder / 'linked').symlink_to(elsewhere)
@@ -369,7 +369,7 @@ def test_links_are_followed_and_loops_end(folder, tmp_path):
 
 
 @pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_zip_gives_the_same_as_a_folder(folder, tmp_path, compression):
+def test_zip_equals_folder(folder, tmp_path, compression):
     contents = {name: encoded(noise(seed=i)) for i, name in enumerate(NAMES)}
     contents |= {'.h.png': encoded(noise(seed=99)), 'bad/text.txt': b'text', 'bad/cut.png': PNG[:400],
                  'bad/small.png': encoded(noise(1, 1))}
@@ -382,7 +382,7 @@ def test_a_zip_gives_the_same_as_a_folder(folder, tmp_path, compression):
                                    ('bad/text.txt', NO_IMAGE)]
 
 
-def test_a_damaged_member_of_a_zip_is_skipped(tmp_path):
+def test_damaged_member_of_zip_is_skipped(tmp_path):
     contents = {f'{i}.png': encoded(noise(seed=i)) for i in range(4)}
     path = pack(tmp_path / 'set.zip', contents, zipfile.ZIP_STORED)
     data = bytearray(path.read_bytes())
@@ -396,7 +396,7 @@ def test_a_damaged_member_of_a_zip_is_skipped(tmp_path):
     assert loaded[1] == [('1.png', DAMAGED), ('2.png', DAMAGED), ('3.png', 'larger than 1,024 MiB')]
 
 
-def test_a_compression_that_python_lacks_is_the_reason(tmp_path):
+def test_unknown_compression_is_named(tmp_path):
     path = pack(tmp_path / 'set.zip', {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1))})
     data = bytearray(path.read_bytes())
     data[data.find(b'PK\3\4') + 8] = data[data.find(b'PK\1\2') + 10] = 9      # Deflate64
@@ -405,13 +405,13 @@ def test_a_compression_that_python_lacks_is_the_reason(tmp_path):
     assert holds(loaded, noise(seed=1)) and loaded[1] == [('a.png', 'compressed by a method that Python does not support')]
 
 
-def test_names_in_a_zip_may_begin_with_the_folder_itself(tmp_path):
+def test_names_in_zip_may_begin_with_dot(tmp_path):
     made, _, _ = files.load(pack(tmp_path / 'set.zip', {'./a.png': encoded(noise()), './.hidden/b.png': encoded(noise())}), 2)
     assert len(made) == 1
 
 
 @pytest.mark.parametrize('offset, byte', [(46, 0xff), (6, 0xff)], ids=['name', 'version'])
-def test_a_zip_with_a_damaged_directory_is_refused(tmp_path, offset, byte):
+def test_zip_with_damaged_directory_is_refused(tmp_path, offset, byte):
     path = pack(tmp_path / 'set.zip', {'\u00e9.png': encoded(noise())})
     data = bytearray(path.read_bytes())
     data[data.find(b'PK\1\2') + offset] = byte
@@ -419,7 +419,7 @@ def test_a_zip_with_a_damaged_directory_is_refused(tmp_path, offset, byte):
     assert 'not a complete zip' in complaint(path, 2)
 
 
-def test_an_encrypted_zip_is_refused(tmp_path):
+def test_encrypted_zip_is_refused(tmp_path):
     path = pack(tmp_path / 'set.zip', {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1))})
     data = bytearray(path.read_bytes())
     data[data.rfind(b'PK\3\4') + 6] |= 1
@@ -428,7 +428,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     assert complaint(path, 4) == f'--images {path}: the zip file is encrypted. Unpack it and pass the folder'
 
 
-def test_what_is_no_whole_zip_is_refused(folder, tmp_path):
+def test_incomplete_zip_is_refused(folder, tmp_path):
     good = pack(tmp_path / 'set.zip', {'a.png': encoded(noise())}).read_bytes()
     fill(tmp_path, {'cut.zip': good[:-30], 'half.zip': good[:len(good) // 2], 'empty.zip': b'',
                     'picture.png': encoded(noise()), 'set.tar.gz': b'\x1f\x8b\x08\0 and so on'})
@@ -438,14 +438,14 @@ def test_what_is_no_whole_zip_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize('name, words', [('missing', 'No such file or directory'), ('file/missing', 'Not a directory')])
-def test_a_missing_path_is_named(tmp_path, name, words):
+def test_missing_path_is_named(tmp_path, name, words):
     (tmp_path / 'file').touch()
     for path in tmp_path / name, str(tmp_path / name):
         message = complaint(path, 4)
         assert message.startswith(f'--images {tmp_path / name}: {words}') and 'a folder of images, or a zip' in message
 
 
-def test_without_a_usable_picture_the_reasons_are_counted_and_nothing_is_kept(folder, tmp_path, cache):
+def test_error_without_usable_image_counts_reasons(folder, tmp_path, cache):
     assert complaint(folder, 16) == f'--images {folder}: no usable image'
     assert complaint(pack(tmp_path / 'none.zip', {}), 16) == f'--images {tmp_path}/none.zip: no usable image'
     contents = {f'{i}.txt': b'text' for i in range(1200)} | {f'{i}.png': encoded(noise(seed=i)) for i in range(1000, 1002)}
@@ -466,7 +466,7 @@ def no_decoding(monkeypatch):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_pictures_are_decoded_once(tmp_path, no_decoding, kind):
+def test_images_are_decoded_once(tmp_path, no_decoding, kind):
     contents = {f'{i:03}': encoded(noise(seed=i)) for i in range(300)} | {'text': b'text'}
     path = stored(kind, tmp_path, contents)
     made, skipped, _ = files.load(path, 4)
@@ -477,7 +477,7 @@ def test_pictures_are_decoded_once(tmp_path, no_decoding, kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_several_pictures_are_read_at_once(tmp_path, monkeypatch, kind):
+def test_images_are_read_in_parallel(tmp_path, monkeypatch, kind):
     contents, square, both = {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1))}, files.square, threading.Barrier(2)
 
     def meet(*args):
@@ -489,7 +489,7 @@ def test_several_pictures_are_read_at_once(tmp_path, monkeypatch, kind):
     assert holds(files.load(path, 4), noise(), noise(seed=1))
 
 
-def test_what_is_loaded_is_mapped_and_cannot_be_written(folder):
+def test_loaded_images_are_memory_mapped_and_read_only(folder):
     fill(folder, {'a.png': encoded(noise())})
     for _ in 'new', 'kept':
         made = files.load(folder, 4)[0]
@@ -501,7 +501,7 @@ def test_what_is_loaded_is_mapped_and_cannot_be_written(folder):
 
 
 @pytest.mark.parametrize('load', [lambda folder: files.load(folder, 4), lambda _: faces.load(32, 9)], ids=['files', 'faces'])
-def test_for_the_fingerprint_the_images_are_read_once(folder, monkeypatch, load):
+def test_fingerprint_reads_images_once(folder, monkeypatch, load):
     made, _, expected = load(fill(folder, {'a.png': encoded(noise()), 'b.png': encoded(noise(seed=1)), 'text': b'text'}))
     assert expected == fingerprint(made) != fingerprint(made[:1])
     # From here on, only data that are passed to sha256 at once, such as the cache key, can be hashed.
@@ -511,7 +511,7 @@ def test_for_the_fingerprint_the_images_are_read_once(folder, monkeypatch, load)
     assert kept == expected and numpy.array_equal(again, made)
 
 
-def test_another_size_or_background_is_made_anew(folder):
+def test_other_size_or_background_is_decoded_again(folder):
     picture = numpy.uint8([[(*RED, 0)] * 4] * 4)
     fill(folder, {'a.png': encoded(picture)})
     for _ in 'new', 'kept':
@@ -530,7 +530,7 @@ def rewrite(path, data, same):
 
 @pytest.mark.parametrize('same', ['size', 'time'])
 @pytest.mark.parametrize('packed', [False, True])
-def test_a_file_that_changed_is_read_anew(folder, tmp_path, same, packed):
+def test_changed_file_is_read_again(folder, tmp_path, same, packed):
     pictures, form = [noise(), noise(seed=1)], {'size': 'BMP', 'time': 'PNG'}[same]
     before, after = (encoded(picture, form) for picture in pictures)
     path, changed = folder, folder / 'picture'
@@ -544,7 +544,7 @@ def test_a_file_that_changed_is_read_anew(folder, tmp_path, same, packed):
     assert holds(files.load(path, 4), pictures[1])
 
 
-def test_a_file_whose_permissions_changed_is_read_anew(folder):
+def test_changed_permissions_are_noticed(folder):
     files.load(fill(folder, {'a.png': encoded(noise())}), 2)
     before = os.stat(folder / 'a.png').st_ctime_ns
     while os.stat(folder / 'a.png').st_ctime_ns == before:     # the resolution of file times may be coarse
@@ -557,7 +557,7 @@ def test_a_file_whose_permissions_changed_is_read_anew(folder):
     assert calls == [1]
 
 
-def test_files_that_come_and_go_and_get_other_names_are_noticed(folder):
+def test_added_removed_and_renamed_files_are_noticed(folder):
     one, two = noise(seed=1), noise(seed=2)
     fill(folder, {'a.png': encoded(one)})
     assert holds(files.load(folder, 4), one)
@@ -571,7 +571,7 @@ def test_files_that_come_and_go_and_get_other_names_are_noticed(folder):
     assert files.load(folder, 4)[1] == [('d/text', NO_IMAGE)]
 
 
-def test_a_name_that_moves_a_file_behind_another_is_noticed(folder):
+def test_renaming_that_changes_order_is_noticed(folder):
     data = encoded(noise())
     fill(folder, {'a': b'text'.ljust(len(data)), 'b': data})
     for path in folder.iterdir():
@@ -581,7 +581,7 @@ def test_a_name_that_moves_a_file_behind_another_is_noticed(folder):
     assert files.load(folder, 4)[1] == [('c', NO_IMAGE)]
 
 
-def test_a_write_that_fails_leaves_nothing_and_says_where(folder, cache, tmp_path):
+def test_failed_write_leaves_nothing(folder, cache, tmp_path):
     fill(folder, {f'{i}.png': encoded(noise(100, 100, seed=i)) for i in range(9)})
     limits, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -602,7 +602,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_where(folder, cache, tmp_pat
 @pytest.mark.parametrize('name, content', [
     ('images', b'short'), ('images', b''), ('images', None), ('about.json', None), ('about.json', b'{'), ('about.json', b'[]'),
     ('about.json', b'{"skipped": [[2, ""]]}')])
-def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, name, content):
+def test_damaged_cache_is_replaced(folder, cache, name, content):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1)), 'c.txt': b'no'})
     made, skipped, _ = files.load(folder, 4)
     whole = made.copy()     # because damaging the file changes the memory-mapped array
@@ -614,7 +614,7 @@ def test_what_is_damaged_in_the_cache_is_made_anew(folder, cache, name, content)
     assert list(cache.iterdir()) == [entry]
 
 
-def test_what_may_pass_is_tried_again(folder, monkeypatch):
+def test_temporary_errors_are_tried_again(folder, monkeypatch):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(4, 4, seed=1))})
     square = files.square
 
@@ -627,7 +627,7 @@ def test_what_may_pass_is_tried_again(folder, monkeypatch):
     assert len(files.load(folder, 4)[0]) == 2
 
 
-def test_too_little_memory_is_no_damage_of_an_image_and_may_pass(folder, monkeypatch):
+def test_lack_of_memory_is_temporary(folder, monkeypatch):
     fill(folder, {'a.png': encoded(noise(4, 4)), 'b.png': encoded(noise(8, 8))})
     crop = Image.Image.crop
 
@@ -643,7 +643,7 @@ def test_too_little_memory_is_no_damage_of_an_image_and_may_pass(folder, monkeyp
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_of_a_file_that_is_no_image_little_is_read(tmp_path, kind):
+def test_other_files_are_hardly_read(tmp_path, kind):
     path = stored(kind, tmp_path, {'a.png': encoded(noise(4, 4)), 'movie.mp4': b'\0\0\0\x18ftypmp42'.ljust(1 << 26, b'\0')})
     tracemalloc.start()
     skipped = files.load(path, 4)[1]
@@ -652,7 +652,7 @@ def test_of_a_file_that_is_no_image_little_is_read(tmp_path, kind):
     assert skipped == [('movie.mp4', NO_IMAGE)] and peak < 1 << 24      # xz alone needs half of it
 
 
-def test_large_images_are_decoded_one_after_another(folder, monkeypatch):
+def test_large_images_are_decoded_one_at_a_time(folder, monkeypatch):
     fill(folder, {f'{i}.png': encoded(noise(8, 8, seed=i)) for i in range(4)} | {'small.png': encoded(noise(4, 4))})
     monkeypatch.setattr(files, '_LARGE', 63)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1, 2}, raising=False)
@@ -669,14 +669,14 @@ def test_large_images_are_decoded_one_after_another(folder, monkeypatch):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_file_may_have_so_many_bytes(tmp_path, monkeypatch, kind):
+def test_size_of_files_is_limited(tmp_path, monkeypatch, kind):
     contents = {'most.png': encoded(noise()).ljust(1000), 'more.png': encoded(noise(seed=1)).ljust(1001)}
     monkeypatch.setattr(sources, '_MOST_BYTES', 1000)
     loaded = files.load(stored(kind, tmp_path, contents), 4)
     assert holds(loaded, noise()) and loaded[1] == [('more.png', 'larger than 1,024 MiB')]
 
 
-def test_an_interrupted_load_leaves_nothing_that_looks_whole(folder, cache, monkeypatch):
+def test_interrupted_load_leaves_no_complete_set(folder, cache, monkeypatch):
     pictures, square, calls = [noise(seed=i) for i in range(20)], files.square, []
 
     def interrupted(*args):
@@ -702,7 +702,7 @@ files.load(sys.argv[1], 4)
 '''
 
 
-def test_a_killed_load_leaves_nothing_that_looks_whole_and_its_remains_go_after_a_day(folder, cache):
+def test_killed_load_leaves_no_complete_set(folder, cache):
     pictures = [noise(seed=i) for i in range(20)]
     fill(folder, {f'{i}.png': encoded(picture) for i, picture in enumerate(pictures)})
     killed = subprocess.run([sys.executable, '-c', KILLED, folder], env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=120)
@@ -716,7 +716,7 @@ def test_a_killed_load_leaves_nothing_that_looks_whole_and_its_remains_go_after_
     assert not remains.exists() and len(list(cache.iterdir())) == 2 and kept < {path.name for path in cache.iterdir()}
 
 
-def test_two_may_make_the_same_set_at_once(folder, cache, monkeypatch):
+def test_two_processes_can_make_one_set(folder, cache, monkeypatch):
     square = files.square
 
     def late(*args):
@@ -729,7 +729,7 @@ def test_two_may_make_the_same_set_at_once(folder, cache, monkeypatch):
     assert len(list(cache.iterdir())) == 1
 
 
-def test_the_cache_is_in_the_home_folder_unless_an_absolute_one_is_given(folder, tmp_path, monkeypatch):
+def test_folder_of_cache(folder, tmp_path, monkeypatch):
     fill(folder, {'a.png': encoded(noise())})
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
     monkeypatch.setenv('XDG_CACHE_HOME', 'relative')
@@ -742,5 +742,5 @@ def test_the_cache_is_in_the_home_folder_unless_an_absolute_one_is_given(folder,
 @pytest.mark.parametrize('name, known', [('white', True), ('Rebeccapurple', True), ('#102030', True), ('#fff', True),
                                          ('whit', False), ('', False), ('#12', False), ('#gggggg', False), ('102030', False),
                                          ('#10203080', False)])
-def test_a_colour_is_told_from_what_is_none(name, known):
+def test_colour_names_are_checked(name, known):
     assert files.is_colour(name) is known

@@ -5,7 +5,7 @@ from PIL import Image
 from lsgan.datasets.images import ImageSet, fingerprint, is_grey, scaled, to_bytes, to_grey
 
 
-def test_bytes_are_scaled_to_between_minus_one_and_one_and_back():
+def test_scaling_and_back():
     every = numpy.arange(256, dtype=numpy.uint8)
     values = scaled(every)
     assert values.dtype == numpy.float32
@@ -14,7 +14,7 @@ def test_bytes_are_scaled_to_between_minus_one_and_one_and_back():
     assert to_bytes(numpy.float32([-1.3, 2.0])).tolist() == [0, 255]
 
 
-def test_every_image_is_drawn_equally_often(make_stream):
+def test_images_are_drawn_uniformly(make_stream):
     images = numpy.arange(10, dtype=numpy.uint8).reshape(10, 1, 1, 1) * numpy.ones((1, 3, 2, 4), numpy.uint8)
     drawn = ImageSet(lambda: images).sample(20000, make_stream())
     assert drawn.shape == (20000, 3, 2, 4) and drawn.dtype == numpy.float32
@@ -23,7 +23,7 @@ def test_every_image_is_drawn_equally_often(make_stream):
     assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
 
 
-def test_mirrored_every_image_and_its_mirror_image_are_drawn_equally_often(make_stream):
+def test_mirror_images_are_drawn_as_often(make_stream):
     images = numpy.arange(5 * 3, dtype=numpy.uint8).reshape(5, 1, 1, 3)
     drawn = to_bytes(ImageSet(lambda: images, mirror=True).sample(20000, make_stream()))
     kinds, counts = numpy.unique(drawn.reshape(-1, 3), axis=0, return_counts=True)
@@ -32,7 +32,7 @@ def test_mirrored_every_image_and_its_mirror_image_are_drawn_equally_often(make_
     assert counts == pytest.approx(2000, abs=5 * 2000 ** 0.5)
 
 
-def test_images_are_read_once_when_they_are_needed_and_stay_bytes(make_stream):
+def test_images_are_loaded_once_and_lazily(make_stream):
     calls = []
     images = ImageSet(lambda: calls.append(1) or numpy.zeros((9, 1, 4, 4), numpy.uint8))
     assert not calls
@@ -41,7 +41,7 @@ def test_images_are_read_once_when_they_are_needed_and_stay_bytes(make_stream):
     assert calls == [1] and images.images.dtype == numpy.uint8 and images.images.shape == (9, 1, 4, 4)
 
 
-def test_a_fingerprint_tells_sets_apart():
+def test_fingerprint_distinguishes_sets():
     images = numpy.arange(3000 * 12, dtype=numpy.uint32).astype(numpy.uint8).reshape(3000, 3, 2, 2)
     other = images.copy()
     other[2999, 2, 1, 1] += 1
@@ -51,13 +51,13 @@ def test_a_fingerprint_tells_sets_apart():
     assert len(prints | {fingerprint(images, labels), fingerprint(labels, images), fingerprint(images, labels[::-1])}) == 8
 
 
-def test_the_stream_determines_what_is_drawn(make_stream):
+def test_stream_determines_batches(make_stream):
     images = ImageSet(lambda: numpy.random.default_rng(0).integers(256, size=(50, 1, 4, 4)).astype(numpy.uint8))
     assert numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(1)))
     assert not numpy.array_equal(images.sample(9, make_stream(1)), images.sample(9, make_stream(2)))
 
 
-def test_grey_is_told_from_colours_however_small_the_difference():
+def test_almost_grey_is_not_grey():
     grey = numpy.random.default_rng(0).integers(256, size=(2500, 1, 4, 4), dtype=numpy.uint8).repeat(3, axis=1)
     assert is_grey(grey)
     for channel in range(3):
@@ -66,7 +66,7 @@ def test_grey_is_told_from_colours_however_small_the_difference():
         assert not is_grey(coloured)
 
 
-def test_colours_become_the_luminance_that_pillow_has_and_grey_images_are_not_copied():
+def test_greyscale_equals_pillow():
     colours = numpy.random.default_rng(0).integers(256, size=(1100, 3, 8, 8), dtype=numpy.uint8)
     made = to_grey(colours)
     assert made.shape == (1100, 1, 8, 8) and made.dtype == numpy.uint8

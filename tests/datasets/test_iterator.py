@@ -22,12 +22,12 @@ def test_iterator_counts_epochs_in_batches(make_iterator):
     assert iterator.repeat
 
 
-def test_iterator_gives_fresh_points_each_time(make_iterator):
+def test_batches_differ(make_iterator):
     iterator = make_iterator()
     assert not numpy.isin(iterator.next(), next(iterator)).any()
 
 
-def test_a_loaded_iterator_continues_exactly(make_iterator, transfer):
+def test_loaded_iterator_continues_exactly(make_iterator, transfer):
     iterator, loaded = make_iterator(0), make_iterator(9)
     for _ in range(4):
         next(iterator)

@@ -10,7 +10,7 @@ def smallest_distance(points):
 
 
 @pytest.mark.parametrize('n', [1, 2, 8, 25])
-def test_ring_has_n_even_modes_on_the_circle_from_the_x_axis_on(n):
+def test_ring(n):
     points = ring(n, 2.0)
     assert points.shape == (n, 2)
     numpy.testing.assert_allclose(numpy.linalg.norm(points, axis=1), 2)
@@ -20,7 +20,7 @@ def test_ring_has_n_even_modes_on_the_circle_from_the_x_axis_on(n):
         numpy.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-12)
 
 
-def test_double_ring_has_a_second_circle_of_half_the_radius():
+def test_double_ring():
     points = double_ring(6, 3.0)
     assert points.shape == (12, 2)
     assert numpy.round(numpy.linalg.norm(points, axis=1), 9).tolist() == [3.0] * 6 + [1.5] * 6
@@ -28,18 +28,18 @@ def test_double_ring_has_a_second_circle_of_half_the_radius():
 
 
 @pytest.mark.parametrize('n', [2, 5])
-def test_grid_has_n_times_n_even_modes_with_its_corners_at_the_radius(n):
+def test_grid(n):
     points = grid(n, 4.0)
     assert points.shape == (n * n, 2)
     assert {tuple(p) for p in points} == {(x, y) for x in numpy.linspace(-4, 4, n) for y in numpy.linspace(-4, 4, n)}
     numpy.testing.assert_allclose(smallest_distance(points), 8 / (n - 1))
 
 
-def test_layouts_go_by_their_names():
+def test_names_of_layouts():
     assert {name: len(layout(3, 1.0)) for name, layout in LAYOUTS.items()} == {'ring': 3, 'double-ring': 6, 'grid': 9}
 
 
-def test_samples_are_float32_points_with_the_mixtures_sigma_and_equal_shares(make_stream):
+def test_distribution_of_samples(make_stream):
     centers, n = ring(8, 2.0), 80_000
     points = GaussianMixture(centers, 0.2).sample(n, make_stream())
     assert points.shape == (n, 2)
@@ -55,13 +55,13 @@ def test_samples_are_float32_points_with_the_mixtures_sigma_and_equal_shares(mak
     assert abs(numpy.corrcoef((points - centers[nearest]).T)[0, 1]) < 0.02
 
 
-def test_without_spread_only_the_centers_are_drawn(make_stream):
+def test_sigma_0_draws_centers(make_stream):
     centers = grid(3, 1.0)
     points = GaussianMixture(centers, 0.0).sample(500, make_stream())
     assert {tuple(p) for p in points} == {tuple(c) for c in centers}
 
 
-def test_samples_follow_from_the_stream(make_stream):
+def test_stream_determines_samples(make_stream):
     mixture = GaussianMixture(ring(8, 2.0), 0.2)
     assert numpy.array_equal(mixture.sample(5, make_stream(1)), mixture.sample(5, make_stream(1)))
     assert not numpy.array_equal(mixture.sample(5, make_stream(1)), mixture.sample(5, make_stream(2)))

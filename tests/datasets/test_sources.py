@@ -36,7 +36,7 @@ def many(n):
 
 @pytest.mark.parametrize('kind', TARS)
 @pytest.mark.parametrize('form', [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_a_tar_gives_the_same_as_a_folder(tmp_path, kind, form):
+def test_tar_equals_folder(tmp_path, kind, form):
     names = ['a.png', 'sub/b.png', 'sub/deeper/c d.png', 'ünï/日本 🙂.png', 'line\nbreak.png', '-rf.png',
              'long/' * 50 + 'd.png']
     contents = {name: encoded(noise(seed=i)) for i, name in enumerate(names)}
@@ -51,7 +51,7 @@ def test_a_tar_gives_the_same_as_a_folder(tmp_path, kind, form):
 
 
 @pytest.mark.parametrize('kind', TARS)
-def test_a_tar_of_the_program_tar_is_read_in_its_order(tmp_path, kind):
+def test_tar_keeps_its_order(tmp_path, kind):
     contents = many(40)
     fill(tmp_path / 'folder', contents)
     order = sorted(contents, reverse=True)
@@ -62,7 +62,7 @@ def test_a_tar_of_the_program_tar_is_read_in_its_order(tmp_path, kind):
 
 
 @pytest.mark.parametrize('kind', TARS)
-def test_links_and_devices_in_a_tar_are_skipped_and_no_name_leads_out_of_it(tmp_path, kind):
+def test_links_and_devices_in_tar_are_skipped(tmp_path, kind):
     (tmp_path / 'outside.png').write_bytes(encoded(noise(seed=9)))
     before = set(tmp_path.rglob('*'))
     contents = {'a.png': encoded(noise()), '/abs/b.png': encoded(noise(seed=1)), '../up.png': encoded(noise(seed=2)),
@@ -79,7 +79,7 @@ def test_links_and_devices_in_a_tar_are_skipped_and_no_name_leads_out_of_it(tmp_
 
 
 @pytest.mark.parametrize('kind', ['zip', *TARS])
-def test_of_files_of_one_name_the_last_counts(tmp_path, kind):
+def test_last_of_equal_names_counts(tmp_path, kind):
     pairs = [('a', encoded(noise())), ('b', encoded(noise(seed=1))), ('c', b'text'), ('a', encoded(noise(seed=2))),
              ('d', encoded(noise(seed=3))), ('c', encoded(noise(seed=4))), ('b', b'text'), ('a', encoded(noise(seed=5)))]
     path = tmp_path / 'set'
@@ -96,7 +96,7 @@ def test_of_files_of_one_name_the_last_counts(tmp_path, kind):
 
 
 @pytest.mark.parametrize('kind', TARS[1:])
-def test_a_compressed_tar_is_decompressed_once_and_never_again(tmp_path, monkeypatch, kind):
+def test_compressed_tar_is_decompressed_once(tmp_path, monkeypatch, kind):
     path, total, opened = stored(kind, tmp_path, many(300)), [0], []
 
     class Counted(sources._Allowance):
@@ -116,7 +116,7 @@ def test_a_compressed_tar_is_decompressed_once_and_never_again(tmp_path, monkeyp
 
 @pytest.mark.parametrize('kind', TARS)
 @pytest.mark.parametrize('part', [0.3, 0.8])
-def test_a_truncated_tar_is_one_line_and_nothing_is_kept(tmp_path, own_cache, kind, part):
+def test_truncated_tar_is_refused(tmp_path, own_cache, kind, part):
     contents = {f'{i}.png': encoded(noise(64, 64, seed=i)) for i in range(300)}      # bzip2 compresses blocks of 900,000 bytes
     whole = stored(kind, tmp_path, contents).read_bytes()
     path = tmp_path / 'cut'
@@ -125,7 +125,7 @@ def test_a_truncated_tar_is_one_line_and_nothing_is_kept(tmp_path, own_cache, ki
     assert list(own_cache.iterdir()) == []
 
 
-def test_a_tar_that_ends_between_two_members_is_truncated(tmp_path):
+def test_tar_that_ends_between_members_is_refused(tmp_path):
     path = pack_tar(tmp_path / 'set', many(3))
     with tarfile.open(path) as file:
         end = file.getmembers()[2].offset
@@ -134,7 +134,7 @@ def test_a_tar_that_ends_between_two_members_is_truncated(tmp_path):
 
 
 @pytest.mark.parametrize('kind', TARS)
-def test_a_damaged_header_is_not_taken_for_the_end(tmp_path, kind):
+def test_damaged_header_is_refused(tmp_path, kind):
     path = pack_tar(tmp_path / 'plain', many(9))
     with tarfile.open(path) as file:
         place = file.getmembers()[5].offset
@@ -148,7 +148,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path, kind):
 
 
 @pytest.mark.parametrize('kind', TARS[1:])
-def test_damaged_compression_is_one_line(tmp_path, kind):
+def test_damaged_compression_is_refused(tmp_path, kind):
     path = stored(kind, tmp_path, {f'{i}.bmp': encoded(noise(32, 32, seed=i), 'BMP') for i in range(20)})
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
@@ -157,7 +157,7 @@ def test_damaged_compression_is_one_line(tmp_path, kind):
     assert message.startswith(f'--images {path}: ')
 
 
-def test_the_checksum_of_gzip_is_compared(tmp_path):
+def test_checksum_of_gzip_is_checked(tmp_path):
     path = stored('tar.gz', tmp_path, many(3))
     data = bytearray(path.read_bytes())
     data[-8] ^= 1
@@ -165,7 +165,7 @@ def test_the_checksum_of_gzip_is_compared(tmp_path):
     assert BROKEN in complaint(path, 4)
 
 
-def test_a_disk_that_fails_under_a_tar_says_so(tmp_path, monkeypatch):
+def test_disk_error_in_tar_is_reported(tmp_path, monkeypatch):
     path = pack_tar(tmp_path / 'set', many(30))
 
     def fail(file, count):
@@ -221,7 +221,7 @@ HOSTILE = {
 @pytest.mark.parametrize('kind', HOSTILE)
 @pytest.mark.parametrize('compressed', [False, True])
 @pytest.mark.parametrize('first', [False, True])
-def test_a_hostile_header_is_one_line_soon_and_without_filling_the_memory(tmp_path, kind, compressed, first):
+def test_malicious_header_is_refused_without_filling_memory(tmp_path, kind, compressed, first):
     before = b'' if first else header('good.png', len(GOOD)) + padded(GOOD)
     path = tmp_path / 'set'
     with (gzip.open(path, 'wb', 1) if compressed else open(path, 'wb')) as file:
@@ -236,7 +236,7 @@ def test_a_hostile_header_is_one_line_soon_and_without_filling_the_memory(tmp_pa
 
 
 @pytest.mark.parametrize('kind', ['tar', 'tar.gz'])
-def test_a_tar_that_unpacks_to_far_too_much_is_refused(tmp_path, monkeypatch, kind):
+def test_decompression_bomb_is_refused(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(sources, '_MOST_BYTES', 10_000)
     monkeypatch.setattr(sources, '_MOST_TIMES', 2)
     path = stored(kind, tmp_path, many(3) | {'zeros': bytes(1 << 20)})
@@ -260,7 +260,7 @@ def test_sparse_members_are_read(tmp_path, form):
     assert skipped == [] and made.shape == (1, 3, 4, 4) and not made.any()
 
 
-def test_a_large_image_whose_directory_stands_at_its_end_is_read(tmp_path):
+def test_large_image_with_directory_at_end_is_read(tmp_path):
     data = encoded(numpy.full((2500, 2500, 3), 77, numpy.uint8), 'TIFF')
     offset, = struct.unpack('<I', data[4:8])
     moved = b'II*\0' + struct.pack('<I', len(data)) + data[8:] + data[offset:]     # a common layout of TIFF files
@@ -270,7 +270,7 @@ def test_a_large_image_whose_directory_stands_at_its_end_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['zip', 'tar', 'tar.gz'])
-def test_of_long_files_few_are_in_memory_at_once(tmp_path, monkeypatch, kind):
+def test_few_large_files_are_in_memory_at_once(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)), raising=False)
     path = stored(kind, tmp_path, {f'{i}.bmp': encoded(noise(seed=i), 'BMP').ljust(1 << 25, b'\0') for i in range(8)})
     tracemalloc.start()
@@ -280,13 +280,13 @@ def test_of_long_files_few_are_in_memory_at_once(tmp_path, monkeypatch, kind):
     assert holds(loaded, *(noise(seed=i) for i in range(8))) and peak < 4 << 25
 
 
-def test_a_tar_is_told_from_the_zip_at_its_end(tmp_path):
+def test_tar_that_ends_with_zip_is_tar(tmp_path):
     inner = pack(tmp_path / 'inner.zip', {'in.png': encoded(noise(seed=9))}, zipfile.ZIP_STORED).read_bytes()
     loaded = files.load(pack_tar(tmp_path / 'set', many(2) | {'inner.zip': inner}), 4)
     assert holds(loaded, noise(seed=0), noise(seed=1)) and loaded[1] == [('inner.zip', NO_IMAGE)]
 
 
-def test_what_is_compressed_but_no_tar_is_refused(tmp_path):
+def test_compressed_file_without_tar_is_refused(tmp_path):
     for name, opener in zip(('gz', 'bz2', 'xz'), sources._DECOMPRESSORS.values()):
         path = tmp_path / f'picture.{name}'
         with opener(path, 'wb') as file:
@@ -294,12 +294,12 @@ def test_what_is_compressed_but_no_tar_is_refused(tmp_path):
         assert 'not a complete zip or tar archive' in complaint(path, 4)
 
 
-def test_an_empty_tar_has_no_image(tmp_path):
+def test_empty_tar_has_no_image(tmp_path):
     path = pack_tar(tmp_path / 'set', {})
     assert complaint(path, 4) == f'--images {path}: no usable image'
 
 
-def test_an_image_in_a_tar_for_which_memory_was_too_little_is_tried_again(tmp_path, monkeypatch):
+def test_lack_of_memory_in_tar_is_temporary(tmp_path, monkeypatch):
     path, square = stored('tar.gz', tmp_path, many(3)), files.square
     with monkeypatch.context() as patch:
         patch.setattr(files, 'square', lambda file, *args: square(file, *args) if file.getvalue() != encoded(noise(seed=1))
@@ -319,7 +319,7 @@ files.load(sys.argv[1], 4)
 
 
 @pytest.mark.parametrize('kind', ['zip', 'tar.gz'])
-def test_ctrl_c_ends_a_load_soon_and_nothing_is_kept(tmp_path, own_cache, kind):
+def test_ctrl_c_ends_load(tmp_path, own_cache, kind):
     path = stored(kind, tmp_path, many(2000))
     process = subprocess.Popen([sys.executable, '-c', INTERRUPTED, path], env={**os.environ, 'PYTHONPATH': str(ROOT)},
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -332,7 +332,7 @@ def test_ctrl_c_ends_a_load_soon_and_nothing_is_kept(tmp_path, own_cache, kind):
 
 # Several paths
 
-def test_several_paths_give_their_union_in_the_order_given(tmp_path):
+def test_several_paths_are_joined_in_order(tmp_path):
     contents = many(9)
     parts = [{name: contents[name] for name in list(contents)[i:i + 3]} for i in (0, 3, 6)]
     paths = [stored('folder', tmp_path, parts[0]), stored('zip', tmp_path, parts[1]), stored('tar.gz', tmp_path, parts[2])]
@@ -343,7 +343,7 @@ def test_several_paths_give_their_union_in_the_order_given(tmp_path):
         assert [image.transpose(1, 2, 0).tolist() for image in made] == [noise(seed=i).tolist() for i in order]
 
 
-def test_of_several_paths_names_begin_with_theirs(tmp_path):
+def test_names_begin_with_one_of_several_paths(tmp_path):
     bad = {'bad.txt': b'text', '/abs.txt': b'text', 'a.png': encoded(noise())}
     one, two = pack_tar(tmp_path / 'one.tar', bad), pack(tmp_path / 'two.zip', {'bad.txt': b'text', 'b.png': encoded(noise())})
     three = fill(tmp_path / 'three', {'c.png': encoded(noise())})
@@ -354,7 +354,7 @@ def test_of_several_paths_names_begin_with_theirs(tmp_path):
     assert files.load([one], 4)[1] == [('/abs.txt', NO_IMAGE), ('bad.txt', NO_IMAGE)]
 
 
-def test_a_file_that_two_paths_lead_to_counts_once(tmp_path):
+def test_file_below_two_paths_counts_once(tmp_path):
     folder = fill(tmp_path / 'set', {'a.png': encoded(noise()), 'sub/b.png': encoded(noise(seed=1)), 'sub/c.txt': b'text'})
     (tmp_path / 'link').symlink_to(folder)
     single = files.load(folder, 4)
@@ -365,7 +365,7 @@ def test_a_file_that_two_paths_lead_to_counts_once(tmp_path):
         assert holds(loaded, noise(), noise(seed=1)) and loaded[1] == [(f'{folder}/sub/c.txt', NO_IMAGE)]
 
 
-def test_of_several_paths_the_wrong_one_is_named(tmp_path):
+def test_wrong_one_of_several_paths_is_named(tmp_path):
     good, cut = stored('tar', tmp_path, many(2)), tmp_path / 'cut.tar'
     cut.write_bytes(good.read_bytes()[:2000])
     assert complaint([good, tmp_path / 'gone'], 4).startswith(f'--images {tmp_path}/gone: No such file')
@@ -375,7 +375,7 @@ def test_of_several_paths_the_wrong_one_is_named(tmp_path):
     assert holds(files.load([none, good], 4), noise(seed=0), noise(seed=1))
 
 
-def test_a_change_in_any_path_is_noticed(tmp_path):
+def test_change_in_any_path_is_noticed(tmp_path):
     one, two = stored('tar', tmp_path, many(2)), fill(tmp_path / 'two', {'a.png': encoded(noise(seed=7))})
     assert len(files.load([one, two], 4)[0]) == 3
     fill(two, {'b.png': encoded(noise(seed=8))})
@@ -384,7 +384,7 @@ def test_a_change_in_any_path_is_noticed(tmp_path):
     assert len(files.load([one, two], 4)[0]) == 7
 
 
-def test_drawn_faces_that_an_earlier_version_kept_are_used(tmp_path, own_cache, monkeypatch):
+def test_cached_faces_of_earlier_version_are_used(tmp_path, own_cache, monkeypatch):
     """about.json of an earlier version lacks the number of images."""
     def items():
         return (('a', lambda: numpy.uint8([[1, 2], [3, 4]]), False), ('b', lambda: numpy.uint8([[5, 6], [7, 8]]), False))

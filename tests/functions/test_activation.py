@@ -26,7 +26,7 @@ def run(function, x, gy):
 
 @every
 @pytest.mark.parametrize('dtype', [numpy.float32, numpy.float64])
-def test_outputs_and_gradients_are_chainers(name, dtype):
+def test_equals_chainer(name, dtype):
     x, gy = images(dtype), images(dtype, 2)
     before = x.copy()
     ours, theirs = (run(f, x, gy) for f in (lambda x: activation(x, name), STOCK[name]))
@@ -37,7 +37,7 @@ def test_outputs_and_gradients_are_chainers(name, dtype):
 
 
 @every
-def test_half_precision_is_chainers(name):
+def test_half_precision_equals_chainer(name):
     x, gy = images(numpy.float16), images(numpy.float16, 2)
     for a, b in zip(run(lambda x: activation(x, name), x, gy), run(STOCK[name], x, gy)):
         assert a.dtype == numpy.float16
@@ -45,24 +45,24 @@ def test_half_precision_is_chainers(name):
 
 
 @every
-def test_images_stay_as_they_lie_in_memory(name):
+def test_memory_layout_of_images_is_kept(name):
     for array in run(lambda x: activation(x, name), images(numpy.float32), images(numpy.float32, 2)):
         assert array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @every
-def test_gradients_are_the_numerical_ones(name):
+def test_numerical_gradients(name):
     x, gy = images(), images(seed=2)
     expected, = gradient_check.numerical_grad(lambda: (activation(x, name).array,), [x], (gy,), eps=1e-6)
     numpy.testing.assert_allclose(run(lambda x: activation(x, name), x, gy)[1], expected, rtol=1e-6, atol=1e-8)
 
 
 @every
-def test_it_can_be_differentiated_twice(name):
+def test_double_backprop(name):
     x, gy, ggx = images(), images(seed=2), images(seed=3)
     gradient_check.check_double_backward(lambda x: activation(x, name) ** 2, x, gy, ggx, dtype=numpy.float64)
 
 
-def test_an_unknown_name_is_refused():
+def test_unknown_name_is_refused():
     with pytest.raises(KeyError):
         activation(images(), 'elu')

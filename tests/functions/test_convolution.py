@@ -61,7 +61,7 @@ def results(function, inputs, options, gy=None):
 @each_function
 @thorough
 @given(geometry=geometries())
-def test_output_and_gradients_are_chainers(name, geometry):
+def test_equals_chainer(name, geometry):
     inputs, options = arrays(name, geometry)
     ours, theirs = (results(getattr(module, name), inputs, options) for module in (functions, F))
     for a, b in zip(ours, theirs):
@@ -72,7 +72,7 @@ def test_output_and_gradients_are_chainers(name, geometry):
 @each_function
 @settings(thorough, max_examples=15)
 @given(geometry=geometries())
-def test_gradients_are_the_numerical_ones(name, geometry):
+def test_numerical_gradients(name, geometry):
     inputs, options = arrays(name, geometry)
     gy = numpy.random.default_rng(1).standard_normal(results(getattr(F, name), inputs, options)[0].shape)
     gradient_check.check_backward(lambda *variables: getattr(functions, name)(*variables, **options), inputs, gy,
@@ -84,7 +84,7 @@ def test_gradients_are_the_numerical_ones(name, geometry):
     ((32, 3), 4, 2), ((3, 32), 4, 2), ((16, 16), 4, 2), ((64, 32), 4, 2), ((128, 256), 4, 2), ((256, 128), 4, 2),
     ((32, 32), 2, 1), ((24, 24), 3, 1)])
 @pytest.mark.parametrize('rectified', [False, True])
-def test_rounding_is_at_most_twice_chainers(name, channels, kernel, stride, rectified):
+def test_rounding_error_is_at_most_twice_chainers(name, channels, kernel, stride, rectified):
     n = 12
     geometry = {'batch': 4, 'channels': channels, 'kernel': (kernel, kernel), 'small': (n, n), 'bias': True,
                 'big': ((n - 1) * stride + kernel - 2, (n - 1) * stride + kernel - 2), 'options': {'stride': stride, 'pad': 1}}
@@ -109,7 +109,7 @@ each_way = pytest.mark.parametrize('geometry', [DCGAN, SMALL], ids=['winograd', 
 
 @each_function
 @each_way
-def test_order_in_memory_does_not_matter(name, geometry):
+def test_any_memory_layout(name, geometry):
     inputs, options = arrays(name, geometry)
     gy = numpy.random.default_rng(1).standard_normal(results(getattr(F, name), inputs, options)[0].shape)
     expected = results(getattr(functions, name), inputs, options, gy)
@@ -136,7 +136,7 @@ def test_inputs_are_not_changed(name, geometry):
 @each_function
 @each_way
 @pytest.mark.parametrize('frozen', [(0,), (1, 2), (2,)])
-def test_gradients_that_nobody_asks_for_are_not_made(name, geometry, frozen):
+def test_unneeded_gradients_are_not_computed(name, geometry, frozen):
     inputs, options = arrays(name, geometry)
     expected = results(getattr(functions, name), inputs, options)[1:]
     variables = [chainer.Variable(a, requires_grad=i not in frozen) for i, a in enumerate(inputs)]
@@ -152,7 +152,7 @@ def test_gradients_that_nobody_asks_for_are_not_made(name, geometry, frozen):
 
 @each_function
 @each_way
-def test_a_second_derivative_is_chainers(name, geometry):
+def test_double_backprop_equals_chainer(name, geometry):
     inputs, options = arrays(name, geometry)
     found = []
     for module in functions, F:
@@ -178,7 +178,7 @@ def test_any_number_of_threads(name, threads):
 
 
 @each_function
-def test_switched_off_it_is_chainers_to_the_bit(name):
+def test_switched_off_equals_chainer_exactly(name):
     inputs, options = arrays(name, DCGAN, numpy.float32)
     with chainer.using_config('fast', False):
         ours = results(getattr(functions, name), inputs, options)
@@ -187,7 +187,7 @@ def test_switched_off_it_is_chainers_to_the_bit(name):
 
 
 @each_function
-def test_half_precision_is_chainers(name):
+def test_half_precision_equals_chainer(name):
     inputs, options = arrays(name, SMALL, numpy.float16)
     for a, b in zip(*(results(getattr(module, name), inputs, options) for module in (functions, F))):
         assert a.dtype == numpy.float16
@@ -195,7 +195,7 @@ def test_half_precision_is_chainers(name):
 
 
 @each_function
-def test_arrays_that_do_not_fit_are_refused(name):
+def test_wrong_shapes_are_refused(name):
     (x, W, b), options = arrays(name, DCGAN)
     for wrong in (x[:, 1:], W, b), (x, W[..., 0], b), (x, W, b[1:]), (x[0], W, b), (x.astype('f'), W, b):
         with pytest.raises(InvalidType):

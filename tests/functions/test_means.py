@@ -41,7 +41,7 @@ def test_mean_softplus_of_known_numbers():
 
 
 @each
-def test_output_and_gradients_are_those_of_chainers_functions(function, stock, constants):
+def test_equals_chainer(function, stock, constants):
     results = []
     for f in (function, stock):
         variables = [chainer.Variable(a) for a in arrays(len(constants), numpy.float32)]
@@ -55,7 +55,7 @@ def test_output_and_gradients_are_those_of_chainers_functions(function, stock, c
 
 
 @each
-def test_gradients_are_the_numerical_ones(function, stock, constants):
+def test_numerical_gradients(function, stock, constants):
     inputs = arrays(len(constants))
     variables = [chainer.Variable(a) for a in inputs]
     y = function(variables, constants)
@@ -67,7 +67,7 @@ def test_gradients_are_the_numerical_ones(function, stock, constants):
 
 
 @each
-def test_second_gradients_are_right(function, stock, constants):
+def test_double_backprop(function, stock, constants):
     numpy.random.seed(0)    # the check draws a random direction
     inputs = arrays(len(constants))
     ggs = [numpy.random.default_rng(1).standard_normal(a.shape) for a in inputs]
@@ -76,7 +76,7 @@ def test_second_gradients_are_right(function, stock, constants):
 
 
 @each
-def test_inputs_are_left_as_they_were(function, stock, constants):
+def test_inputs_are_not_changed(function, stock, constants):
     inputs = arrays(len(constants))
     before = [a.copy() for a in inputs]
     function([chainer.Variable(a) for a in inputs], constants).backward()
@@ -88,7 +88,7 @@ def test_inputs_are_left_as_they_were(function, stock, constants):
 @pytest.mark.parametrize('second', [lambda y: y, F.tanh], ids=['given twice', 'computed from the other'])
 @pytest.mark.parametrize('function, stock, constants', [
     (half_squared_error, stock_half_squared_error, (-0.5, 2.0)), (mean_softplus, stock_mean_softplus, (-1, 1))])
-def test_gradients_add_up_where_outputs_depend_on_each_other(function, stock, constants, second, double):
+def test_gradients_of_dependent_inputs_add_up(function, stock, constants, second, double):
     gradients = []
     for f in (function, stock):
         y = chainer.Variable(arrays(1)[0])
@@ -97,7 +97,7 @@ def test_gradients_add_up_where_outputs_depend_on_each_other(function, stock, co
 
 
 @pytest.mark.parametrize('function', [half_squared_error, mean_softplus])
-def test_only_the_gradients_asked_for_are_computed(function):
+def test_unneeded_gradients_are_not_computed(function):
     real, fake = arrays(2)
     fake = chainer.Variable(fake)
     function((real, fake), (1, -1)).backward()
@@ -119,6 +119,6 @@ def test_wrong_types_are_refused(function, outputs):
 
 @pytest.mark.parametrize('function', [half_squared_error, mean_softplus])
 @pytest.mark.parametrize('constants', [(1,), (1, 1, 1)])
-def test_as_many_constants_as_outputs_are_needed(function, constants):
+def test_wrong_number_of_constants_is_refused(function, constants):
     with pytest.raises((InvalidType, ValueError, TypeError)):
         function(arrays(2), constants)

@@ -50,7 +50,7 @@ def results(function, inputs, activation, train):
 @every_activation
 @every_shape
 @both_modes
-def test_outputs_gradients_and_running_statistics_are_chainers(activation, shape, train):
+def test_equals_chainer(activation, shape, train):
     inputs = arrays(shape)
     for a, b in zip(*(results(function, inputs, activation, train) for function in (ours, chainers))):
         assert a.dtype == numpy.float64
@@ -60,7 +60,7 @@ def test_outputs_gradients_and_running_statistics_are_chainers(activation, shape
 @every_activation
 @pytest.mark.parametrize('shape', [(7, 3), (4, 3, 2, 2)])
 @both_modes
-def test_gradients_are_the_numerical_ones(activation, shape, train):
+def test_numerical_gradients(activation, shape, train):
     x, gamma, beta, gy, mean, var = arrays(shape)
     gradient_check.check_backward(lambda *inputs: ours(*inputs, mean.copy(), var.copy(), activation, train),
                                   (x, gamma, beta), gy, dtype=numpy.float64, atol=1e-5, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_gradients_are_the_numerical_ones(activation, shape, train):
 @every_activation
 @every_shape
 @both_modes
-def test_rounding_is_at_most_twice_chainers(activation, shape, train):
+def test_rounding_error_is_at_most_twice_chainers(activation, shape, train):
     inputs = arrays(shape, numpy.float32)
     if activation:      # keep away from the kink, where rounding decides the gradient
         normalized = ours(*inputs[:3], *inputs[4:], None, train).array
@@ -80,7 +80,7 @@ def test_rounding_is_at_most_twice_chainers(activation, shape, train):
         assert numpy.linalg.norm(a - e) <= 2 * numpy.linalg.norm(b - e) + 1e-7 * numpy.linalg.norm(e)
 
 
-def test_a_mean_far_from_zero_costs_no_precision():
+def test_large_mean_keeps_precision():
     x = (1000 + numpy.random.default_rng(0).standard_normal((5000, 3))).astype(numpy.float32)
     y = functions.batch_normalization(x, numpy.ones(3, 'f'), numpy.zeros(3, 'f')).array
     exact = (x - x.mean(axis=0, dtype=float)) / x.std(axis=0, dtype=float)
@@ -89,7 +89,7 @@ def test_a_mean_far_from_zero_costs_no_precision():
 
 @every_activation
 @both_modes
-def test_order_in_memory_does_not_matter(activation, train):
+def test_any_memory_layout(activation, train):
     inputs = arrays((4, 3, 5, 6))
     expected = results(ours, inputs, activation, train)
     for i in 0, 3:
@@ -100,7 +100,7 @@ def test_order_in_memory_does_not_matter(activation, train):
 
 @every_activation
 @both_modes
-def test_a_second_derivative_is_chainers(activation, train):
+def test_double_backprop_equals_chainer(activation, train):
     x, gamma, beta, gy, mean, var = arrays((6, 4))
     found = []
     for function in ours, chainers:
@@ -124,7 +124,7 @@ def one_by_one(x, gamma, beta, mean, var, activation, train):
 @every_activation
 @pytest.mark.parametrize('shape', [(8, 3), (100, 5), (6, 3, 5, 6), (4, 300, 1, 1), (2, 2, 9, 9), (4, 64, 40, 40)])
 @pytest.mark.parametrize('fast', [True, False])
-def test_batches_are_normalised_as_if_each_came_alone(activation, shape, fast):
+def test_batches_are_normalised_separately(activation, shape, fast):
     inputs = arrays(shape)
     with chainer.using_config('fast', fast):
         found = results(two_batches, inputs, activation, True)
@@ -132,7 +132,7 @@ def test_batches_are_normalised_as_if_each_came_alone(activation, shape, fast):
         numpy.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
-def test_a_second_derivative_of_batches_is_that_of_each():
+def test_double_backprop_of_separate_batches():
     x, gamma, beta, gy, mean, var = arrays((6, 4))
     found = []
     for function in two_batches, one_by_one:
@@ -144,7 +144,7 @@ def test_a_second_derivative_of_batches_is_that_of_each():
 
 
 @pytest.mark.parametrize('threads', [1, 2, 5])
-def test_any_number_of_threads_gives_the_same_bits_each_time(threads):
+def test_results_repeat_with_any_number_of_threads(threads):
     inputs = arrays((8, 64, 40, 40), numpy.float32)
     expected = results(ours, [a.astype(numpy.float64) for a in inputs], None, True)
     with chainer.using_config('cpu_threads', threads):
@@ -156,7 +156,7 @@ def test_any_number_of_threads_gives_the_same_bits_each_time(threads):
 
 @every_activation
 @both_modes
-def test_switched_off_it_is_chainers_to_the_bit(activation, train):
+def test_switched_off_equals_chainer_exactly(activation, train):
     inputs = arrays((4, 3, 5, 6), numpy.float32)
     with chainer.using_config('fast', False):
         switched_off = results(ours, inputs, activation, train)
@@ -164,7 +164,7 @@ def test_switched_off_it_is_chainers_to_the_bit(activation, train):
         numpy.testing.assert_array_equal(a, b)
 
 
-def test_arrays_that_do_not_fit_are_refused():
+def test_wrong_shapes_are_refused():
     x, gamma, beta = arrays((4, 3, 5, 6))[:3]
     for wrong in (x, gamma[1:], beta), (x, gamma, beta[1:]), (x, gamma.astype('f'), beta):
         with pytest.raises(InvalidType):

@@ -68,7 +68,7 @@ def assert_equal_updates(pair, numbers, **options):
 
 
 @each
-def test_updates_are_chainers(name, options):
+def test_updates_equal_chainer(name, options):
     pair = make_pair(name, **options)
     before = pair[0].target.conv.W.array.copy()
     assert_equal_updates(pair, range(12))
@@ -77,7 +77,7 @@ def test_updates_are_chainers(name, options):
 
 
 @each
-def test_hyperparameters_may_change_on_the_way(name, options):
+def test_hyperparameters_can_change_between_updates(name, options):
     pair = make_pair(name, **options)
     for number in range(12):
         for optimizer in pair:
@@ -85,7 +85,7 @@ def test_hyperparameters_may_change_on_the_way(name, options):
         assert_equal_updates(pair, [number])
 
 
-def test_a_variant_of_adam_may_be_switched_off_on_the_way():
+def test_variant_of_adam_can_be_switched_off():
     pair = make_pair('Adam', amsgrad=True)
     assert_equal_updates(pair, range(3))
     for optimizer in pair:
@@ -94,7 +94,7 @@ def test_a_variant_of_adam_may_be_switched_off_on_the_way():
 
 
 @both
-def test_hooks_of_the_optimizer_are_called(name):
+def test_hooks_are_called(name):
     pair = make_pair(name)
     for optimizer in pair:
         optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(0.1))
@@ -175,7 +175,7 @@ def share_child(optimizer):
     other_memory_order, to_device, replace_state, load_other_weights, add_child, share_child,
 ], ids=lambda change: change.__name__)
 @both
-def test_changes_to_single_parameters_do_what_they_do_in_chainer(name, change, after):
+def test_changes_to_single_parameters_equal_chainer(name, change, after):
     pair = make_pair(name)
     assert_equal_updates(pair, range(after))
     for optimizer in pair:
@@ -184,7 +184,7 @@ def test_changes_to_single_parameters_do_what_they_do_in_chainer(name, change, a
 
 
 @both
-def test_a_disabled_rule_may_be_enabled_again(name):
+def test_disabled_rule_can_be_enabled_again(name):
     pair = make_pair(name)
     for enabled in False, True:
         for optimizer in pair:
@@ -202,7 +202,7 @@ def test_cleared_gradients_count_as_zero(name):
 
 
 @both
-def test_parameters_initialized_on_the_way_are_updated_from_then_on(name):
+def test_parameters_initialized_later_are_updated(name):
     pair = make_pair(name, lambda: chainer.ChainList(L.Linear(2, 3, initialW=1), L.Linear(None, 2, initialW=1)))
     assert_equal_updates(pair, range(3))
     for optimizer in pair:
@@ -212,7 +212,7 @@ def test_parameters_initialized_on_the_way_are_updated_from_then_on(name):
 
 
 @both
-def test_a_loss_function_may_be_given(name):
+def test_update_with_loss_function(name):
     pair = make_pair(name)
     x = numpy.random.default_rng(0).standard_normal((5, 3), dtype=numpy.float32)
     for number in range(6):
@@ -225,7 +225,7 @@ def test_a_loss_function_may_be_given(name):
 
 
 @both
-def test_scaled_losses_are_scaled_back(name):
+def test_loss_scaling(name):
     pair = make_pair(name, lambda: L.Linear(3, 2, initialW=1))
     x = numpy.random.default_rng(0).standard_normal((5, 3), dtype=numpy.float32)
     for optimizer in pair:
@@ -239,7 +239,7 @@ def test_scaled_losses_are_scaled_back(name):
 
 
 @each
-def test_a_saved_state_continues_in_chainers_optimizer_and_back(transfer, name, options):
+def test_state_loads_into_chainers_optimizer_and_back(transfer, name, options):
     uninterrupted, theirs = make_pair(name, **options)
     ours = make_pair(name, **options)[0]
     for number in range(5):
@@ -256,7 +256,7 @@ def test_a_saved_state_continues_in_chainers_optimizer_and_back(transfer, name, 
 
 
 @both
-def test_a_state_loads_into_an_optimizer_that_was_already_used(transfer, name):
+def test_state_loads_into_used_optimizer(transfer, name):
     ours, theirs = make_pair(name)
     for number in range(3):
         step(theirs, number)
@@ -268,7 +268,7 @@ def test_a_state_loads_into_an_optimizer_that_was_already_used(transfer, name):
 
 
 @both
-def test_setting_up_a_second_link_starts_anew_and_leaves_the_first(name):
+def test_setup_of_second_link_leaves_first(name):
     pair = make_pair(name)
     assert_equal_updates(pair, range(4))
     first = [optimizer.target for optimizer in pair]
@@ -282,7 +282,7 @@ def test_setting_up_a_second_link_starts_anew_and_leaves_the_first(name):
 
 
 @both
-def test_a_deep_copy_goes_on_by_itself(name):
+def test_deep_copy_is_independent(name):
     pair = make_pair(name)
     assert_equal_updates(pair, range(3))
     copies = [copy.deepcopy(optimizer) for optimizer in pair]
@@ -293,7 +293,7 @@ def test_a_deep_copy_goes_on_by_itself(name):
 
 
 @both
-def test_parameters_of_two_types_are_updated_too(name):
+def test_parameters_of_two_types(name):
     def make():
         net = chainer.Chain()
         with net.init_scope():
@@ -305,7 +305,7 @@ def test_parameters_of_two_types_are_updated_too(name):
 
 
 @both
-def test_a_link_without_parameters_is_left_alone(name):
+def test_link_without_parameters(name):
     pair = make_pair(name, chainer.Chain)
     assert_equal_updates(pair, range(2))
     assert pair[0].t == 2

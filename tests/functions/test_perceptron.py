@@ -20,7 +20,7 @@ def arrays(sizes, dtype=numpy.float64, batch=6):
 
 @every_activation
 @every_depth
-def test_output_and_gradients_are_those_of_chainers_functions(stock_perceptron, activation, sizes):
+def test_equals_chainer(stock_perceptron, activation, sizes):
     results = []
     for function in (perceptron, stock_perceptron):
         x, *parameters = variables = [chainer.Variable(a) for a in arrays(sizes, numpy.float32)]
@@ -35,7 +35,7 @@ def test_output_and_gradients_are_those_of_chainers_functions(stock_perceptron, 
 
 @every_activation
 @every_depth
-def test_gradients_are_the_numerical_ones(activation, sizes):
+def test_numerical_gradients(activation, sizes):
     inputs = arrays(sizes)
     x, *parameters = variables = [chainer.Variable(a) for a in inputs]
     y = perceptron(x, parameters, activation)
@@ -50,7 +50,7 @@ def test_gradients_are_the_numerical_ones(activation, sizes):
 
 
 @every_activation
-def test_forward_does_not_change_its_inputs(activation):
+def test_inputs_are_not_changed(activation):
     inputs = arrays((3, 4, 4, 2))
     before = [a.copy() for a in inputs]
     variables = [chainer.Variable(a) for a in inputs]
@@ -60,7 +60,7 @@ def test_forward_does_not_change_its_inputs(activation):
 
 
 @every_activation
-def test_second_gradients_are_right(activation):
+def test_double_backprop(activation):
     numpy.random.seed(0)    # the check draws a random direction
     inputs = arrays((3, 5, 4, 2))
     rng = numpy.random.default_rng(1)
@@ -71,7 +71,7 @@ def test_second_gradients_are_right(activation):
 
 
 @every_activation
-def test_gradient_penalty_is_that_of_chainers_functions(stock_perceptron, activation):
+def test_gradient_penalty_equals_chainer(stock_perceptron, activation):
     results = []
     for function in (perceptron, stock_perceptron):
         x, *parameters = [chainer.Variable(a) for a in arrays((3, 5, 4, 1))]
@@ -92,7 +92,7 @@ def test_gradient_penalty_is_that_of_chainers_functions(stock_perceptron, activa
     lambda f, x, W, b: f(f(x, [W, b], 'tanh'), [W, b], 'tanh'),
     lambda f, x, W, b: f(W, [W, b], 'tanh'),
 ], ids=['two layers', 'two calls', 'input'])
-def test_gradients_add_up_where_weights_are_used_twice(stock_perceptron, net, double):
+def test_gradients_of_shared_weights_add_up(stock_perceptron, net, double):
     x, *parameters = arrays((3, 3))
     gradients = []
     for function in (perceptron, stock_perceptron):
@@ -103,7 +103,7 @@ def test_gradients_add_up_where_weights_are_used_twice(stock_perceptron, net, do
 
 
 @every_depth
-def test_only_the_gradients_asked_for_are_computed(sizes):
+def test_unneeded_gradients_are_not_computed(sizes):
     x, *parameters = arrays(sizes)
     for wanted in range(len(parameters) + 1):
         variables = [chainer.Variable(a, requires_grad=i == wanted) for i, a in enumerate([x, *parameters])]
@@ -114,14 +114,14 @@ def test_only_the_gradients_asked_for_are_computed(sizes):
         numpy.testing.assert_array_equal(variables[wanted].grad, full[wanted].grad)
 
 
-def test_without_anything_to_differentiate_there_is_no_gradient():
+def test_no_gradients_without_parameters_that_require_them():
     x, *parameters = arrays((3, 4, 2))
     assert not perceptron(x, parameters, 'tanh').requires_grad
     with chainer.no_backprop_mode():
         assert perceptron(x, [chainer.Parameter(p) for p in parameters], 'tanh').creator is None
 
 
-def test_activation_is_relu_unless_told():
+def test_default_activation_is_relu():
     x, *parameters = arrays((3, 4, 2))
     numpy.testing.assert_array_equal(perceptron(x, parameters).array, perceptron(x, parameters, 'relu').array)
 
@@ -139,7 +139,7 @@ def test_images_are_flattened_and_made(stock_perceptron):
     numpy.testing.assert_allclose(images.grad, flat.grad.reshape(images.shape))
 
 
-def test_an_unknown_activation_is_refused():
+def test_unknown_activation_is_refused():
     x, *parameters = arrays((3, 4, 2))
     with pytest.raises(KeyError):
         perceptron(x, parameters, 'sigmoid_of_something')

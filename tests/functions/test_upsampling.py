@@ -35,7 +35,7 @@ def differentiated(function, x, crop):
 @every_crop
 @pytest.mark.parametrize('dtype', 'efd')
 @pytest.mark.parametrize('shape', [(2, 8, 5, 4), (90, 4, 7, 9)])
-def test_outputs_and_gradients_are_chainers_bit_for_bit(function, crop, dtype, shape):
+def test_equals_chainer_exactly(function, crop, dtype, shape):
     x = images(*shape, dtype=dtype)
     theirs = differentiated(lambda x, crop: stock(function, x, crop), x, crop)
     for a, b in zip(differentiated(function, x, crop), theirs):
@@ -45,7 +45,7 @@ def test_outputs_and_gradients_are_chainers_bit_for_bit(function, crop, dtype, s
 
 @each
 @pytest.mark.parametrize('last', [False, True])
-def test_channels_are_last_in_memory_wherever_they_were(function, last):
+def test_result_has_channels_last_in_memory(function, last):
     x = images(3, 8, 4, 5, dtype='f')
     laid_out = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if last else x
     for a, b in zip(differentiated(function, laid_out, (1, 0)), differentiated(function, x, (1, 0))):
@@ -55,13 +55,13 @@ def test_channels_are_last_in_memory_wherever_they_were(function, last):
 
 @each
 @every_crop
-def test_it_can_be_differentiated_twice(function, crop):
+def test_double_backprop(function, crop):
     x = images(2, 4, 4, 5)
     gy = images(*function(x, crop).shape, seed=1)
     gradient_check.check_double_backward(lambda x: function(x, crop) ** 2, x, gy, images(*x.shape, seed=2), dtype='d')
 
 
-def test_channels_must_fit_and_a_crop_must_leave_something():
+def test_wrong_channels_and_crops_are_refused():
     with pytest.raises(InvalidType):
         depth_to_space(images(2, 6, 3, 3))
     for function in STOCK:

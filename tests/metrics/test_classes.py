@@ -12,14 +12,14 @@ def sure(labels, classes, probability=1.0):
     return probabilities
 
 
-def test_each_sample_counts_for_its_most_probable_class():
+def test_sample_counts_for_most_probable_class():
     probabilities = [[0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.0, 1.0, 0.0]]
     shares = class_shares(probabilities)
     assert shares.dtype == numpy.float64
     assert shares.tolist() == [0.25, 0.75, 0]
 
 
-def test_hand_made_samples_give_known_numbers():
+def test_known_numbers():
     probabilities = numpy.concatenate([sure([0] * 4 + [1], 4, 0.95), sure([1, 2, 2], 4, 0.6)])
     assert class_statistics(probabilities, [0.25, 0.25, 0.25, 0.25]) == {
         'classes_total': 4,
@@ -29,12 +29,12 @@ def test_hand_made_samples_give_known_numbers():
     }
 
 
-def test_the_types_are_plain_numbers():
+def test_results_are_plain_numbers():
     types = {key: type(value) for key, value in class_statistics(sure([0, 1], 2), [0.5, 0.5]).items()}
     assert types == {'classes_total': int, 'classes_fair': int, 'class_kl': float, 'confident': float}
 
 
-def test_a_perfect_sampler_and_a_collapsed_one():
+def test_perfect_and_collapsed_sampler():
     even = numpy.full(10, 0.1)
     assert class_statistics(sure(list(range(10)) * 3, 10), even) == {
         'classes_total': 10, 'classes_fair': 10, 'class_kl': pytest.approx(0, abs=1e-12), 'confident': 1.0}
@@ -43,29 +43,29 @@ def test_a_perfect_sampler_and_a_collapsed_one():
 
 
 @pytest.mark.parametrize('count, fair', [(9, 1), (10, 2), (40, 2), (41, 1)])
-def test_a_class_is_fair_from_half_to_twice_its_share(count, fair):
+def test_class_is_fair_from_half_to_twice_its_fraction(count, fair):
     probabilities = sure([0] * count + [1] * (100 - count), 2)
     assert class_statistics(probabilities, [0.2, 0.8])['classes_fair'] == fair
 
 
 @pytest.mark.parametrize('labels', [[0, 1], [0, 1, 2]])
-def test_a_class_that_is_due_no_share_does_not_count(labels):
+def test_class_without_expected_samples_does_not_count(labels):
     statistics = class_statistics(sure(labels, 3), [0.5, 0.5, 0])
     assert statistics['classes_total'] == statistics['classes_fair'] == 2
 
 
 @pytest.mark.parametrize('probability, confident', [(0.9, 0), (0.901, 1)])
-def test_a_sample_is_confident_above_nine_tenths(probability, confident):
+def test_sample_is_confident_above_0_9(probability, confident):
     assert class_statistics(numpy.array([[probability, 1 - probability]]), [1, 0])['confident'] == confident
 
 
 @pytest.mark.parametrize('shape', [(5,), (0, 3), (5, 0), (5, 3, 1)])
-def test_other_shapes_are_refused(shape):
+def test_wrong_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r'probabilities of shape \(N, K\)'):
         class_shares(numpy.zeros(shape))
 
 
 @pytest.mark.parametrize('shape', [(1,), (4,), (3, 1), ()])
-def test_shares_of_other_classes_are_refused(shape):
+def test_wrong_number_of_classes_is_refused(shape):
     with pytest.raises(ValueError, match='shares of 3 classes'):
         class_statistics(numpy.ones((2, 3)), numpy.ones(shape))

@@ -4,7 +4,7 @@ import pytest
 from lsgan.metrics.diversity import mean_pairwise_distance
 
 
-def test_points_by_hand():
+def test_known_points():
     distance = mean_pairwise_distance(numpy.array([[0.0, 0.0], [3.0, 4.0], [0.0, 8.0]]))     # the distances are 5, 8 and 5
     assert isinstance(distance, float)
     assert distance == pytest.approx(6)
@@ -14,7 +14,7 @@ def test_points_by_hand():
 
 @pytest.mark.parametrize('x', [numpy.full((50, 3, 8, 8), 255, numpy.uint8), numpy.full((7, 5), 0.1, numpy.float32),
                                numpy.random.default_rng(0).random((1, 3, 4, 4)).repeat(33, axis=0)])
-def test_copies_have_0(x):
+def test_copies_have_diversity_0(x):
     assert mean_pairwise_distance(x) == pytest.approx(0, abs=1e-6)
 
 
@@ -27,7 +27,7 @@ def test_bytes_do_not_wrap_around():
 
 @pytest.mark.parametrize('dtype', [numpy.uint8, numpy.float32, numpy.float64])
 @pytest.mark.parametrize('offset', [0, 100])
-def test_it_is_what_single_differences_say(dtype, offset):
+def test_equals_mean_over_pairs(dtype, offset):
     x = (offset + numpy.random.default_rng(0).integers(100, size=(23, 3, 5, 4))).astype(dtype)
     rows = x.astype(numpy.float64)
     pairs = [numpy.sqrt(((rows[i] - rows[j]) ** 2).sum()) for i in range(23) for j in range(i)]
@@ -36,7 +36,7 @@ def test_it_is_what_single_differences_say(dtype, offset):
     assert numpy.array_equal(x, before)
 
 
-def test_it_is_in_units_of_the_data_wherever_they_lie():
+def test_scales_with_data_and_ignores_shift():
     x = numpy.random.default_rng(1).standard_normal((40, 30))
     distance = mean_pairwise_distance(x)
     assert distance == pytest.approx((2 * 30) ** 0.5, rel=0.05)
@@ -45,7 +45,7 @@ def test_it_is_in_units_of_the_data_wherever_they_lie():
     assert mean_pairwise_distance(x[::-1]) == pytest.approx(distance)
 
 
-def test_a_set_that_collapsed_to_a_few_has_less():
+def test_collapsed_set_has_less():
     x = numpy.random.default_rng(2).standard_normal((60, 10))
     twins = mean_pairwise_distance(x[:30].repeat(2, axis=0))
     assert twins == pytest.approx(mean_pairwise_distance(x[:30]) * 58 / 59)     # 1 of the 59 others is at distance 0
@@ -54,6 +54,6 @@ def test_a_set_that_collapsed_to_a_few_has_less():
 
 
 @pytest.mark.parametrize('x', [numpy.zeros((1, 3)), numpy.zeros((0, 3))])
-def test_fewer_than_two_rows_are_refused(x):
+def test_single_sample_is_refused(x):
     with pytest.raises(ValueError, match=f'expected at least two samples, got {len(x)}'):
         mean_pairwise_distance(x)

@@ -34,7 +34,7 @@ def some_factors(n=300, seed=0):
 
 
 @pytest.mark.parametrize('size', [8, 32, 64, 65])
-def test_factors_of_other_images_are_read(size):
+def test_reads_factors_of_unseen_images(size):
     known, others = some_factors(), some_factors(seed=1)
     read = FactorReader(bars(known, size), known).read(bars(others, size, seed=1))
     assert list(read) == ['top', 'bottom']
@@ -43,7 +43,7 @@ def test_factors_of_other_images_are_read(size):
         assert (read[factor] == numbers).mean() > 0.97
 
 
-def test_every_image_is_read_by_itself():
+def test_images_are_read_independently():
     known, others = some_factors(), some_factors(20, seed=1)
     reader, images = FactorReader(bars(known), known), bars(others, seed=1)
     together = reader.read(images)
@@ -52,14 +52,14 @@ def test_every_image_is_read_by_itself():
             == {factor: [numbers[i]] for factor, numbers in together.items()}
 
 
-def test_rare_values_are_read_as_well():
+def test_reads_rare_values():
     known, others = some_factors(1000), some_factors(seed=1)
     known['top'] = numpy.minimum(numpy.random.default_rng(2).integers(40, size=1000), 3)       # mostly 3
     read = FactorReader(bars(known), known).read(bars(others, seed=1))
     assert (read['top'] == others['top']).mean() > 0.95
 
 
-def test_images_and_factors_stay_as_they_are():
+def test_inputs_are_not_changed():
     known = some_factors(50)
     images = bars(known)
     FactorReader(images, known).read(images)
@@ -67,7 +67,7 @@ def test_images_and_factors_stay_as_they_are():
     assert all(numpy.array_equal(numbers, some_factors(50)[factor]) for factor, numbers in known.items())
 
 
-def test_faces_are_read_but_for_the_mouth(drawn):
+def test_reads_faces_except_mouth(drawn):
     images, values, reader = drawn
     right = {factor: (numbers == values[factor][1000:]).mean() for factor, numbers in reader.read(images[1000:]).items()}
     assert right.keys() == faces.FACTORS.keys()
@@ -75,7 +75,7 @@ def test_faces_are_read_but_for_the_mouth(drawn):
     assert right.pop('mouth') > 0.6 and min(right.values()) > 0.97
 
 
-def test_what_shows_no_face_has_no_values(drawn):
+def test_images_without_face_have_no_values(drawn):
     images, _, reader = drawn
     draws = numpy.random.default_rng(0)
     for junk in (draws.integers(256, size=images.shape), images[:, :, ::-1],
@@ -84,7 +84,7 @@ def test_what_shows_no_face_has_no_values(drawn):
         assert sum(fair_values(read[name], len(of)) for name, of in faces.FACTORS.items()) < 8
 
 
-def test_a_little_noise_does_not_change_what_is_read(drawn):
+def test_robust_to_little_noise(drawn):
     images, values, reader = drawn
     noisy = images[1000:] + numpy.random.default_rng(0).normal(0, 5, images[1000:].shape)
     read = reader.read(noisy.clip(0, 255).astype(numpy.uint8))
@@ -93,7 +93,7 @@ def test_a_little_noise_does_not_change_what_is_read(drawn):
 
 
 @pytest.mark.parametrize('contrast, shift', [(1, (5, 5, 5)), (1, (-5, -5, -5)), (1, (4, -2, 3)), (0.92, (0, 0, 0))])
-def test_a_shade_that_nobody_sees_does_not_change_what_is_read(drawn, contrast, shift):
+def test_robust_to_invisible_shade(drawn, contrast, shift):
     images, values, reader = drawn
     shaded = 127.5 + contrast * (images[1000:] - 127.5) + numpy.array(shift)[:, None, None]
     read = reader.read(shaded.clip(0, 255).astype(numpy.uint8))
@@ -113,13 +113,13 @@ def test_a_shade_that_nobody_sees_does_not_change_what_is_read(drawn, contrast, 
     ([0, 1, -1, -1, -1, -1], 2, 0),     # a sixth each; the threshold is a quarter, and -1 is no value
     ([0, 0, 1, -1], 2, 2),
 ])
-def test_fair_values_by_hand(numbers, n, fair):
+def test_fair_values_of_known_numbers(numbers, n, fair):
     found = fair_values(numpy.array(numbers), n)
     assert found == fair and isinstance(found, int)
     assert fair_values(numpy.random.default_rng(0).permutation(numbers), n) == fair
 
 
-def test_values_drawn_alike_are_all_fair(drawn):
+def test_uniform_values_are_fair(drawn):
     _, values, _ = drawn
     for factor, numbers in values.items():
         assert fair_values(numbers, len(faces.FACTORS[factor])) == len(faces.FACTORS[factor])

@@ -12,7 +12,7 @@ def features():
     return rng.standard_normal((300, 5)) @ rng.standard_normal((5, 5)), rng.standard_normal((200, 5)) + 0.5
 
 
-def test_numbers_on_a_line_by_hand():
+def test_known_numbers():
     x, y = [[-1.0], [1.0]], [[2.0], [5.0], [8.0]]      # mean 0, variance 2; mean 5, variance 9
     distance = frechet_distance(x, y)
     assert isinstance(distance, float)
@@ -30,13 +30,13 @@ def test_covariances_that_do_not_commute():
     assert frechet_distance(x, y) == pytest.approx(4 + 5 - 2 * (10 + 2 * 12 ** 0.5) ** 0.5)
 
 
-def test_equal_samples_are_at_zero_in_any_order(features):
+def test_equal_samples_have_distance_0(features):
     x, _ = features
     assert 0 <= frechet_distance(x, x) < 1e-9
     assert 0 <= frechet_distance(x, x[::-1]) < 1e-9
 
 
-def test_it_is_symmetric_and_a_rotation_changes_nothing(features):
+def test_symmetric_and_invariant_to_rotation(features):
     x, y = features
     distance = frechet_distance(x, y)
     assert distance > 1
@@ -45,7 +45,7 @@ def test_it_is_symmetric_and_a_rotation_changes_nothing(features):
     assert frechet_distance(x @ turn, y @ turn) == pytest.approx(distance)
 
 
-def test_features_of_less_than_full_rank(features):
+def test_rank_deficient_features(features):
     x, y = features
     distance = frechet_distance(x, y)
     # Two constant columns, then a repeated column, then fewer examples than features.
@@ -57,13 +57,13 @@ def test_features_of_less_than_full_rank(features):
     assert frechet_distance(numpy.zeros((3, 2)), CORNERS) == pytest.approx(2)
 
 
-def test_single_precision_features_are_measured_in_double():
+def test_float32_is_computed_in_float64():
     x = (1000 + CORNERS).astype(numpy.float32)
     assert frechet_distance(x, 1000 + 2 * CORNERS) == pytest.approx(2, rel=1e-3)
 
 
 @pytest.mark.parametrize('x, y', [((5, 2), (5, 3)), ((5,), (5,)), ((1, 2), (5, 2)), ((5, 2), (0, 2)), ((5, 2, 1), (5, 2, 1)),
                                   ((5, 0), (5, 0))])
-def test_other_shapes_are_refused(x, y):
+def test_wrong_shapes_are_refused(x, y):
     with pytest.raises(ValueError, match=r'features of shapes \(N, D\) and \(M, D\)'):
         frechet_distance(numpy.zeros(x), numpy.zeros(y))

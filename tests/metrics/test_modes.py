@@ -8,7 +8,7 @@ CENTERS = numpy.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 CUT = 1 - 4.5 / numpy.expm1(4.5)     # variance along an axis of a standard Gaussian truncated at radius 3
 
 
-def test_hand_made_samples_give_known_numbers():
+def test_known_numbers():
     samples = [
         [0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1],   # in the first mode; their variance is 2/3 of 0.01 along each axis
         [10, 0.29], [10, 0.31],                     # near the second mode: just within and just beyond 3 sigma
@@ -24,7 +24,7 @@ def test_hand_made_samples_give_known_numbers():
     }
 
 
-def test_spreads_are_the_smallest_and_the_largest_over_the_modes():
+def test_smallest_and_largest_spread():
     first, second = numpy.array([[-0.1, 0], [0.1, 0]]), numpy.array([[10, -0.02], [10, 0.02]])
     statistics = mode_statistics(numpy.concatenate([first, second]), CENTERS, 0.1)
     # Two points at distance 2 d have the variance 2 d^2 along one of the two axes.
@@ -32,13 +32,13 @@ def test_spreads_are_the_smallest_and_the_largest_over_the_modes():
     assert statistics['spread_min'] == pytest.approx(0.2 / CUT ** 0.5)
 
 
-def test_the_types_are_plain_numbers():
+def test_results_are_plain_numbers():
     types = {key: type(value) for key, value in mode_statistics(numpy.zeros((4, 2)), CENTERS, 0.1).items()}
     assert types == {'modes_total': int, 'modes_captured': int, 'modes_fair': int,
                      'high_quality': float, 'spread_min': float, 'spread_max': float}
 
 
-def test_a_perfect_sampler(make_stream):
+def test_perfect_sampler(make_stream):
     centers = ring(8, 2.0)
     samples = GaussianMixture(centers, 0.04).sample(10_000, make_stream())
     statistics = mode_statistics(samples, centers, 0.04)
@@ -48,7 +48,7 @@ def test_a_perfect_sampler(make_stream):
 
 
 @pytest.mark.parametrize('factor', [1.0, 0.5])
-def test_the_spread_is_corrected_for_the_cut(make_stream, factor):
+def test_spread_is_corrected_for_truncation(make_stream, factor):
     samples = factor * 0.2 * make_stream().normal((200_000, 2))
     spread = mode_statistics(samples, [[0, 0]], 0.2)['spread_min']
     if factor == 1:
@@ -57,32 +57,32 @@ def test_the_spread_is_corrected_for_the_cut(make_stream, factor):
         assert spread == pytest.approx(0.5 / CUT ** 0.5, rel=0.01)     # no sample is beyond 3 sigma
 
 
-def test_a_sampler_collapsed_to_one_point():
+def test_collapsed_sampler():
     assert mode_statistics(numpy.full((100, 2), [10.0, 0.0]), CENTERS, 0.1) == {
         'modes_total': 3, 'modes_captured': 1, 'modes_fair': 1, 'high_quality': 1.0, 'spread_min': 0.0, 'spread_max': 0.0}
 
 
 @pytest.mark.parametrize('held, fair', [(24, 1), (25, 2)])
-def test_a_mode_is_fair_from_half_of_its_share_on(held, fair):
+def test_mode_is_fair_from_half_of_its_samples(held, fair):
     samples = numpy.zeros((100, 2))
     samples[:held] = 10, 0
     statistics = mode_statistics(samples, CENTERS[:2], 0.1)     # 50 samples per mode are expected
     assert (statistics['modes_captured'], statistics['modes_fair']) == (2, fair)
 
 
-def test_samples_of_low_quality_do_not_make_a_mode_fair():
+def test_low_quality_samples_do_not_make_mode_fair():
     samples = numpy.zeros((100, 2))
     samples[:50] = 10, 0.5
     statistics = mode_statistics(samples, CENTERS[:2], 0.1)
     assert (statistics['modes_captured'], statistics['modes_fair'], statistics['high_quality']) == (1, 1, 0.5)
 
 
-def test_a_sample_counts_for_the_nearest_mode_only():
+def test_sample_counts_for_nearest_mode_only():
     statistics = mode_statistics([[0.4, 0.0]], [[0.0, 0.0], [1.0, 0.0]], 1.0)
     assert statistics['modes_captured'] == 1
 
 
-def test_samples_that_are_not_finite_belong_to_no_mode():
+def test_infinite_samples_belong_to_no_mode():
     bad = numpy.array([[numpy.nan, 0], [0, numpy.inf], [-numpy.inf, numpy.nan], [numpy.nan, numpy.nan]])
     samples = numpy.concatenate([numpy.full((4, 2), [0.0, 10.0]), bad])
     statistics = mode_statistics(samples, CENTERS, 0.1)
@@ -91,7 +91,7 @@ def test_samples_that_are_not_finite_belong_to_no_mode():
         'modes_total': 3, 'modes_captured': 0, 'modes_fair': 0, 'high_quality': 0.0, 'spread_min': 0.0, 'spread_max': 0.0}
 
 
-def test_single_precision_samples_are_measured_in_double():
+def test_float32_is_computed_in_float64():
     samples = 1000 + 0.1 * numpy.array([[-1, 0], [1, 0], [0, 1], [0, -1]], numpy.float32)
     statistics = mode_statistics(samples, [[1000, 1000]], 0.1)
     assert statistics['spread_min'] == pytest.approx((2 / 3 / CUT) ** 0.5, rel=1e-3)

@@ -10,7 +10,7 @@ def brute_force(x, y):
     return numpy.array([[numpy.sqrt(((a.astype(numpy.float64) - b) ** 2).sum()) for b in y] for a in x])
 
 
-def test_points_by_hand():
+def test_known_points():
     y = numpy.array([[0.0, 0.0], [10.0, 0.0], [0.0, 7.0]])
     numbers, distances = nearest(numpy.array([[3.0, 4.0], [10.0, 1.0], [-1.0, 6.0], [10.0, 0.0]]), y)
     assert numbers.tolist() == [2, 1, 2, 1]
@@ -21,7 +21,7 @@ def test_points_by_hand():
 @pytest.mark.parametrize('dtypes', [(numpy.uint8, numpy.uint8), (numpy.float32, numpy.float64), (numpy.float64, numpy.uint8)])
 @pytest.mark.parametrize('shape', [(1,), (30,), (3, 5, 4)])
 @pytest.mark.parametrize('rows, values', [(1024, 1 << 20), (7, 1 << 20), (1024, 90), (1, 1)])
-def test_numbers_and_distances_are_those_of_single_differences(dtypes, shape, rows, values, monkeypatch):
+def test_equals_search_over_pairs(dtypes, shape, rows, values, monkeypatch):
     monkeypatch.setattr(module, 'ROWS', rows)
     monkeypatch.setattr(module, 'VALUES', values)
     rng = numpy.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_numbers_and_distances_are_those_of_single_differences(dtypes, shape, ro
 
 
 @pytest.mark.parametrize('offset', [0, 1000])
-def test_every_copy_finds_its_original_at_zero(offset):
+def test_copies_find_their_originals(offset):
     y = offset + numpy.random.default_rng(1).standard_normal((2500, 60)).astype(numpy.float32)
     order = numpy.random.default_rng(2).permutation(2500)
     numbers, distances = nearest(y[order], y)
@@ -46,7 +46,7 @@ def test_every_copy_finds_its_original_at_zero(offset):
     assert numpy.array_equal(numbers, order) and distances == pytest.approx(0.01 * 60 ** 0.5, rel=0.05)
 
 
-def test_large_sets_are_searched_wholly():
+def test_large_sets():
     rng = numpy.random.default_rng(3)
     y = rng.integers(256, size=(5000, 3, 8, 8), dtype=numpy.uint8)
     wanted = rng.integers(5000, size=40)
@@ -61,12 +61,12 @@ def test_large_sets_are_searched_wholly():
 
 @pytest.mark.parametrize('x, y', [((5, 2), (5, 3)), ((5,), (5,)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((5, 4), (5, 2, 2)),
                                   ((5, 0), (5, 0)), ((), (5, 2))])
-def test_other_shapes_are_refused(x, y):
+def test_wrong_shapes_are_refused(x, y):
     with pytest.raises(ValueError, match=r'rows of one shape, \(N, ...\) and \(M, ...\)'):
         nearest(numpy.zeros(x), numpy.zeros(y))
 
 
-def test_a_row_that_does_not_count_is_passed_over():
+def test_excluded_row_is_not_found():
     y = numpy.random.default_rng(0).standard_normal((2500, 3))
     x = y[[0, 1, 1030, 2499]]
     numbers, distances = nearest(x, y, but=numpy.array([0, 1, 1030, 2499]))
@@ -83,7 +83,7 @@ def test_bytes_do_not_wrap_around():
     assert nearest_distance(y[2:] - numpy.float32(0.5), y) == pytest.approx(1)      # of different types
 
 
-def test_the_nearest_image_may_be_a_mirrored_one():
+def test_mirrored_images_are_found():
     images = numpy.random.default_rng(0).integers(256, size=(30, 3, 4, 5)).astype(numpy.uint8)
     samples = numpy.concatenate([images[3:5], images[7:9, :, :, ::-1]])
     found, distances = nearest_images(samples, images, mirror=True)

@@ -35,7 +35,7 @@ def test_levels_are_halved_down_to_16_pixels(height, width, levels, colours):
     assert list(pyramid_distances(projections, projections).values()) == [0] * len(levels)
 
 
-def test_the_distance_is_the_mean_difference_of_sorted_projections():
+def test_distance_is_mean_difference_of_sorted_projections():
     a = {32: numpy.float32([[0, 1, 5], [-1, 0, 1]]), 16: numpy.float32([[1, 1, 1], [2, 2, 2]])}
     b = {32: numpy.float32([[0, 2, 2], [-2, 1, 1]]), 16: numpy.float32([[1, 1, 1], [2, 2, 3.5]])}
     found = pyramid_distances(a, b)
@@ -43,12 +43,12 @@ def test_the_distance_is_the_mean_difference_of_sorted_projections():
     assert all(isinstance(distance, float) for distance in found.values())
 
 
-def test_projections_of_white_noise_have_mean_0_and_variance_1():
+def test_projections_of_white_noise_are_standard():
     rows = pyramid_projections(noise())[32]
     assert abs(rows.mean()) < 0.01 and rows.std(axis=1) == pytest.approx(1, abs=0.1)
 
 
-def test_descriptors_are_normalised_and_directions_of_length_1():
+def test_patches_and_directions_are_normalised():
     # Normalised flat patches are ±(1, 1, 1, ...), and normalised stripes are ±(1, -1, 1, ...). Their projections onto a
     # direction are, up to the sign, nearly independent normal numbers x and y. E||x| - |y|| = (2 sqrt(2) - 2) sqrt(2 / pi).
     flat = numpy.where(numpy.arange(60) < 30, 50, 200)[:, None, None, None] * numpy.ones((1, 3, 16, 16))
@@ -58,7 +58,7 @@ def test_descriptors_are_normalised_and_directions_of_length_1():
 
 
 @pytest.mark.parametrize('n', [80, 300])
-def test_equal_sets_are_at_zero_and_others_are_not(n):
+def test_equal_sets_have_distance_0(n):
     a = smooth(n, 32)
     b = a.copy()
     b[-20:] = noise(20)         # the last images are in the second block if n = 300
@@ -66,7 +66,7 @@ def test_equal_sets_are_at_zero_and_others_are_not(n):
     assert all(distance > 0.005 for distance in distances(a, b).values())
 
 
-def test_sets_of_one_kind_are_near_and_the_order_does_not_matter():
+def test_similar_sets_are_near():
     a, b = smooth(seed=0), smooth(seed=1)
     near, shuffled, far = distances(a, b), distances(a, a[::-1]), distances(a, noise(80, 64))
     assert near == distances(b, a)
@@ -75,12 +75,12 @@ def test_sets_of_one_kind_are_near_and_the_order_does_not_matter():
 
 @pytest.mark.parametrize('change', [lambda a: 0.5 * a + 40, lambda a: a / 127.5 - 1, lambda a: a * [[[0.2]], [[3]], [[1]]],
                                     lambda a: a + [[[-100]], [[0]], [[1000]]]])
-def test_brightness_and_contrast_of_a_colour_make_no_difference(change):
+def test_brightness_and_contrast_are_ignored(change):
     a = smooth()
     assert distances(a, change(a)) == pytest.approx({64: 0, 32: 0, 16: 0}, abs=1e-3)
 
 
-def test_inverted_and_exchanged_colours_make_a_difference():
+def test_inverted_and_exchanged_colours_are_seen():
     a = smooth() ** 2               # makes the distribution asymmetric, so that it differs from its negative
     b = a.copy()
     b[:, 1] = b[:, 0]               # makes two channels equal
@@ -88,33 +88,33 @@ def test_inverted_and_exchanged_colours_make_a_difference():
     assert distances(a, -a)[16] > 2 * distances(a, a[::-1])[16]
 
 
-def test_noise_changes_the_finest_level_most():
+def test_noise_changes_finest_level_most():
     a = smooth()
     found = distances(a, a + numpy.random.default_rng(2).normal(0, 10, a.shape))
     assert found[64] > 2 * found[32] > 4 * found[16]
 
 
-def test_a_blur_changes_the_finest_level_most():
+def test_blur_changes_finest_level_most():
     a = smooth() + 20 * numpy.random.default_rng(2).standard_normal((80, 3, 64, 64))
     blurred = sum(numpy.roll(a, (y, x), (2, 3)) for y in (-1, 0, 1) for x in (-1, 0, 1)) / 9
     found = distances(a, blurred)
     assert found[64] > 2 * found[32] > 2 * found[16]
 
 
-def test_the_finest_structure_is_in_the_finest_level_alone():
+def test_checkerboard_changes_only_finest_level():
     a = smooth()
     board = 30 * (numpy.indices((64, 64)).sum(axis=0) % 2) - 15     # a checkerboard, which the blur removes
     found = distances(a, a + board)
     assert found[64] > 0.1 and found[32] < 1e-4 and found[16] < 1e-4
 
 
-def test_what_images_have_in_all_pixels_is_in_the_coarsest_level_alone():
+def test_constant_changes_only_coarsest_level():
     a = smooth()
     found = distances(a, a + numpy.linspace(-100, 100, 80)[:, None, None, None])
     assert found[64] < 1e-4 and found[32] < 1e-4 and found[16] > 0.1
 
 
-def test_a_slope_is_in_the_coarsest_level_alone():
+def test_slope_changes_only_coarsest_level():
     # Mirroring at the borders adds a small contribution to the finer levels.
     rows = numpy.arange(64.0) * numpy.linspace(-1, 1, 80)[:, None, None, None]
     a = smooth()
@@ -123,7 +123,7 @@ def test_a_slope_is_in_the_coarsest_level_alone():
 
 
 @pytest.mark.parametrize('n', [20, 700])
-def test_sets_of_one_colour_give_finite_numbers(n):
+def test_uniform_images_give_finite_numbers(n):
     plain, other = numpy.full((n, 3, 32, 32), 200, numpy.uint8), noise(n)
     assert distances(plain, plain) == distances(plain, plain // 2) == {32: 0, 16: 0}
     # The projections of a single colour are 0, and the others are standard normal, with E|x| = sqrt(2 / pi).
@@ -131,7 +131,7 @@ def test_sets_of_one_colour_give_finite_numbers(n):
     assert distances(plain, other) == distances(other, plain) == pytest.approx({32: expected, 16: expected}, rel=0.05)
 
 
-def test_the_seed_determines_the_projections():
+def test_seed_determines_projections():
     a = noise(5)
     first = pyramid_projections(a)
     numpy.random.seed(7)        # must have no effect
@@ -145,6 +145,6 @@ def test_the_seed_determines_the_projections():
 
 
 @pytest.mark.parametrize('n, side', [(4, 32), (6, 32), (5, 64), (5, 16), (5, 40)])
-def test_other_numbers_and_sizes_are_refused(n, side):
+def test_wrong_numbers_and_sizes_are_refused(n, side):
     with pytest.raises(ValueError, match='equally many images of one size'):
         distances(noise(5, 32), noise(n, side))

@@ -35,18 +35,18 @@ def shuffled(images, seed=0):
     return result
 
 
-def test_the_committed_weights_are_small_and_finite(network):
+def test_committed_weights_are_finite(network):
     assert WEIGHTS.stat().st_size < 400_000
     assert all(numpy.isfinite(p.array).all() and p.dtype == numpy.float32 for p in network.params())
 
 
-def test_the_features_separate_shuffled_faces_from_real_ones(network, faces):
+def test_features_distinguish_shuffled_faces(network, faces):
     real, others, mixed = (network.look(x) for x in (faces[:200], faces[200:], shuffled(faces[200:])))
     assert frechet_distance(mixed, real) > 5 * frechet_distance(others, real)
     assert precision_recall(real, mixed)[0] < 0.5 < precision_recall(real, others)[0]
 
 
-def test_features_have_a_shape_are_not_negative_and_are_always_the_same(network, faces):
+def test_features_are_not_negative_and_repeatable(network, faces):
     features = network.look(faces[:23])
     assert (type(features), features.shape, features.dtype) == (numpy.ndarray, (23, 64), numpy.float32)
     assert features.min() >= 0 and (features.std(axis=0) > 0).mean() > 0.9
@@ -55,7 +55,7 @@ def test_features_have_a_shape_are_not_negative_and_are_always_the_same(network,
     numpy.testing.assert_array_equal(network.look(faces[:23].astype(numpy.float64)), features)
 
 
-def test_looking_and_loading_draw_nothing_random_and_leave_the_network_as_it_was(faces):
+def test_look_changes_no_state(faces):
     numpy.random.seed(0)
     network = load_features()
     before = {name: p.array.copy() for name, p in network.namedparams()}
@@ -68,7 +68,7 @@ def test_looking_and_loading_draw_nothing_random_and_leave_the_network_as_it_was
     assert numpy.random.random() == numpy.random.RandomState(0).random_sample()
 
 
-def test_grey_images_and_other_sides_are_taken(network, faces):
+def test_grey_images_and_other_sizes(network, faces):
     grey = faces[:9, :1]
     numpy.testing.assert_array_equal(network.look(grey), network.look(grey.repeat(3, axis=1)))
     larger, same, mixed = (network.look(x) for x in (faces[:200].repeat(2, axis=2).repeat(2, axis=3), faces[:200],
@@ -78,7 +78,7 @@ def test_grey_images_and_other_sides_are_taken(network, faces):
 
 
 @pytest.mark.parametrize('n', [32, 48, 64, 96, 256])
-def test_images_are_resized_as_by_pillow(n):
+def test_resizing_equals_pillow(n):
     image = numpy.random.default_rng(0).random((n, n), numpy.float32)
     expected = numpy.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR))
     mine = resized(image[None, None], 64)
@@ -86,7 +86,7 @@ def test_images_are_resized_as_by_pillow(n):
     numpy.testing.assert_allclose(mine[0, 0], expected, atol=1e-5)
 
 
-def test_weights_are_read_back_and_those_of_another_network_refused(tmp_path, faces):
+def test_weights_of_other_network_are_refused(tmp_path, faces):
     numpy.random.seed(0)
     network = FaceFeatures()
     for name, half in ('single.npz', False), ('half.npz', True):

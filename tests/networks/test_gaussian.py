@@ -32,7 +32,7 @@ def x():
 
 
 @every_activation
-def test_weights_of_a_stock_chainlist_load_and_give_its_outputs(transfer, net, stock_output, x, activation):
+def test_loads_weights_of_stock_chainlist(transfer, net, stock_output, x, activation):
     ours = Perceptron(SIZES, activation)
     transfer(net, ours)
     y = ours(x)
@@ -42,25 +42,25 @@ def test_weights_of_a_stock_chainlist_load_and_give_its_outputs(transfer, net, s
 
 
 @every_activation
-def test_its_weights_load_into_a_stock_chainlist(transfer, net, stock_output, x, activation):
+def test_weights_load_into_stock_chainlist(transfer, net, stock_output, x, activation):
     ours = Perceptron(SIZES, activation)
     transfer(ours, net)
     numpy.testing.assert_allclose(stock_output(net, x, activation), ours(x).array, rtol=1e-5, atol=1e-6)
 
 
-def test_parameters_are_named_as_a_stock_chainlists(net):
+def test_parameters_are_named_as_in_stock_chainlist(net):
     shapes = {name: p.shape for name, p in Perceptron(SIZES, 'relu').namedparams()}
     assert shapes == {name: p.shape for name, p in net.namedparams()}
     assert shapes == {'/0/W': (5, 3), '/0/b': (5,), '/1/W': (4, 5), '/1/b': (4,), '/2/W': (2, 4), '/2/b': (2,)}
 
 
-def test_output_is_linear_without_activation(x):
+def test_output_has_no_activation(x):
     net = Perceptron((3, 1), 'tanh')
     numpy.testing.assert_allclose(net(100 * x).array, 100 * net(x).array, rtol=1e-4)
     assert abs(net(100 * x).array).max() > 1
 
 
-def test_gradients_reach_all_parameters_and_the_input(x):
+def test_gradients_reach_parameters_and_input(x):
     net, x = Perceptron(SIZES, 'tanh'), chainer.Variable(x)
     net.cleargrads()
     F.sum(net(x)).backward()
@@ -69,7 +69,7 @@ def test_gradients_reach_all_parameters_and_the_input(x):
 
 @pytest.mark.parametrize('name, scale, std', [
     ('he', 1, (2 / 300) ** 0.5), ('he', 2, 2 * (2 / 300) ** 0.5), ('normal', 0.02, 0.02)])
-def test_initial_weights_have_the_spread_asked_for_and_biases_are_zero(name, scale, std):
+def test_spread_of_initial_weights(name, scale, std):
     numpy.random.seed(0)
     net = Perceptron((300, 200, 1), 'relu', INITIALIZERS[name](scale))
     numpy.testing.assert_allclose(net[0].W.array.std(), std, rtol=0.02)
@@ -77,7 +77,7 @@ def test_initial_weights_have_the_spread_asked_for_and_biases_are_zero(name, sca
     assert not any(layer.b.array.any() for layer in net)
 
 
-def test_orthogonal_initial_weights_keep_lengths_up_to_the_scale():
+def test_orthogonal_initial_weights():
     numpy.random.seed(0)
     W = Perceptron((20, 10), 'relu', INITIALIZERS['orthogonal'](3))[0].W.array
     numpy.testing.assert_allclose(W @ W.T, 9 * numpy.eye(10), atol=1e-4)

@@ -10,7 +10,7 @@ from lsgan.training.updater import GANUpdater
 
 
 @pytest.mark.parametrize('size, channels, colours', [((96, 96), (16, 8, 4, 2), 3), ((28, 20), (8, 4), 1), ((4, 4), (3,), 4)])
-def test_generator_gives_images_and_discriminator_one_number_each(size, channels, colours):
+def test_shapes_of_outputs(size, channels, colours):
     z = numpy.random.default_rng(0).standard_normal((3, 7)).astype(numpy.float32)
     images = Generator(7, channels, size, colours)(z)
     assert images.shape == (3, colours, *size)
@@ -19,7 +19,7 @@ def test_generator_gives_images_and_discriminator_one_number_each(size, channels
     assert Discriminator(channels[::-1], size, colours)(images).shape == (3, 1)
 
 
-def test_a_side_whose_half_is_odd_is_doubled_to_less():
+def test_sides_with_odd_halves():
     generator = Generator(7, (8, 4, 2), (28, 40), 1, norm='channel')
     z = numpy.random.default_rng(0).standard_normal((3, 7)).astype(numpy.float32)
     h, sizes = generator.first(z), []
@@ -34,14 +34,14 @@ def test_a_side_whose_half_is_odd_is_doubled_to_less():
 
 @pytest.mark.parametrize('upsample, weights', [('pixelshuffle', (24, 16, 3, 3)), ('resize', (6, 16, 3, 3))])
 @pytest.mark.parametrize('size', [(96, 32), (28, 20)])
-def test_other_ways_to_double_give_images_of_the_same_sizes(upsample, weights, size):
+def test_all_upsamplings_give_the_same_sizes(upsample, weights, size):
     z = numpy.random.default_rng(0).standard_normal((3, 7)).astype(numpy.float32)
     generator = Generator(7, (16, 6), size, upsample=upsample)
     assert generator(z).shape == (3, 3, *size)
     assert generator.steps[0].W.shape == weights
 
 
-def test_shuffled_pixels_are_those_of_the_channels_and_resized_ones_repeat():
+def test_pixels_of_upsamplings():
     x = numpy.random.default_rng(0).standard_normal((2, 16, 3, 4)).astype(numpy.float32)
     shuffle = Generator(7, (16, 6), (12, 16), upsample='pixelshuffle').steps[0]
     wide, y = F.convolution_2d(x, shuffle.W, shuffle.b, 1, 1).array, shuffle(x).array
@@ -126,7 +126,7 @@ def train(networks, optimizer, updates, dtype):
           for key in ('avg_mean', 'avg_var') if hasattr(norm, key))]}
 
 
-def test_ten_updates_in_double_precision_are_stock_chainers(transfer):
+def test_updates_equal_stock_chainer(transfer):
     with chainer.using_config('dtype', numpy.float64):
         mine, stock = ours(), (StockGenerator(), StockDiscriminator())
     for a, b in zip(mine, stock):
@@ -143,7 +143,7 @@ def test_ten_updates_in_double_precision_are_stock_chainers(transfer):
 
 
 @pytest.mark.parametrize('threads', [1, 3])
-def test_the_same_start_and_threads_give_the_same_bits(transfer, threads):
+def test_results_repeat_exactly(transfer, threads):
     first, second = ours(), ours()
     for a, b in zip(first, second):
         transfer(a, b)

@@ -39,14 +39,14 @@ def images():
     return numpy.tanh(x).astype(numpy.float32)
 
 
-def test_the_committed_weights_are_small_and_of_ten_classes(judge):
+def test_committed_weights_have_ten_classes(judge):
     assert judge.last.b.shape == (10,)
     assert judge.count_params() < 150_000
     assert WEIGHTS.stat().st_size < 600_000
     assert all(numpy.isfinite(p.array).all() for p in judge.params())
 
 
-def test_it_reads_digits_drawn_by_hand(judge):
+def test_recognises_hand_drawn_digits(judge):
     drawings = [Image.new('L', (28, 28)) for _ in STROKES]
     for drawing, corners in zip(drawings, STROKES):
         ImageDraw.Draw(drawing).line(corners, 255, 3)
@@ -56,14 +56,14 @@ def test_it_reads_digits_drawn_by_hand(judge):
 
 
 @pytest.mark.skipif(not all((cache.folder('mnist') / name).exists() for name in mnist.SHA256), reason='no copy of MNIST')
-def test_it_reads_the_test_digits_of_mnist_and_sees_training_digits_near_them(judge):
+def test_accuracy_and_distance_on_mnist(judge):
     data = mnist.load()
     features, probabilities = judge.look(scaled(data.test[:, None]))
     assert (probabilities.argmax(axis=1) == data.test_labels).mean() > 0.99
     assert frechet_distance(judge.look(scaled(data.train[:10000, None]))[0], features) == pytest.approx(0.107, abs=0.001)
 
 
-def test_what_it_sees_in_images(judge, images):
+def test_features_and_probabilities(judge, images):
     features, probabilities = judge.look(images)
     assert (type(features), features.shape, features.dtype) == (numpy.ndarray, (23, 64), numpy.float32)
     assert (type(probabilities), probabilities.shape, probabilities.dtype) == (numpy.ndarray, (23, 10), numpy.float32)
@@ -77,18 +77,18 @@ def test_what_it_sees_in_images(judge, images):
 
 
 @pytest.mark.parametrize('batch', [1, 7, 23])
-def test_the_batch_changes_nothing(judge, images, batch):
+def test_batch_size_changes_nothing(judge, images, batch):
     for mine, whole in zip(judge.look(images, batch), judge.look(images)):
         numpy.testing.assert_allclose(mine, whole, rtol=1e-4, atol=1e-5)
 
 
-def test_images_in_double_precision_are_the_same_images(judge, images):
+def test_float64_images(judge, images):
     for mine, single in zip(judge.look(images.astype(numpy.float64)), judge.look(images)):
         numpy.testing.assert_array_equal(mine, single)
 
 
 @pytest.mark.parametrize('train', [True, False])
-def test_looking_leaves_all_as_it_was(judge, images, train):
+def test_look_changes_no_state(judge, images, train):
     before = {name: value.copy() for name, value in state(judge).items()}
     numpy.random.seed(0)
     with chainer.using_config('train', train):
@@ -113,7 +113,7 @@ def test_loading_draws_nothing_random():
     assert numpy.random.random() == numpy.random.RandomState(0).random_sample()
 
 
-def test_classifier_trains_it(images):
+def test_trains_as_classifier(images):
     numpy.random.seed(0)
     model = L.Classifier(Judge(3))
     optimizer = functions.Adam(1e-2).setup(model)
@@ -123,7 +123,7 @@ def test_classifier_trains_it(images):
     assert (model.predictor.look(images)[1].argmax(axis=1) == labels).all()
 
 
-def test_a_judge_of_other_classes_is_read_back(tmp_path, images):
+def test_judge_with_other_classes_loads(tmp_path, images):
     numpy.random.seed(0)
     other = Judge(47)
     other(images)       # changes the running statistics
@@ -144,14 +144,14 @@ def refused(path):
 
 
 @pytest.mark.parametrize('link', [L.Linear(3, 2), L.Classifier(Judge()), chainer.Sequential(L.Linear(2, 3))])
-def test_weights_of_another_network_are_refused(tmp_path, link):
+def test_weights_of_other_network_are_refused(tmp_path, link):
     path = tmp_path / 'other.npz'
     serializers.save_npz(path, link)
     assert refused(path).startswith('weights of another network than the judge')
 
 
 @pytest.mark.parametrize('last', [numpy.zeros((3, 10)), numpy.zeros(10), numpy.float32(0)])
-def test_arrays_of_other_shapes_and_types_are_refused(tmp_path, last):
+def test_wrong_shapes_and_types_are_refused(tmp_path, last):
     path = tmp_path / 'other.npz'
     numpy.savez(path, **{**state(Judge()), 'last/b': last})
     assert refused(path).startswith('weights of another network than the judge')
@@ -164,7 +164,7 @@ def test_damaged_files_are_refused(tmp_path, content):
     assert refused(path).startswith('truncated, damaged or not an npz file')
 
 
-def test_what_is_no_npz_file_is_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     assert refused(tmp_path / 'none.npz') == 'no such file'
     assert refused(tmp_path) == 'Is a directory'
     numpy.save(tmp_path / 'array.npy', numpy.zeros(3))

@@ -12,7 +12,7 @@ def x_of(*shape):
     return numpy.random.default_rng(0).uniform(-1, 1, shape).astype(numpy.float32)
 
 
-def test_images_lie_between_minus_one_and_one():
+def test_images_are_between_minus_1_and_1():
     images = PerceptronGenerator(5, (7, 6), (1, 3, 4), initialW=chainer.initializers.Normal(3))(x_of(20, 5))
     assert images.shape == (20, 1, 3, 4)
     assert 0.9 < abs(images.array).max() <= 1
@@ -20,7 +20,7 @@ def test_images_lie_between_minus_one_and_one():
 
 @pytest.mark.parametrize('norm', [True, False], ids=['normalised', 'plain'])
 @pytest.mark.parametrize('activation', ACTIVATIONS)
-def test_each_hidden_layer_is_activated_and_then_normalised(activation, norm):
+def test_activation_comes_before_normalisation(activation, norm):
     generator = PerceptronGenerator(5, (7, 6), (1, 3, 4), activation, norm)
     discriminator = PerceptronDiscriminator((1, 3, 4), (7, 6), activation, norm)
     for net, x in (generator, x_of(50, 5)), (discriminator, x_of(50, 1, 3, 4)):

@@ -1,6 +1,6 @@
-"""A stand-in for NVIDIA's front end of cuDNN on an emulated device: it evaluates a graph with NumPy on the pointers it gets.
+"""A stand-in for NVIDIA's front end of cuDNN on an emulated device. It evaluates graphs with NumPy.
 
-It has what `lsgan.functions.gpu.cudnn` uses, under the front end's names, and refuses what cuDNN refuses: a bias after dgrad,
+It has the names that `lsgan.functions.gpu.cudnn` uses, and refuses what cuDNN refuses: a bias after dgrad,
 tensors whose channels are not last in memory, and pointers that are not multiples of 16. Emulated device memory is ordinary
 memory.
 """
@@ -21,7 +21,7 @@ numerical_note = Enum('numerical_note', 'TENSOR_CORE DOWN_CONVERT_INPUTS NONDETE
 
 
 class cudnnGraphNotSupportedError(Exception):
-    """cuDNN has no plan for a graph."""
+    """The error for a graph without a plan."""
 
 
 class Handle:
@@ -41,7 +41,7 @@ def set_stream(handle, stream):
 
 
 class Tensor:
-    """A tensor of a graph; one that an operation makes has the operation's inputs and a function of their values."""
+    """A tensor of a graph. The result of an operation holds the operation's inputs and a function of their values."""
 
     def __init__(self, dim=None, stride=None, inputs=(), evaluate=None):
         self.dim, self.stride, self.inputs, self.evaluate, self.output = dim, stride, inputs, evaluate, False
@@ -72,21 +72,21 @@ def _rounded(x):
 
 
 def _padded(shape, padding):
-    """Return zeros for images of this shape with their padding, and the view of the images in it."""
+    """Return an array of zeros for padded images of this shape, and a view of the images in it."""
     (py, px), (H, W) = padding, shape[2:]
     whole = numpy.zeros((*shape[:2], H + 2 * py, W + 2 * px))
     return whole, whole[:, :, py:py + H, px:px + W]
 
 
 def _pixels(kernel, small, stride):
-    """Yield each pixel of the kernel as an index of weights, and what it sees of a padded image as an index of that."""
+    """Yield for each pixel of the kernel its index in the weights, and the index of its inputs in a padded image."""
     for y, x in numpy.ndindex(*kernel):
         yield (..., y, x), (..., slice(y, y + (small[0] - 1) * stride[0] + 1, stride[0]),
                             slice(x, x + (small[1] - 1) * stride[1] + 1, stride[1]))
 
 
 class pygraph:
-    """A graph of one convolution, and of a bias after it."""
+    """A graph of one convolution and, optionally, a bias."""
 
     def __init__(self, io_data_type, intermediate_data_type, compute_data_type, handle):
         assert io_data_type is intermediate_data_type is compute_data_type is data_type.FLOAT and isinstance(handle, Handle)

@@ -1,6 +1,6 @@
-"""A stand-in for `cupy.cuda.nccl` on emulated devices, whose memory is ordinary memory: MPI does what NCCL would.
+"""A stand-in for `cupy.cuda.nccl` on emulated devices. It uses MPI, because their memory is ordinary memory.
 
-It has what ChainerMN uses, and refuses what NCCL refuses: two ranks on one device.
+It has the functions that ChainerMN uses. Like NCCL, it refuses two ranks on one device.
 """
 import ctypes
 import sys
@@ -15,7 +15,7 @@ CALLS = []          # number of elements in every exchange
 
 
 class NcclError(RuntimeError):
-    """NCCL has refused a call."""
+    """The error of a call that NCCL refuses."""
 
 
 def get_build_version():
@@ -47,5 +47,5 @@ class NcclCommunicator:
 
 
 def install():
-    """Put this module in the place of `cupy.cuda.nccl`."""
+    """Replace `cupy.cuda.nccl` by this module."""
     sys.modules['cupy.cuda.nccl'] = cupy.cuda.nccl = sys.modules[__name__]

@@ -1,4 +1,4 @@
-"""How settings follow from presets, flags and the run that is resumed."""
+"""Tests of how presets, flags and a resumed run determine the settings."""
 import argparse
 import json
 import sys
@@ -36,13 +36,13 @@ def test_flags_override_variants_override_presets_override_default():
     assert not settings.keys() & {'about', 'variants'}
 
 
-def test_a_presets_variants_for_a_setting_stand_in_for_all_of_the_defaults():
+def test_variants_of_preset_replace_those_of_default():
     assert resolve({'loss': 'gan'})['lr_g'] == 7.0
     assert resolve({'loss': 'gan', 'preset': 'other'})['lr_g'] == 2.0
     assert resolve({'data': 'grid', 'preset': 'other'})['modes'] == 5
 
 
-def test_steps_and_decay_of_the_rates_stand_in_for_each_other():
+def test_lr_steps_and_lr_decay_replace_each_other():
     def rates(**given):
         return [resolve(given)[name] for name in ('lr_decay', 'lr_steps')]
     assert rates() == [0.0, [[6, 0.5]]]
@@ -52,14 +52,14 @@ def test_steps_and_decay_of_the_rates_stand_in_for_each_other():
         rates(lr_decay=0.3, lr_steps=[[2, 0.1]])
 
 
-def test_targets_follow_from_the_scheme_and_name_it():
+def test_scheme_determines_targets():
     assert resolve({})['abc'] == [0, 1, 1]
     assert resolve({'scheme': 'pearson'})['abc'] == [-1, 1, 0]
     assert resolve({'abc': [-1.0, 1.0, 0.0]})['scheme'] == 'pearson'
     assert resolve({'abc': [0.0, 2.0, 2.0]})['scheme'] == 'custom'
 
 
-def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_computed():
+def test_resuming_keeps_settings():
     saved = resolve({'preset': 'other', 'lr_g': 9.0})
     assert resolve({}, saved) == saved
     assert resolve({'lr_g': 9.0, 'keep': 8}, saved) == {**saved, 'keep': 8}
@@ -77,20 +77,20 @@ def test_resuming_keeps_the_saved_settings_but_those_that_change_nothing_compute
         resolve({}, {name: value for name, value in saved.items() if name != 'beta2'})
 
 
-def test_a_device_has_one_name():
+def test_names_of_devices():
     assert [flags.device(text) for text in ('-1', '0', '@cupy:0', 'auto')] == ['@numpy', '@cupy:0', '@cupy:0', 'auto']
     for wrong in 'tpu', '', 'AUTO':
         with pytest.raises(argparse.ArgumentTypeError, match='is not a device; pass auto, -1 or @numpy, 0 or @cupy:0'):
             flags.device(wrong)
 
 
-def test_help_tells_every_preset():
+def test_help_lists_presets():
     text = flags.Parser('test', 'doc', PRESETS).format_help()
     assert 'theirs' in text and '--lr-g 2.0' in text
     assert 'with --loss wgan' in text and '--n-critic 5 --lr-d 3.0' in text
 
 
-def test_metrics_stand_in_log_entries():
+def test_metric_interval_is_multiple_of_log_interval():
     assert resolve({})['metric_interval'] == 40
     assert resolve({'log_interval': 15})['metric_interval'] == 45
     assert resolve({'log_interval': 100})['metric_interval'] == 100
@@ -99,7 +99,7 @@ def test_metrics_stand_in_log_entries():
         resolve({'log_interval': 15, 'metric_interval': 40})
 
 
-def test_intervals_stay_in_proportion_to_the_epoch_unless_they_are_given():
+def test_intervals_are_proportional_to_epoch():
     def intervals(**given):
         return [resolve(given)[name] for name in ('metric_interval', 'sample_interval', 'snapshot_interval')]
     assert intervals() == [40, 20, 100]
@@ -115,7 +115,7 @@ def test_intervals_stay_in_proportion_to_the_epoch_unless_they_are_given():
 
 @pytest.mark.parametrize('given, expected', [([], (True, True)), (['--no-tf32'], (False, True)),
                                              (['--no-deterministic'], (True, False))])
-def test_flags_of_the_gpu_hold_during_the_run(tmp_path, monkeypatch, given, expected):
+def test_gpu_flags_hold_during_run(tmp_path, monkeypatch, given, expected):
     def train(*arguments):
         assert (chainer.config.tf32, chainer.config.cudnn_deterministic) == expected
         return 7
@@ -125,7 +125,7 @@ def test_flags_of_the_gpu_hold_during_the_run(tmp_path, monkeypatch, given, expe
     assert chainer.config.tf32 and chainer.config.cudnn_deterministic
 
 
-def test_runs_from_before_tf32_go_on_without(tmp_path):
+def test_runs_from_before_tf32_resume_without_it(tmp_path):
     settings = flags.resolve('gaussian', {}, train_gaussian.PRESETS)
     old = {name: value for name, value in settings.items() if name not in ('tf32', 'deterministic')}
     (tmp_path / 'config.json').write_text(json.dumps({'settings': old}))

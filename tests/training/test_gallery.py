@@ -1,4 +1,4 @@
-"""What is measured of coloured images against real ones."""
+"""Tests of the metrics that compare coloured images with real images."""
 import numpy
 import pytest
 
@@ -22,7 +22,7 @@ def known():
     return faces(600)
 
 
-def test_nothing_is_read_before_it_is_needed_and_then_once(known):
+def test_images_are_loaded_once_and_lazily(known):
     calls = []
     gallery = Gallery(lambda: calls.append(1) or known)
     assert not calls
@@ -31,7 +31,7 @@ def test_nothing_is_read_before_it_is_needed_and_then_once(known):
     assert gallery.images is known[0] and gallery.fingerprint == '600 faces' and calls == [1]
 
 
-def test_real_images_are_at_the_floor_and_as_diverse_as_real_ones(known):
+def test_metrics_of_real_images(known):
     metrics = Gallery(lambda: known).metrics(scaled(faces(300, 1)[0]))
     assert metrics['sliced_wasserstein'] == pytest.approx(metrics['sliced_wasserstein_floor'], rel=0.4)
     for height in 32, 16:
@@ -48,7 +48,7 @@ def test_real_images_are_at_the_floor_and_as_diverse_as_real_ones(known):
     assert metrics['values_total'] == 29 and metrics['values_fair'] >= 28 and metrics['hair_values'] == 4
 
 
-def test_copies_noise_and_missing_values_are_seen(known):
+def test_metrics_detect_copies_noise_and_missing_values(known):
     gallery = Gallery(lambda: known)
     copies = gallery.metrics(scaled(numpy.repeat(known[0][:1], 100, axis=0)))
     assert copies['diversity'] == pytest.approx(0, abs=1e-3) and copies['nearest_distance'] == 0
@@ -62,7 +62,7 @@ def test_copies_noise_and_missing_values_are_seen(known):
     assert (fair['hair_values'], fair['background_values'], fair['skin_values']) == (1, 1, 4)
 
 
-def test_a_factor_is_read_rightly_as_far_as_pictures_tell(monkeypatch, known):
+def test_reliability_of_factors(monkeypatch, known):
     monkeypatch.setattr('lsgan.training.gallery._KNOWN', 400)       # 200 others are left
     images, factors, _ = known
     factors = {**factors, 'told by nothing': numpy.random.default_rng(1).integers(4, size=600)}
@@ -70,7 +70,7 @@ def test_a_factor_is_read_rightly_as_far_as_pictures_tell(monkeypatch, known):
     assert reliability['hair_colour'] > 0.98 and reliability['told by nothing'] == pytest.approx(0.25, abs=0.12)
 
 
-def test_colours_that_are_too_strong_are_seen(known):
+def test_metrics_detect_strong_colours(known):
     strong = numpy.clip(1.5 * scaled(known[0][:200]), -1, 1)
     metrics = Gallery(lambda: known).metrics(strong)
     assert metrics['chroma'] > 1.05 * metrics['chroma_real']
@@ -78,14 +78,14 @@ def test_colours_that_are_too_strong_are_seen(known):
     assert metrics['near_white'] > 1.2 * metrics['near_white_real']
 
 
-def test_images_that_are_nearly_all_the_same_have_no_diversity_to_compare_with():
+def test_diversity_of_equal_images_is_nan():
     images = numpy.zeros((600, 3, 32, 32), numpy.uint8)
     images[numpy.random.default_rng(0).permutation(600)[-1]] = 9     # one that is not among those compared
     metrics = Gallery(lambda: (images, {}, '')).metrics(scaled(faces(20)[0]))
     assert numpy.isnan(metrics['diversity']) and metrics['sliced_wasserstein'] > 0
 
 
-def test_real_images_are_as_near_to_others_as_unseen_ones_are(known):
+def test_nearest_distance_of_real_images(known):
     images, *_ = known
     metrics = Gallery(lambda: (images[:210], {}, '')).metrics(scaled(faces(200, 1)[0]))
     assert metrics['nearest_distance'] == pytest.approx(metrics['nearest_distance_real'], rel=0.1)
@@ -93,14 +93,14 @@ def test_real_images_are_as_near_to_others_as_unseen_ones_are(known):
     assert turned['nearest_distance'] == 0 < turned['nearest_distance_real']
 
 
-def test_as_many_images_are_compared_as_there_are(known):
+def test_number_of_compared_images(known):
     images, *_ = known
     few = Gallery(lambda: (images[:20], {}, ''))
     metrics = few.metrics(scaled(images[20:60]))
     assert metrics['sliced_wasserstein'] > 0 and 'values_fair' not in metrics
 
 
-def test_grey_images_are_measured_as_their_rgb_copies_are(known):
+def test_grey_images_measure_like_their_rgb_copies(known):
     grey, samples = (to_grey(images).repeat(3, axis=1) for images in (known[0], faces(60, 1)[0]))
     one = Gallery(lambda: (to_grey(grey), {}, ''), mirror=True).metrics(scaled(to_grey(samples)))
     three = Gallery(lambda: (grey, {}, ''), mirror=True).metrics(scaled(samples))

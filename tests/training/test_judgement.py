@@ -11,7 +11,7 @@ from lsgan.training.judgement import Judgement
 
 
 def strokes(n, kind, seed=0):
-    """Zeros (kind 0) or ones (kind 1), drawn with small shifts: uint8 (n, 1, 28, 28)."""
+    """Return drawn digits, zeros (kind 0) or ones (kind 1), with small shifts: uint8 of shape (n, 1, 28, 28)."""
     rng, images = numpy.random.RandomState(seed), []
     for _ in range(n):
         image = Image.new('L', (28, 28))
@@ -35,7 +35,7 @@ def judgement():
 
 
 @pytest.mark.parametrize('n', [70, 120, 150])
-def test_samples_are_held_against_the_test_images_and_the_floor_is_that_of_as_many_training_images(judgement, n):
+def test_frechet_distance_and_floor_use_test_images(judgement, n):
     samples = scaled(strokes(n, 0, 3))
     judge = load_judge()
     test, train, these = (judge.look(x)[0] for x in (scaled(mixed(40, 2)), scaled(mixed(60, 1)[:n]), samples))
@@ -45,7 +45,7 @@ def test_samples_are_held_against_the_test_images_and_the_floor_is_that_of_as_ma
     assert 0 < metrics['frechet_distance_floor'] < metrics['frechet_distance']
 
 
-def test_classes_are_due_the_share_that_they_have_among_test_images(judgement):
+def test_expected_fractions_are_those_of_test_images(judgement):
     found, due = judgement.shares(scaled(strokes(20, 1, 4)))
     assert due == pytest.approx([0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0]) and found.tolist() == [0, 1] + 8 * [0]
     metrics = judgement.metrics(scaled(mixed(20, 4)))
@@ -54,20 +54,20 @@ def test_classes_are_due_the_share_that_they_have_among_test_images(judgement):
     assert judgement.metrics(scaled(strokes(20, 0, 4)))['classes_fair'] == 1
 
 
-def test_nearest_is_searched_among_training_images_in_grey_levels(judgement):
+def test_nearest_distance_uses_training_images(judgement):
     assert judgement.metrics(scaled(mixed(60, 1)))['nearest_distance'] == 0
     metrics = judgement.metrics(scaled(mixed(40, 2)))
     assert metrics['nearest_distance'] == metrics['nearest_distance_real'] == pytest.approx(
         nearest_distance(mixed(40, 2), mixed(60, 1)))
 
 
-def test_saturated_pixels_are_counted_on_both_sides(judgement):
+def test_saturated_pixels_are_counted(judgement):
     samples = numpy.zeros((4, 1, 28, 28), numpy.float32)
     samples[:, :, :7], samples[:, :, 7:14] = 1, -1
     assert judgement.metrics(samples)['saturated'] == pytest.approx(0.5)
 
 
-def test_without_a_test_set_half_of_the_training_images_is_held_back():
+def test_missing_test_images_are_taken_from_training_images():
     images = mixed(30, 5)
     metrics = Judgement(images).metrics(scaled(images[30:]))
     assert metrics['frechet_distance'] == pytest.approx(0, abs=1e-6)
@@ -76,7 +76,7 @@ def test_without_a_test_set_half_of_the_training_images_is_held_back():
     assert metrics['nearest_distance'] == 0         # though held back, they are learnt from
 
 
-def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
+def test_judge_is_left_out_for_unknown_images(judgement):
     train, test = mixed(20, 1), mixed(20, 2)
     right = numpy.repeat([0, 1], 20).astype(numpy.uint8)
     assert Judgement(train, test, right).left_out is judgement.left_out is None
@@ -91,7 +91,7 @@ def test_the_judge_is_left_out_where_it_does_not_know_the_images(judgement):
         assert metrics.keys() == {'nearest_distance', 'nearest_distance_real', 'saturated'}
 
 
-def test_too_few_images_or_a_judge_of_another_size_are_refused():
+def test_too_few_images_are_refused():
     with pytest.raises(InputError, match='too few images .* 10 for training and 1 for testing. Add images'):
         Judgement(mixed(5, 0), strokes(1, 0))
     with pytest.raises(InputError, match='too few images .* 3 for training. .* 4 for training alone'):

@@ -1,4 +1,4 @@
-"""A run folder and a sweep's table belong to one process at a time."""
+"""Tests of the locks of run folders and of the tables of sweeps."""
 import os
 import pathlib
 import shutil
@@ -39,14 +39,14 @@ while turns < 20:
 
 
 def hold(path):
-    """A process that holds a lock file until it is killed or gets a line."""
+    """Start a process that holds a lock file until it is killed or reads a line."""
     process = subprocess.Popen([sys.executable, '-c', HOLD, path], cwd=ROOT, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline() == 'held\n'
     return process
 
 
-def test_one_process_holds_a_lock_and_the_other_one_is_told_which(tmp_path):
+def test_second_process_is_told_who_holds_lock(tmp_path):
     path = tmp_path / 'new' / 'folder' / '.lock'
     process = hold(path)
     with pytest.raises(InputError) as caught, lock.held(path, 'the folder', 'wait'):
@@ -60,7 +60,7 @@ def test_one_process_holds_a_lock_and_the_other_one_is_told_which(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['kept']
 
 
-def test_a_killed_process_leaves_no_lock_behind(tmp_path):
+def test_killed_process_releases_lock(tmp_path):
     process = hold(tmp_path / '.lock')
     process.kill()
     process.communicate()
@@ -79,7 +79,7 @@ def test_many_processes_take_turns(tmp_path):
 
 
 @pytest.mark.parametrize('flags', [SHORT, ['--resume']], ids=['new', 'resumed'])
-def test_a_second_run_in_the_same_folder_is_refused(flags, whole, tmp_path):
+def test_second_run_in_folder_is_refused(flags, whole, tmp_path):
     folder = tmp_path / 'run'
     if flags == ['--resume']:
         assert train(*SHORT, '--iterations', 20, '-o', folder).returncode == 0
@@ -103,7 +103,7 @@ def test_refused_flags_leave_nothing(tmp_path):
     assert not (tmp_path / 'a').exists()
 
 
-def test_a_second_sweep_of_the_same_table_is_refused(tmp_path, capsys):
+def test_second_sweep_of_table_is_refused(tmp_path, capsys):
     script, table = shutil.copy(SCRIPT, tmp_path / SCRIPT.name), tmp_path / 'runs.csv'
     process = hold(tmp_path / '.runs.csv.lock')
     with pytest.raises(InputError, match=f'runs.csv: in use by process {process.pid} on host'):
@@ -122,7 +122,7 @@ for i in range(200):
 """
 
 
-def test_several_processes_may_write_the_same_picture(tmp_path):
+def test_several_processes_can_write_one_picture(tmp_path):
     path = tmp_path / 'picture.png'
     processes = [subprocess.Popen([sys.executable, '-c', REPLACE, path, letter], cwd=ROOT, stderr=subprocess.PIPE)
                  for letter in 'abc']

@@ -1,4 +1,4 @@
-"""What a process of a parallel run does by itself; with several processes, tests/test_parallel.py."""
+"""Tests of parts of parallel training in one process. See tests/test_parallel.py for several processes."""
 import signal
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ def trainer_at(iteration):
     return SimpleNamespace(updater=SimpleNamespace(iteration=iteration))
 
 
-def test_a_signal_that_arrives_while_the_ranks_agree_counts_after_the_next_update():
+def test_late_signal_counts_after_next_update():
     class Interrupted(parallel.Alone):
         def latest(self, number):
             signal.raise_signal(signal.SIGINT)
@@ -23,7 +23,7 @@ def test_a_signal_that_arrives_while_the_ranks_agree_counts_after_the_next_updat
         assert stop(trainer_at(2)) and stop.signal == signal.SIGINT
 
 
-def test_a_rank_stops_for_the_signal_of_another():
+def test_signal_of_one_rank_stops_all():
     processes = parallel.Alone()
     with StopRequest(10, processes) as stop:
         assert not stop(trainer_at(1))

@@ -9,5 +9,5 @@ from lsgan.training import schedules
     (schedules.geometric(8.0, 0.5, 4), {0: 8, 1: 4, 2: 2, 3: 1, 4: 0.5, 5: 0.5, 100: 0.5}),
     (schedules.steps(3.0, [(5, 0.5), (9, 0.1)]), {0: 3, 4: 3, 5: 1.5, 8: 1.5, 9: 0.3, 50: 0.3}),
 ])
-def test_schedules_have_these_values(schedule, values):
+def test_values_of_schedules(schedule, values):
     assert [schedule(t) for t in values] == pytest.approx([*values.values()])

@@ -12,14 +12,14 @@ FLAGS = ' '.join(SHORT)
 
 @pytest.fixture
 def script(tmp_path):
-    """A copy of the training script, whose runs go to this test's own folder."""
+    """A copy of the training script, so that its runs are written to a temporary folder."""
     return shutil.copy(SCRIPT, tmp_path / SCRIPT.name)
 
 
 COLUMNS = 'modes_captured', 'dis/loss first', 'iteration last'
 
 
-def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
+def test_each_run_is_one_row(script, tmp_path, capsys):
     table = tmp_path / 'runs.csv'
     wanted = [('plain', FLAGS, 0), ('two words', f'{FLAGS} --loss gan', 3), ('wrong', f'{FLAGS} --loss hinge', 0),
               ('diverging', f'{FLAGS} --average 0 --lr-g 1e30 --lr-d 1e30', 0)]
@@ -42,7 +42,7 @@ def test_each_run_is_a_row_and_is_made_once(script, tmp_path, capsys):
     assert '0 missing' in capsys.readouterr().out and table.read_text() == before
 
 
-def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monkeypatch):
+def test_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monkeypatch):
     groups = {'small': {'a': (FLAGS, [1, 0]), 'b': (FLAGS, [0])}, 'large': {'b': (FLAGS, [1]), 'c': (FLAGS, [1])}}
 
     def call(*flags):
@@ -65,13 +65,13 @@ def test_the_command_line_chooses_groups_and_runs(script, tmp_path, capsys, monk
     assert call('small')[0] == 1
 
 
-def test_a_script_that_breaks_makes_no_row(script, tmp_path, capsys):
+def test_failed_script_makes_no_row(script, tmp_path, capsys):
     pathlib.Path(script).write_text('raise RuntimeError("broken")')
     assert sweep(pathlib.Path(script), tmp_path / 'runs.csv', [('plain', FLAGS, 0)], COLUMNS) == 1
     assert 'broken' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_path, capsys):
+def test_stopped_run_continues_with_the_same_flags_only(script, tmp_path, capsys):
     folder = tmp_path / 'result' / 'sweep' / 'train_gaussian' / 'stopped-0'
     start(*SHORT, '--iterations', 100, '-o', folder, script=script).communicate()
     before = (folder / 'snapshot_iter_100').stat().st_mtime_ns
@@ -83,7 +83,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_flags_only(script, tmp_pat
     assert (folder / 'snapshot_iter_100').stat().st_mtime_ns == before       # which a new run would have written anew
 
 
-def test_a_run_that_was_stopped_does_not_go_on_with_what_were_the_defaults_then(script, tmp_path, capsys):
+def test_stopped_run_with_other_defaults_is_refused(script, tmp_path, capsys):
     script = pathlib.Path(script)
     now = script.read_text()
     assert "'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0" in now
@@ -95,7 +95,7 @@ def test_a_run_that_was_stopped_does_not_go_on_with_what_were_the_defaults_then(
     assert 'other settings (beta1)' in capsys.readouterr().out and not rows(tmp_path / 'runs.csv')
 
 
-def test_rows_keep_the_header_of_the_table(tmp_path):
+def test_rows_keep_header_of_table(tmp_path):
     table = tmp_path / 'table.csv'
     assert rows(table) == []
     append(table, [{'a': 1, 'b': 'two, three'}])

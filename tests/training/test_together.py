@@ -1,4 +1,4 @@
-"""Several trainers in one process."""
+"""Tests of several trainers in one process."""
 import threading
 
 import chainer
@@ -31,7 +31,7 @@ def weights(trainer):
     return [p.array for optimizer in trainer.updater.get_all_optimizers().values() for p in optimizer.target.params()]
 
 
-def test_trainers_side_by_side_do_what_each_does_alone(make_trainer):
+def test_trainers_in_parallel_are_independent(make_trainer):
     with chainer.using_config('cpu_threads', 2):
         alone = [make_trainer(seed) for seed in range(3)]
         for trainer in alone:

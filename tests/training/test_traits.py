@@ -6,12 +6,12 @@ from lsgan.training.traits import Traits
 
 
 def images(n, channels=3, seed=0):
-    """Blots: uint8 (n, channels, 32, 32)."""
+    """Return images of blots, uint8 of shape (n, channels, 32, 32)."""
     x = numpy.random.default_rng(seed).integers(256, size=(n, channels, 8, 8), dtype=numpy.uint8)
     return x.repeat(4, axis=2).repeat(4, axis=3)
 
 
-def test_the_same_images_are_at_no_distance_and_cover_each_other():
+def test_equal_images_have_distance_0():
     traits, again = Traits(images(20)), Traits(images(20))
     assert traits.distances(again) == pytest.approx(dict.fromkeys(
         ['sliced_wasserstein', 'sliced_wasserstein_32', 'sliced_wasserstein_16', 'chroma_distance', 'frechet_distance'], 0),
@@ -22,7 +22,7 @@ def test_the_same_images_are_at_no_distance_and_cover_each_other():
                       'near_black': (images(20) <= 12).mean(), 'near_white': (images(20) >= 243).mean()}
 
 
-def test_precision_is_of_these_images_and_recall_of_the_real_ones():
+def test_precision_and_recall():
     real, copies = Traits(images(20)), Traits(images(20)[[0] * 20])
     values = copies.values(real)
     assert values['precision'] == 1 and values['recall'] == pytest.approx(1 / 20)
@@ -34,7 +34,7 @@ def test_grey_images_have_no_chroma():
     assert {'precision', 'recall', 'near_black', 'near_white'} == grey.values(others).keys()
 
 
-def test_few_images_have_no_measures_of_features():
+def test_few_images_have_no_feature_metrics():
     few, others = Traits(images(3)), Traits(images(3, seed=1))
     assert {'sliced_wasserstein', 'sliced_wasserstein_32', 'sliced_wasserstein_16', 'chroma_distance'} == few.distances(
         others).keys()

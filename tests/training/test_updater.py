@@ -27,7 +27,7 @@ def make_networks(d=Perceptron):
 
 @pytest.fixture
 def make_updater(make_stream):
-    """An updater on 8 Gaussians; `mixture` is what it learns from."""
+    """A function that makes an updater on 8 Gaussians, or on another `mixture`."""
     def make_updater(loss, seed=0, networks=None, optimizer=functions.Adam, mixture=None, n_critic=1,
                      clip=None, noise=0.0, average=None, split=False):
         generator, discriminator = networks or make_networks()
@@ -44,7 +44,7 @@ def make_updater(make_stream):
 
 
 class Watched:
-    """A loss that calls `watch` with the name of each step before it passes the step on to another."""
+    """A wrapper of a loss that calls `watch` with the name of each step."""
 
     def __init__(self, loss, watch):
         self.loss, self.watch = loss, watch
@@ -59,7 +59,7 @@ class Watched:
 
 
 class Seeing(Perceptron):
-    """A discriminator that keeps what it was given."""
+    """A discriminator that records its inputs."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -85,8 +85,8 @@ STOCK_LOSSES = {
     ('wgan', Wasserstein(), 'RMSprop', 3, 0.1),
     ('gan', NonSaturating(), 'Adam', 2, None),
 ])
-def test_updates_are_those_written_out_with_stock_chainer(
-        make_updater, make_stream, arrays_of, stock_perceptron, name, loss, optimizer, n_critic, clip, split):
+def test_updates_equal_stock_chainer(make_updater, make_stream, arrays_of, stock_perceptron, name, loss, optimizer, n_critic,
+                                     clip, split):
     def make(module):
         return getattr(module, optimizer)(eps=1e-3)     # not so small that steps follow from rounding errors
     updater = make_updater(loss, optimizer=lambda: make(functions), n_critic=n_critic, clip=clip, split=split)
@@ -133,7 +133,7 @@ def test_updates_are_those_written_out_with_stock_chainer(
 
 
 @pytest.mark.parametrize('loss', [LeastSquares(), Wasserstein(), NonSaturating()], ids=lambda loss: type(loss).__name__)
-def test_each_step_changes_its_own_network_only(make_updater, arrays_of, loss):
+def test_each_step_changes_only_its_network(make_updater, arrays_of, loss):
     steps = []
 
     def watch(step):
@@ -151,7 +151,7 @@ def test_each_step_changes_its_own_network_only(make_updater, arrays_of, loss):
 
 
 @pytest.mark.parametrize('loss', [LeastSquares(), Wasserstein(), NonSaturating()], ids=lambda loss: type(loss).__name__)
-def test_the_generators_step_computes_no_gradients_for_the_discriminator(make_updater, loss):
+def test_generator_step_computes_no_discriminator_gradients(make_updater, loss):
     at_generator = []
 
     def watch(step):
@@ -167,7 +167,7 @@ def test_the_generators_step_computes_no_gradients_for_the_discriminator(make_up
     assert any(abs(p.grad).max() > 0 for p in updater.generator.params())
 
 
-def test_the_discriminators_step_computes_no_gradients_for_the_generator(make_updater):
+def test_discriminator_step_computes_no_generator_gradients(make_updater):
     def watch(step):
         if step == 'discriminator':
             updater.generator.cleargrads()
@@ -222,7 +222,7 @@ def test_weights_are_clipped_after_the_update():
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.2, 0.9, 0.999])
-def test_average_follows_its_formula(decay):
+def test_average_follows_formula(decay):
     link = L.Linear(2, 3)
     average = Average(link, decay, numpy.empty((0, 2)))
     expected = link.W.array.astype(numpy.float64)
@@ -236,7 +236,7 @@ def test_average_follows_its_formula(decay):
     assert average.averaged().W.dtype == numpy.float32
 
 
-def test_average_starts_at_the_links_weights_and_is_a_copy(arrays_of):
+def test_average_starts_as_copy(arrays_of):
     link = L.Linear(2, 3)
     average = Average(link, 0.9, numpy.empty((0, 2)))
     before = arrays_of(average.averaged())
@@ -248,7 +248,7 @@ def test_average_starts_at_the_links_weights_and_is_a_copy(arrays_of):
     numpy.testing.assert_allclose(link.W.array, before['/W'] + 1, rtol=1e-6)
 
 
-def test_average_without_memory_follows_the_link_exactly():
+def test_average_with_decay_0_equals_link():
     link = L.Linear(4, 5)
     average = Average(link, 0.0, numpy.empty((0, 4)))
     rng = numpy.random.default_rng(0)
@@ -258,7 +258,7 @@ def test_average_without_memory_follows_the_link_exactly():
         numpy.testing.assert_array_equal(average.averaged().W.array, link.W.array)
 
 
-def test_a_loaded_average_continues_exactly(transfer, arrays_of):
+def test_loaded_average_continues_exactly(transfer, arrays_of):
     averages = [Average(L.Linear(2, 3), 0.9, numpy.empty((0, 2))) for _ in range(2)]
     for t in range(5):
         averages[0].link.W.array += t
@@ -274,7 +274,7 @@ def test_a_loaded_average_continues_exactly(transfer, arrays_of):
 
 
 @pytest.mark.parametrize('norm', [L.BatchNormalization, links.BatchNormalization])
-def test_averaged_weights_have_statistics_of_their_own(norm, arrays_of):
+def test_averaged_weights_have_own_statistics(norm, arrays_of):
     rng = numpy.random.default_rng(0)
     x = rng.standard_normal((1000, 2), dtype=numpy.float32)     # the last batch is a smaller one
     link = chainer.Sequential(L.Linear(2, 3), norm(3))
@@ -295,7 +295,7 @@ def test_averaged_weights_have_statistics_of_their_own(norm, arrays_of):
         numpy.testing.assert_allclose(averaged(x).array, (h - h.mean(0)) / h.std(0), atol=0.02)
 
 
-def test_sampler_is_the_average_where_there_is_one(make_updater, arrays_of):
+def test_sampler_is_average_if_there_is_one(make_updater, arrays_of):
     without, updater = make_updater(LeastSquares()), make_updater(LeastSquares(), average=0.9)
     assert without.sampler() is without.generator
     assert updater.sampler() is updater.average.averaged()
@@ -306,7 +306,7 @@ def test_sampler_is_the_average_where_there_is_one(make_updater, arrays_of):
         numpy.testing.assert_allclose(averaged[key], after[key] + 2 / 11 * (before[key] - after[key]), rtol=1e-5, atol=1e-7)
 
 
-def test_noise_has_the_standard_deviation_asked_for(make_stream):
+def test_noise_has_its_standard_deviation(make_stream):
     noise = InstanceNoise(0.3, 0.0, make_stream())
     x = numpy.full((5000, 2), 7, numpy.float32)
     y = noise(x)
@@ -316,13 +316,13 @@ def test_noise_has_the_standard_deviation_asked_for(make_stream):
     assert (x == 7).all()
 
 
-def test_noise_leaves_the_gradient_of_what_it_is_added_to(make_stream):
+def test_noise_passes_gradients_through(make_stream):
     x = chainer.Variable(numpy.zeros((5, 2), numpy.float32))
     F.sum(InstanceNoise(0.3, 0.0, make_stream())(x)).backward()
     numpy.testing.assert_array_equal(x.grad, 1)
 
 
-def test_noise_without_spread_adds_and_draws_nothing(make_stream):
+def test_inactive_noise_draws_nothing(make_stream):
     noise, untouched = InstanceNoise(0.02, 0.02, make_stream()), make_stream()
     x = numpy.ones((5, 2), numpy.float32)
     numpy.testing.assert_array_equal(noise(x), x)
@@ -330,7 +330,7 @@ def test_noise_without_spread_adds_and_draws_nothing(make_stream):
 
 
 @pytest.mark.parametrize('sigma', [0.0, 0.5])
-def test_noise_is_added_afresh_to_all_that_the_discriminator_sees(make_updater, sigma):
+def test_noise_is_new_for_each_input_of_discriminator(make_updater, sigma):
     networks = make_networks(Seeing)
     for p in networks[0].params():
         p.array[...] = 0    # generated points are the origin, and so are the real ones
@@ -346,14 +346,14 @@ def test_noise_is_added_afresh_to_all_that_the_discriminator_sees(make_updater, 
 @pytest.mark.parametrize('layer', [
     L.BatchNormalization, L.BatchRenormalization, lambda size: L.DecorrelatedBatchNormalization(size, groups=1),
 ], ids=['normalization', 'renormalization', 'decorrelated'])
-def test_layers_that_look_across_a_batch_see_real_and_generated_points_apart(make_updater, layer):
+def test_stock_normalisation_keeps_batches_separate(make_updater, layer):
     generator, seeing = make_networks(Seeing)
     discriminator = chainer.Sequential(layer(2), seeing)
     make_updater(LeastSquares(), networks=(generator, discriminator)).update()
     assert [len(x) for x in seeing.seen] == [BATCH] * 3
 
 
-def test_our_normalisation_keeps_real_and_generated_points_apart_in_one_pass(make_updater, arrays_of):
+def test_fast_normalisation_keeps_batches_separate(make_updater, arrays_of):
     updaters = []
     for norm, passes in (links.BatchNormalization, [2 * BATCH, BATCH]), (L.BatchNormalization, [BATCH] * 3):
         generator, seeing = make_networks(Seeing)
@@ -369,14 +369,14 @@ def test_our_normalisation_keeps_real_and_generated_points_apart_in_one_pass(mak
 
 
 class Dropping(Perceptron):
-    """A discriminator that draws from NumPy's global random numbers."""
+    """A discriminator that draws from NumPy's global random stream."""
 
     def forward(self, x):
         return F.dropout(super().forward(x), 0.5)
 
 
 @pytest.mark.parametrize('optimizer', [functions.Adam, functions.RMSprop])
-def test_a_loaded_updater_continues_bit_for_bit(make_updater, arrays_of, optimizer):
+def test_loaded_updater_continues_exactly(make_updater, arrays_of, optimizer):
     def make(seed):
         return make_updater(LeastSquares(), seed, make_networks(Dropping), optimizer, n_critic=2,
                             clip=0.5, noise=0.1, average=0.99)
@@ -407,7 +407,7 @@ def test_a_loaded_updater_continues_bit_for_bit(make_updater, arrays_of, optimiz
         numpy.testing.assert_array_equal(found[key], value, err_msg=key)
 
 
-def test_without_noise_and_average_a_loaded_updater_continues_too(make_updater, transfer, arrays_of):
+def test_loaded_updater_without_noise_and_average_continues(make_updater, transfer, arrays_of):
     updater, loaded = make_updater(NonSaturating()), make_updater(NonSaturating(), seed=1)
     updater.update()
     transfer(updater, loaded)
@@ -419,9 +419,9 @@ def test_without_noise_and_average_a_loaded_updater_continues_too(make_updater, 
             numpy.testing.assert_array_equal(first[key], second[key])
 
 
-def test_the_means_of_the_discriminators_outputs_are_reported(make_updater):
+def test_means_of_outputs_are_reported(make_updater):
     class Constant(Perceptron):
-        """Gives each example its first coordinate."""
+        """A link that returns the first coordinate of each example."""
 
         def forward(self, x):
             return super().forward(x) * 0 + chainer.as_variable(x)[:, :1]
@@ -435,7 +435,7 @@ def test_the_means_of_the_discriminators_outputs_are_reported(make_updater):
     assert -1 < seen['dis/fake'] < 1 and seen['dis/fake'] != 0
 
 
-def test_the_norms_of_gradients_are_reported(make_updater):
+def test_gradient_norms_are_reported(make_updater):
     updater = make_updater(LeastSquares(), optimizer=optimizers.SGD)
     for name, optimizer in updater.get_all_optimizers().items():
         optimizer.add_hook(GradientNorm(name[:3]))

@@ -5,7 +5,7 @@ try:
     import numba
     from numba.core import event
 except ImportError:         # Numba does not support every platform
-    numba = None
+    numba = None  # type: ignore[assignment]
 
 AVAILABLE = numba is not None
 
@@ -38,7 +38,7 @@ def _compile(function, fastmath):
     return compiled
 
 
-_kernels = set()
+_kernels: set = set()
 
 if AVAILABLE:
     class _Notice(event.Listener):

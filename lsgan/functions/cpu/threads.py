@@ -47,7 +47,7 @@ class _Pool:
 
 _pool = _Pool()
 _local = threading.local()
-_background = weakref.WeakSet()
+_background: weakref.WeakSet = weakref.WeakSet()
 if hasattr(os, 'register_at_fork'):     # a forked process has none of the threads, so their work must be finished
     os.register_at_fork(before=lambda: concurrent.futures.wait(_background), after_in_child=_pool.forget)
 

@@ -8,7 +8,7 @@ from chainer.backends import cuda
 from lsgan.errors import InputError
 
 WARM_UP = 2         # runs before the capture; they compile kernels, build plans and allocate lasting memory
-_running = []       # the graph whose work is being done, if there is one
+_running: list = []         # the graph whose work is being done, if there is one
 
 
 def outside_graphs(action):

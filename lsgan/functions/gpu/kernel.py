@@ -7,7 +7,7 @@ from chainer.backends import cuda
 
 THREADS = 256       # threads in a block, unless a kernel specifies another number
 NULL = numpy.uint64(0)      # a pointer to nothing
-KERNELS = []        # every kernel of the package, so that a script can compile all of them
+KERNELS: list = []  # every kernel of the package, so that a script can compile all of them
 
 
 class Kernel:

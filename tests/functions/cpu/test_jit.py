@@ -20,7 +20,7 @@ def run(before='', **environment):
                           capture_output=True, check=True, timeout=300, env={**os.environ, **environment})
 
 
-def test_kernels_are_compiled_once_on_a_machine_and_that_is_said_once(tmp_path):
+def test_kernels_are_compiled_once_with_a_notice(tmp_path):
     first, second = (run(NUMBA_CACHE_DIR=str(tmp_path / 'cache')) for _ in range(2))
     assert first.stderr.count('Compiling CPU kernels') == 1
     assert second.stderr == ''
@@ -28,7 +28,7 @@ def test_kernels_are_compiled_once_on_a_machine_and_that_is_said_once(tmp_path):
     assert list((tmp_path / 'cache').rglob('*.nbc'))
 
 
-def test_without_a_folder_to_write_to_kernels_are_compiled_anew(tmp_path):
+def test_kernels_compile_without_a_writable_folder(tmp_path):
     expected = run(NUMBA_CACHE_DIR=str(tmp_path)).stdout
     for _ in range(2):
         done = run(NUMBA_CACHE_LOCATOR_CLASSES='UserProvidedCacheLocator', NUMBA_CACHE_DIR='')
@@ -36,7 +36,7 @@ def test_without_a_folder_to_write_to_kernels_are_compiled_anew(tmp_path):
         assert done.stderr.count('Compiling CPU kernels') == 1
 
 
-def test_without_numba_chainers_own_functions_do_the_work():
+def test_chainers_functions_replace_missing_numba():
     missing = 'import sys; sys.modules["numba"] = None'
     ours, chainers = run(), run(missing)
     assert chainers.stderr == ''

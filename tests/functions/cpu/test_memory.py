@@ -19,7 +19,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def test_freed_memory_is_used_again_without_fetching_its_pages():
+def test_freed_memory_is_reused():
     made, pages = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True, check=True).stdout.split()
     if made == 'False':
         pytest.skip('a C library other than glibc')

@@ -14,20 +14,20 @@ def blas_threads():
 
 
 @pytest.mark.parametrize('count', [1, 2, 7])
-def test_each_item_is_worked_on_once(count):
+def test_each_item_is_processed_once(count):
     seen = []
     with chainer.using_config('cpu_threads', count):
         threads.each(seen.append, range(100))
     assert sorted(seen) == list(range(100))
 
 
-def test_items_are_worked_on_at_the_same_time():
+def test_items_are_processed_in_parallel():
     meeting = threading.Barrier(3)
     with chainer.using_config('cpu_threads', 3):
         threads.each(lambda _: meeting.wait(timeout=10), range(3))
 
 
-def test_what_numpy_does_with_large_numbers_is_the_same_on_every_thread():
+def test_threads_share_error_handling_of_numpy():
     meeting, seen = threading.Barrier(3), []
 
     def look(_):
@@ -40,7 +40,7 @@ def test_what_numpy_does_with_large_numbers_is_the_same_on_every_thread():
 
 
 @pytest.mark.parametrize('count', [1, 4])
-def test_an_error_in_a_task_reaches_the_caller(count):
+def test_error_in_task_reaches_caller(count):
     def task(i):
         if i == 9:
             raise ValueError('nine')
@@ -50,7 +50,7 @@ def test_an_error_in_a_task_reaches_the_caller(count):
 
 @pytest.mark.parametrize('count', [1, 2, 3])
 @pytest.mark.parametrize('n, most, least', [(10, None, 1), (10, 3, 1), (10, 3, 4), (1, 1, 1), (2, None, 5), (64, 1, 1)])
-def test_parts_cover_all_within_their_limits(count, n, most, least):
+def test_parts_cover_everything(count, n, most, least):
     with chainer.using_config('cpu_threads', count):
         parts = threads.parts(n, most, least)
     assert [i for start, stop in parts for i in range(start, stop)] == list(range(n))
@@ -62,7 +62,7 @@ def test_parts_cover_all_within_their_limits(count, n, most, least):
 
 
 @pytest.mark.parametrize('count', [1, 3])
-def test_total_sums_all_terms_in_one_order(count):
+def test_total_adds_in_fixed_order(count):
     x = numpy.random.default_rng(0).standard_normal((1000, 5)).astype(numpy.float32)
     with chainer.using_config('cpu_threads', count):
         totals = [threads.total(lambda part: x[slice(*part)].sum(axis=0), 1000, 7) for _ in range(5)]
@@ -71,7 +71,7 @@ def test_total_sums_all_terms_in_one_order(count):
         numpy.testing.assert_array_equal(total, totals[0])
 
 
-def test_scratch_is_of_one_thread():
+def test_each_thread_has_own_scratch():
     mine = threads.scratch('test', (2, 3), numpy.dtype('f'))
     assert mine.shape == (2, 3) and mine.dtype == numpy.float32
     assert threads.scratch('test', (3,), numpy.dtype('f')).ctypes.data == mine.ctypes.data
@@ -82,7 +82,7 @@ def test_scratch_is_of_one_thread():
     assert not numpy.shares_memory(mine, others[0])
 
 
-def test_blas_has_one_thread_inside_and_what_it_had_outside():
+def test_blas_is_single_threaded_inside_only():
     with threadpoolctl.threadpool_limits(2, 'blas'):
         outside = blas_threads()
         with threads.single_threaded_blas():
@@ -93,7 +93,7 @@ def test_blas_has_one_thread_inside_and_what_it_had_outside():
         assert blas_threads() == outside
 
 
-def test_several_threads_may_limit_blas_at_once():
+def test_several_threads_can_limit_blas():
     with threadpoolctl.threadpool_limits(2, 'blas'):
         outside = blas_threads()
         meeting = threading.Barrier(3)
@@ -107,7 +107,7 @@ def test_several_threads_may_limit_blas_at_once():
         assert blas_threads() == outside
 
 
-def test_work_does_not_wait_for_what_goes_on_in_the_background():
+def test_work_does_not_wait_for_background():
     done = threading.Event()
     with chainer.using_config('cpu_threads', 2):
         slow = threads.background(lambda: done.wait(60))
@@ -123,7 +123,7 @@ def total_of_squares(count):
 
 
 @pytest.mark.filterwarnings('ignore:.*fork.*:DeprecationWarning')
-def test_a_forked_process_starts_threads_of_its_own():
+def test_forked_process_starts_own_threads():
     expected = total_of_squares(3)      # starts this process's threads
     with multiprocessing.get_context('fork').Pool(1) as pool:
         assert pool.apply_async(total_of_squares, (3,)).get(timeout=60) == expected
