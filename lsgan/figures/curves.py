@@ -2,6 +2,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -29,7 +30,6 @@ class Panel:
         within (tuple of float): values that the y axis must include.
     """
 
-from typing import Any
     title: str
     keys: Mapping
     references: Mapping = dataclasses.field(default_factory=dict)
