@@ -45,8 +45,11 @@ PRESETS = {
         'log_interval': 50, 'metric_interval': 300, 'sample_interval': 150, 'snapshot_interval': 150, 'keep': 3,
         'tf32': True, 'deterministic': True, 'graph': True, 'tensorboard': False,
         'communicator': 'auto', 'sync_norm': False,
-        # an epoch has equally many real images with every loss
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'noise': 0.0, 'epoch_size': 30, 'log_interval': 10}},
+        # drawn faces have settings of their own; an epoch has equally many real images with every loss
+        'variants': {('images', None): {'upsample': 'deconv', 'norm_d': 'none', 'lr_g': 1e-3, 'lr_d': 5e-4,
+                                        'noise': 0.3, 'noise_end': 0.03, 'epoch': 20},
+                     ('loss', 'wgan'): {**flags.WGAN, 'norm_d': 'but-first', 'noise': 0.0, 'epoch_size': 30,
+                                        'log_interval': 10}},
     },
     'blog': {
         'about': 'settings of the blog post, musyoku.github.io/2017/03/06/Least-Squares-Generative-Adversarial-Networks; '
@@ -55,7 +58,7 @@ PRESETS = {
         'upsample': 'deconv', 'norm_d': 'all', 'lr_g': 1e-4, 'lr_d': 1e-4, 'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0,
         'batchsize': 128, 'epoch': 1000, 'epoch_size': 500,
         'metric_interval': 500, 'sample_interval': 500, 'snapshot_interval': 500,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 100, 'log_interval': 10}, ('images', None): {}},
     },
     'cifar': {
         'about': 'settings of the Chainer reference implementation, github.com/pfnet-research/chainer-LSGAN, for 32 x 32 '
@@ -67,7 +70,7 @@ PRESETS = {
         'optimizer': 'rmsprop', 'lr_g': 1e-3, 'lr_d': 1e-3,
         'lr_decay': 0.0, 'noise': 0.0, 'average': 0.0, 'epoch': 100, 'epoch_size': 780,
         'metric_interval': 800, 'sample_interval': 780, 'snapshot_interval': 780,
-        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 156, 'log_interval': 10}},
+        'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 156, 'log_interval': 10}, ('images', None): {}},
     },
 }
 

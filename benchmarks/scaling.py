@@ -46,7 +46,8 @@ def build(experiment, preset='default'):
     """Return the settings and the `lsgan.training.experiment.Experiment` of a training script's preset; read no data."""
     from lsgan.training import flags
     script = importlib.import_module(f'train_{experiment}')
-    settings = flags.resolve(experiment, {'preset': preset}, script.PRESETS)
+    images = {'images': ['']} if experiment == 'anime' else {}      # otherwise the settings for drawn faces
+    settings = flags.resolve(experiment, {'preset': preset, **images}, script.PRESETS)
     settings.update(image_size=[28, 28], image_channels=3)      # or the scripts would read the images to find out
     return settings, script.build(settings)
 

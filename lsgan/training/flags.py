@@ -72,8 +72,9 @@ class Parser(OneLineParser):
         doc (str): docstring of the script.
         presets (dict): from the name of each preset to a dict of its settings. `default` has every setting, the others only
             those that differ from it. The key `about` holds a description for the help. The key `variants` is optional; it
-            holds a dict from (setting, value) to the settings that differ when that setting has that value. If a preset has
-            variants for a setting, those of `default` for the same setting do not apply to it.
+            holds a dict from (setting, value) to the settings that differ when that setting has that value, or None for a
+            flag that is not given. If a preset has variants for a setting, those of `default` for the same setting do not
+            apply to it.
     """
 
     def __init__(self, experiment, doc, presets):
@@ -103,7 +104,9 @@ def _tell(presets):
         if name != 'default':
             lines += _as_flags(preset)
         for (setting, value), variant in preset.get('variants', {}).items():
-            lines += [f'    with {_flag(setting)} {value}:', *_as_flags(variant)]
+            if variant:
+                condition = f'without {_flag(setting)}' if value is None else f'with {_flag(setting)} {value}'
+                lines += [f'    {condition}:', *_as_flags(variant)]
     return '\n'.join(lines).replace('\0', ' ')
 
 
