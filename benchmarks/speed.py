@@ -1,6 +1,6 @@
-"""Time one update of each experiment's networks in lsgan, stock Chainer and PyTorch.
+"""Time one update of each experiment's networks in lsgan, stock Chainer, PyTorch and JAX.
 
-    python benchmarks/speed.py                  all networks on the CPU; PyTorch's rows need `pip install torch`
+    python benchmarks/speed.py                  all networks on the CPU; rows of PyTorch and JAX need `pip install torch jax`
     python benchmarks/speed.py dcgan96 --rounds 9
     python benchmarks/speed.py dcgan96 --batchsize 256
     python benchmarks/speed.py --device 0       on a GPU, with more rows and lsgan's targets
@@ -9,6 +9,9 @@ Each side runs in its own process. All sides do the same work on the same number
 a real and a generated batch, and take a step of G through D with D's weights frozen. Both optimizers are Adam. The sides take
 turns, so that a disturbance of the machine affects all of them. Compilation and warm-up are not timed. A round ends when the
 device has finished its work.
+
+JAX computes only the perceptrons, on the CPU. The whole update is one compiled function. JAX has no option for the number of
+threads, so its process is restricted to as many cores.
 
 On a GPU, lsgan replays the update as a CUDA graph, and a second row shows it without (--no-graph). Stock Chainer runs without
 cuDNN, because CuPy 14 does not support cuDNN. PyTorch has three rows: eager with its defaults; "tuned" with channels_last,
@@ -40,6 +43,7 @@ import numpy as np
 import threadpoolctl
 
 WARM_UP = 3         # number of updates; lsgan and PyTorch capture CUDA graphs in the third at the latest
+PEERS = {'PyTorch': 'torch', 'JAX': 'jax'}      # begin of a side's name: package
 TARGETS = {'PyTorch': 1.0, 'stock Chainer': 5.0}    # on a GPU: images/s of lsgan divided by those of the fastest such side
 
 
@@ -180,6 +184,13 @@ def torch_side(case, real, threads, device, **how):
                    torch.cuda.max_memory_reserved)
 
 
+def jax_side(case, real, threads, device):
+    """Return the side of JAX, on the CPU."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])     # before JAX starts its threads
+    import jax_peers
+    return side_of(*jax_peers.make_update(case, real))
+
+
 stock = functools.partial(chainer_side, fast=False)
 tuned = functools.partial(torch_side, tuned=True)
 
@@ -191,7 +202,8 @@ def sides_on_cpu(case, threads):
         dict: name in the table -> (function that makes the side, number of its threads).
     """
     return {'lsgan': (chainer_side, threads), 'PyTorch': (torch_side, threads),
-            **({'PyTorch channels_last': (tuned, threads)} if case.is_image else {}), 'stock Chainer': (stock, threads),
+            **({'PyTorch channels_last': (tuned, threads)} if case.is_image else {'JAX': (jax_side, threads)}),
+            'stock Chainer': (stock, threads),
             **({'lsgan, 1 thread': (chainer_side, 1)} if threads > 1 else {})}
 
 
@@ -388,9 +400,10 @@ def main():
         select_device(args.device)
     except InputError as error:
         parser.error(error)
-    on_gpu, has_torch = args.device != '-1', importlib.util.find_spec('torch')
-    if not has_torch:
-        print('PyTorch is not installed, so its rows are left out. To add them: pip install torch')
+    on_gpu = args.device != '-1'
+    missing = [peer for peer, module in PEERS.items() if not importlib.util.find_spec(module)]
+    for peer in missing:
+        print(f'{peer} is not installed, so its rows are left out. To add them: pip install {PEERS[peer]}')
     print(f'NumPy {np.__version__}, Python {platform.python_version()}, {args.threads} threads, {args.rounds} rounds in turn')
     print(f'{"":<34}{"ms per update":>16}{"images/s":>10}{"time over lsgan’s":>20}{"peak MiB":>10}', flush=True)
     conclusions, failed = [], False
@@ -399,7 +412,7 @@ def main():
         batch = args.batchsize or (case.batch_on_gpu if on_gpu else case.batch)
         makers = (sides_on_gpu if on_gpu else sides_on_cpu)(case, args.threads)
         sides = measure(case, batch, {title: maker for title, maker in makers.items()
-                                      if has_torch or not title.startswith('PyTorch')}, args.device, args)
+                                      if not title.startswith(tuple(missing))}, args.device, args)
         title = f'{name}, batch {batch}'
         print(*rows(title, batch, sides), sep='\n', flush=True)
         if on_gpu:

@@ -152,6 +152,20 @@ def test_pytorch_networks_have_as_many_parameters(speed, name):
     update(), torch_peers.make_update(case, real, torch.device('cpu'))()
 
 
+@pytest.mark.parametrize('name', ['gaussian', 'mnist'])
+def test_jax_networks_have_as_many_parameters(speed, name):
+    jax = pytest.importorskip('jax', reason='JAX is not installed')
+    import jax_peers
+    case = speed.CASES[name].narrowed(16)
+    real = numpy.zeros((4, *case.shape), 'f')
+    links = [optimizer.target
+             for optimizer in speed.chainer_side(case, real, 1, '-1').update.__self__.get_all_optimizers().values()]
+    assert [link.count_params() for link in links] == [sum(p.size for p in jax.tree.leaves(layers))
+                                                       for layers in jax_peers.networks(case)]
+    update, wait = jax_peers.make_update(case, real)
+    update(), wait()
+
+
 @pytest.fixture(scope='module')
 def scaling(benchmarks):
     """benchmarks/scaling.py as a module."""
