@@ -134,7 +134,7 @@ def test_networks_follow_settings(resolve):
         assert [shapes(discriminator)[f'/layers/{i}/W'] for i in range(3)] == [(500, 784), (500, 500), (1, 500)]
         assert '/norms/0/gamma' in shapes(generator) and '/norms/0/gamma' not in shapes(discriminator)
         assert settings['latent_distribution'] == 'uniform'
-    assert resolve(preset='blog', network='conv')[1].start == (128, 7, 7)
+    assert shapes(resolve(preset='blog', network='conv')[1])['/first/W'][0] == 128 * 7 * 7
 
 
 def test_pfnet_equals_reference_implementation(resolve):
