@@ -1,4 +1,5 @@
 """What `python -m lsgan.compat` runs: see `lsgan.compat.program`."""
 from lsgan.compat import program
 
-program.main()
+if __name__ == '__main__':
+    program.main()
