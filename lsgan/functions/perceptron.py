@@ -1,4 +1,5 @@
 """Fully connected layers with activations as one node of the graph. CPU: NumPy; GPU: cuBLAS and CUDA kernels."""
+import math
 from collections.abc import Sequence
 
 import chainer
@@ -68,6 +69,11 @@ def _differentiate(gy, y, slope, gx, sums):
             sums[c] += out[c]
 
 
+def _rows(x):
+    """Return an array (B, ...) as a matrix (B, n). B may be 0."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
+
+
 class _Perceptron(Fused):
 
     def __init__(self, activation, last, shape):
@@ -88,10 +94,10 @@ class _Perceptron(Fused):
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
         affine = _affine_on_gpu if on_gpu(inputs) else _affine
-        self.values = [inputs[0].reshape(len(inputs[0]), -1)]       # the input, and then the output of each layer
+        self.values = [_rows(inputs[0])]        # the input, and then the output of each layer
         for i in range(1, len(inputs), 2):
             self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
-        return self.values[-1] if self.shape is None else self.values[-1].reshape(-1, *self.shape),
+        return self.values[-1] if self.shape is None else self.values[-1].reshape(len(inputs[0]), *self.shape),
 
     def after(self, i, inputs):
         """Return the name of the activation after the layer whose weights are input i, or None."""
@@ -100,7 +106,7 @@ class _Perceptron(Fused):
     def backward_arrays(self, indexes, inputs, gy):
         before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
         gradients, out = {}, None
-        gy = gy.reshape(len(gy), -1)
+        gy = _rows(gy)
         for i in range(len(inputs) - 2, 0, -2):
             x, y = self.values[i // 2:i // 2 + 2]
             gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes, out)
@@ -118,7 +124,7 @@ class _Perceptron(Fused):
             h = F.linear(h, parameters[i], parameters[i + 1])
             name = self.after(i + 1, (None, *parameters))
             h = h if name is None else ACTIVATIONS[name][2](h)
-        return h if self.shape is None else h.reshape(-1, *self.shape)
+        return h if self.shape is None else h.reshape(len(h), *self.shape)
 
 
 def _affine(x, W, b, name):

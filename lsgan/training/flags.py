@@ -227,8 +227,8 @@ def add_common(parser):
             help='use only deterministic algorithms of cuDNN, so that the random seed determines the run; --no-deterministic '
                  'also allows faster ones')
     setting('--graph', action=argparse.BooleanOptionalAction, group=gpu,
-            help='capture an update as a CUDA graph and replay it, which gives the same results with much less work for the '
-                 'CPU; use --no-graph for debugging, for profiling, or if memory is short')
+            help='record an update and replay it, on a GPU as a CUDA graph; this gives the same results with much less work '
+                 'in Python; use --no-graph for debugging, for profiling, or if memory is short')
 
 
 def add_networks(parser, latent, hidden_g, hidden_d):
