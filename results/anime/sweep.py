@@ -10,6 +10,7 @@ Without a group, the runs of all groups are made. The groups are:
     real        the same on the anime faces, a folder or zip at data/faces
     rates       larger learning rates for the Wasserstein GAN, on drawn and anime faces
     tuning      trials for a better default, anime faces, seed 100
+    rivals      trials of the other losses with the default networks, anime faces, seed 100, 10 epochs
     default     the default settings, on anime faces and on drawn faces
 
 All images have 64x64 pixels. An interrupted run continues where it stopped. A finished run appends its row with the git commit
@@ -33,6 +34,7 @@ REAL = '--images data/faces'
 FIRST = {'wgan': '--upsample deconv',
          None: '--upsample deconv --norm-d none --lr-g 1e-3 --lr-d 5e-4 --noise 0.3 --noise-end 0.03'}
 RATES = '--lr-g 1e-3 --lr-d 2e-4 --clip 0.1'       # best trial of the Wasserstein GAN on MNIST, results/mnist/tune.py
+ONE_STEP = '--loss wgan --n-critic 1 --epoch-size 150 --log-interval 50'       # as many updates of G as the other losses
 
 
 def flags(preset, loss, epoch, more):
@@ -84,6 +86,18 @@ GROUPS = {
         'constant noise 0.05, resize, slower D': '--epoch 20 --noise 0.05 --noise-end 0.05 --lr-d 2.5e-4 --upsample resize',
         'constant noise 0.05, resize, slower D, 30 epochs':
             '--epoch 30 --noise 0.05 --noise-end 0.05 --lr-d 2.5e-4 --upsample resize'}.items()},
+    # As many trials of each as of least squares in `tuning`, read after 10 epochs. An update of D sees 64 images everywhere.
+    'rivals': {f'rivals {name}': (f'{REAL} --epoch 10 {more}', range(100, 101)) for name, more in {
+        'gan': '--loss gan',
+        'gan, faster D': '--loss gan --lr-d 5e-4',
+        'gan, slower G': '--loss gan --lr-g 1e-3',
+        'gan, faster D, noise 0.02': '--loss gan --lr-d 5e-4 --noise 0.02 --noise-end 0.02',
+        'gan, faster D, noise 0.1': '--loss gan --lr-d 5e-4 --noise 0.1 --noise-end 0.1',
+        'wgan': f'{ONE_STEP} {RATES}',
+        'wgan, faster G': f'{ONE_STEP} {RATES} --lr-g 2e-3',
+        'wgan, faster': f'{ONE_STEP} {RATES} --lr-g 2e-3 --lr-d 5e-4',
+        'wgan, bound 0.03': f'{ONE_STEP} {RATES} --clip 0.03',
+        'wgan, faster, noise 0.05': f'{ONE_STEP} {RATES} --lr-g 2e-3 --lr-d 5e-4 --noise 0.05 --noise-end 0.05'}.items()},
     'default': {'anime faces': (REAL, range(3)), 'drawn faces': ('', range(3))},
 }
 
