@@ -6,17 +6,19 @@ A GAN has two networks: the generator G generates images, and the discriminator 
     train_mnist.py                                      least squares GAN with our settings; downloads MNIST once
     train_mnist.py --preset blog -o result/blog         settings of the blog post; with --norm none, those of its code
     train_mnist.py --loss wgan -o result/wgan           another loss
+    train_mnist.py --preset stacked -o result/stacked   Stacked MNIST: three digits in each image, 1,000 modes
     train_mnist.py --data DIR                           your own idx files, such as those of Fashion-MNIST or EMNIST
     train_mnist.py --resume                             continue after Ctrl-C or a crash
     visualize.py all result/mnist                       draw every picture of a run
 
 Pictures, log, snapshots and metrics are written to the run folder, result/mnist.
 """
+import argparse
 import functools
 
 from lsgan import console
 from lsgan.datasets import mnist
-from lsgan.datasets.images import ImageSet, fingerprint, to_bytes
+from lsgan.datasets.images import ImageSet, StackedSet, fingerprint, to_bytes
 from lsgan.errors import InputError
 from lsgan.figures import images
 from lsgan.networks.image import Discriminator, Generator
@@ -31,7 +33,7 @@ PERCEPTRONS = {'hidden_g': [500, 500], 'hidden_d': [500, 500], 'norm': 'g'}
 PRESETS = {
     'default': {
         'about': 'our settings; results/mnist describes how they were chosen',
-        'data': None, 'judge': None, 'metric_samples': 10000,
+        'data': None, 'judge': None, 'stacked': False, 'metric_samples': 10000,
         'latent': 16, 'latent_distribution': 'normal', 'init': 'normal', 'init_std': [0.02, 0.02],
         'network': 'conv', 'hidden_g': [128, 64], 'hidden_d': [32, 64, 128, 256], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu',
@@ -71,6 +73,11 @@ PRESETS = {
         'variants': {('loss', 'wgan'): {**flags.WGAN, 'epoch_size': 188, 'log_interval': 20},
                      ('network', 'mlp'): PERCEPTRONS},
     },
+    'stacked': {
+        'about': 'Stacked MNIST, 26,000 samples of which show how many of its 1,000 modes G generates; results/stacked '
+                 'describes how the settings were chosen',
+        'stacked': True, 'metric_samples': 26000, 'latent': 64, 'epoch': 10, 'metric_interval': 1200,
+    },
 }
 
 
@@ -85,6 +92,9 @@ def make_parser():
     data.add_argument('--judge', type=flags.path, metavar='FILE',
                       help='npz file of a classifier, written by results/mnist/judge.py, that measures the samples (default: '
                            'the classifier of digits that comes with lsgan)')
+    parser.setting('--stacked', action=argparse.BooleanOptionalAction, group=data,
+                   help='learn RGB images whose channels are three independently drawn images of the data, as in Stacked '
+                        'MNIST; the judge reads each channel, and a mode is a combination of three classes')
     parser.setting('--metric-samples', type=flags.at_least_two, group=data, metavar='N',
                    help='number of samples for the metrics; only distances of equal numbers of samples are comparable')
     perceptron = 'with --network mlp, number of units in each hidden layer, by default 500 500'
@@ -174,13 +184,16 @@ def build(settings):
     if 'image_size' not in settings:
         data()
     height, width = settings['image_size']
-    generator, discriminator = networks(settings, (1, height, width))
+    stacked = settings['stacked']
+    generator, discriminator = networks(settings, (3 if stacked else 1, height, width))
     return Experiment(
         generator=generator, discriminator=discriminator,
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
-        data=ImageSet(lambda: data().train[:, None]), samples=settings['metric_samples'], shown=100,
+        data=(StackedSet if stacked else ImageSet)(lambda: data().train[:, None]),
+        samples=settings['metric_samples'], shown=100,
         evaluate=lambda samples: judgement().metrics(samples), draw=grid, figures={'samples': grid, 'classes': classes},
-        show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes'},
+        show={'frechet_distance': 'Fréchet', 'confident': 'confident', 'classes_fair': 'classes',
+              'modes_seen': 'modes', 'mode_kl': 'KL'},
         remark=remark, fingerprint=lambda: fingerprint(*(part for part in vars(data()).values() if part is not None)),
         blas_threads=None if settings['network'] == 'mlp' else 1)       # convolutions use threads of their own
 

@@ -2,7 +2,10 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import TextIO
+
+import tqdm
 
 from lsgan.types import PathLike
 
@@ -16,6 +19,14 @@ def in_ipython() -> bool:
 def shows_bars(stream: TextIO) -> bool:
     """Return whether a progress bar can be redrawn in place on this text stream."""
     return stream.isatty() or in_ipython()
+
+
+def progress(iterable: Iterable | None = None, total: int | None = None) -> tqdm.tqdm:
+    """Return a progress bar on stdout for an iterable, or for `total` steps, which appears after two seconds.
+
+    Nothing is shown where a bar cannot be redrawn, see `shows_bars`.
+    """
+    return tqdm.tqdm(iterable, total=total, delay=2, leave=False, file=sys.stdout, disable=not shows_bars(sys.stdout), unit='')
 
 
 def one_line(text: str) -> str:

@@ -67,6 +67,32 @@ class ImageSet:
             return scaled(drawn)
         return _channels_second(scaled(device.send(_channels_last(drawn))))
 
+    def some(self, n: int) -> numpy.ndarray:
+        """Return up to `n` different images of the set for a picture, always the same: uint8 of shape (n, C, H, W)."""
+        order = numpy.random.default_rng(0).permutation(len(self.images))
+        return self.images[numpy.sort(order[:n])]
+
+
+class StackedSet(ImageSet):
+    """A data set of colour images whose three channels are independently drawn greyscale images of a set.
+
+    With MNIST, this is Stacked MNIST (Metz et al. 2017, arXiv:1611.02163). `images` are the greyscale images.
+    """
+
+    def sample(self, n: int, stream: Stream) -> NdArray:
+        """Draw `n` colour images, see `ImageSet.sample`: float32 array of shape (n, 3, H, W) in [-1, 1]."""
+        return _stacked(super().sample(3 * n, stream))
+
+    def some(self, n: int) -> numpy.ndarray:
+        """Return up to `n` colour images without a greyscale image in common, see `ImageSet.some`: (n, 3, H, W)."""
+        grey = super().some(3 * n)
+        return _stacked(grey[:len(grey) // 3 * 3])
+
+
+def _stacked(grey):
+    """Return a view of greyscale images, shape (3 n, 1, H, W), as colour images of shape (n, 3, H, W)."""
+    return grey.reshape(-1, 3, *grey.shape[2:])
+
 
 def _channels_last(images):
     """Return images of shape (N, C, H, W) in main memory as a C-contiguous array of shape (N, H, W, C)."""

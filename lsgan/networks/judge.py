@@ -7,7 +7,7 @@ import chainer.links as L
 import numpy
 from chainer.types import InitializerSpec, NdArray
 
-from lsgan import links
+from lsgan import console, links
 from lsgan.npz import load_weights, read_arrays
 from lsgan.types import PathLike
 
@@ -46,7 +46,7 @@ class Judge(chainer.Chain):
         return self.last(F.dropout(self.features(x), 0.3))
 
     def look(self, images: numpy.ndarray, batch: int = 500) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Compute the features and the class probabilities of images in test mode.
+        """Compute the features and the class probabilities of images in test mode. A progress bar appears after two seconds.
 
         Args:
             images: NumPy array of shape (N, 1, 28, 28) in [-1, 1], N at least 1.
@@ -57,7 +57,7 @@ class Judge(chainer.Chain):
         """
         features, probabilities = [], []
         with chainer.no_backprop_mode(), chainer.using_config('train', False):
-            for start in range(0, len(images), batch):
+            for start in console.progress(range(0, len(images), batch)):
                 h = self.features(self.device.send(images[start:start + batch].astype(numpy.float32, copy=False)))
                 features.append(h.array)
                 probabilities.append(F.softmax(self.last(h)).array)

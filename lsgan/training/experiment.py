@@ -6,6 +6,7 @@ import chainer
 import numpy
 from chainer.types import NdArray
 
+from lsgan import console
 from lsgan.random import Latent, Stream
 
 _BATCH = 500        # samples generated at a time
@@ -74,6 +75,8 @@ class Experiment:
 def generate(generator: chainer.Link, z: NdArray) -> numpy.ndarray:
     """Return samples of a generator in test mode. They are generated in batches, to save memory.
 
+    A progress bar appears after two seconds.
+
     Args:
         generator: maps latents to samples.
         z: latents of shape (n, latent_size), on the generator's device.
@@ -82,7 +85,7 @@ def generate(generator: chainer.Link, z: NdArray) -> numpy.ndarray:
         The samples, of shape (n, ...).
     """
     with chainer.no_backprop_mode(), chainer.using_config('train', False):
-        batches = [generator(z[i:i + _BATCH]).array for i in range(0, len(z), _BATCH)]
+        batches = [generator(z[i:i + _BATCH]).array for i in console.progress(range(0, len(z), _BATCH))]
     return chainer.get_device('@numpy').send(generator.xp.concatenate(batches))
 
 

@@ -112,7 +112,7 @@ def _tell(presets):
 
 def _as_flags(settings):
     """Return settings as command-line flags, in lines of text."""
-    flags = [f'{_flag(name)} {_show(value)}' for name, value in settings.items()
+    flags = [_flag(name) if value is True else f'{_flag(name)} {_show(value)}' for name, value in settings.items()
              if name not in ('about', 'variants') and value not in (None, [])]      # values that no flag can give
     return textwrap.wrap(' '.join(flag.replace(' ', '\0') for flag in flags), 100, initial_indent=' ' * 8,
                          subsequent_indent=' ' * 8, break_on_hyphens=False)

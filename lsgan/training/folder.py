@@ -8,7 +8,6 @@ import sys
 
 import chainer
 import numpy
-import tqdm
 
 from lsgan import console
 from lsgan.datasets.images import to_bytes
@@ -166,7 +165,7 @@ class RunFolder:
 
     def _batches(self, z, size):
         """Yield the samples of latents z, `size` at a time. A progress bar appears after two seconds."""
-        with tqdm.tqdm(total=len(z), delay=2, file=sys.stdout, disable=not console.shows_bars(sys.stdout), unit='') as bar:
+        with console.progress(total=len(z)) as bar:
             for i in range(0, len(z), size):
                 samples = self.generate(z[i:i + size])
                 self.require_finite(samples)
@@ -207,16 +206,18 @@ class RunFolder:
     def draw_real(self, file):
         """Write a picture of as many real images as the run's own pictures have samples."""
         with self._settings_to_blame():
-            real = self.with_images.data.images
-        some = numpy.random.default_rng(0).permutation(len(real))[:self.experiment.shown]
-        images.grid(file, real[numpy.sort(some)], 'real images')
+            real = self.with_images.data.some(self.experiment.shown)
+        images.grid(file, real, 'real images')
 
     def draw_nearest(self, file):
-        """Write a picture of samples, with the nearest real image below each."""
+        """Write a picture of samples, with the nearest real image below each; of stacked images, the nearest in each channel.
+        """
         samples = to_bytes(self.generate(self.latents(FOUND)))
         with self._settings_to_blame():
             data = self.with_images.data
-            pairs = numpy.stack([samples, nearest_images(samples, data.images, data.mirror)[0]])
+            channels = samples.reshape(-1, *data.images.shape[1:])
+            found = nearest_images(channels, data.images, data.mirror)[0].reshape(samples.shape)
+            pairs = numpy.stack([samples, found])
         rows = pairs.reshape(2, -1, ACROSS, *samples.shape[1:]).swapaxes(0, 1)
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: nearest real image below each', ACROSS)
 

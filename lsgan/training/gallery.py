@@ -60,6 +60,10 @@ class Gallery:
         """Draw a batch of n images, see `lsgan.datasets.images.ImageSet.sample`."""
         return self._set.sample(n, stream)
 
+    def some(self, n: int) -> numpy.ndarray:
+        """Return up to n images for a picture, see `lsgan.datasets.images.ImageSet.some`."""
+        return self._set.some(n)
+
     @functools.cached_property
     def _shuffled(self):
         """The indices of all images in a fixed random order."""

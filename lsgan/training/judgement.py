@@ -5,7 +5,7 @@ import numpy
 
 from lsgan.datasets.images import scaled, to_bytes
 from lsgan.errors import InputError
-from lsgan.metrics.classes import class_shares, class_statistics
+from lsgan.metrics.classes import class_shares, class_statistics, stack_statistics
 from lsgan.metrics.frechet import frechet_distance
 from lsgan.metrics.nearest import nearest_distance
 from lsgan.networks.judge import load_judge
@@ -16,6 +16,9 @@ _MOST, _SEARCHED = 10000, 500       # at most: real images to compare with, and 
 
 class Judgement:
     """The metrics of grey images, most of them by a small classifier, the *judge*.
+
+    Samples can be colour images whose channels are stacked grey images, see `lsgan.datasets.images.StackedSet`. Then each
+    channel is measured as an image of its own, and the modes, the combinations of the channels' classes, are counted, too.
 
     What depends on the real images alone is computed once, when it is first needed.
 
@@ -73,7 +76,7 @@ class Judgement:
         """Return the fraction of samples in each class, and the fraction of test images in each class.
 
         Args:
-            samples: NumPy float array of shape (N, 1, 28, 28) in [-1, 1].
+            samples: NumPy float array of shape (N, C, 28, 28) in [-1, 1]. Each channel counts as a sample.
 
         Returns:
             Two float64 arrays of shape (K,), each with sum 1.
@@ -83,7 +86,11 @@ class Judgement:
         """
         if self.left_out:
             raise InputError(f'no classes: {self.left_out}')
-        return class_shares(self._judge.look(samples)[1]), self._real_shares
+        return class_shares(self._judge.look(self._grey(samples))[1]), self._real_shares
+
+    def _grey(self, samples):
+        """Return the channels of samples (N, C, H, W) as grey images (N C, 1, H, W)."""
+        return samples.reshape(-1, *self.train.shape[1:])
 
     @functools.cached_property
     def _real(self):
@@ -103,27 +110,38 @@ class Judgement:
     def _nearest_real(self):
         return nearest_distance(self.test[:_SEARCHED], self.train)
 
+    def _modes(self, labels):
+        """Return the statistics of stacked images with these labels (N, C), and those of N random stacks of test images."""
+        real = numpy.random.default_rng(0).choice(self._real[1].argmax(axis=1), labels.shape)
+        numbers, of_real = (stack_statistics(each, len(self._real_shares)) for each in (labels, real))
+        return {**numbers, **{f'{name}_real': of_real[name] for name in ('modes_seen', 'mode_kl')}}
+
     def metrics(self, samples: numpy.ndarray) -> dict[str, float]:
         """Measure samples against the real images.
 
         Args:
-            samples: NumPy float array of shape (N, 1, H, W) in [-1, 1].
+            samples: NumPy float array of shape (N, C, H, W) in [-1, 1]. If C is above 1, the samples are stacked: each channel
+                counts as a grey sample, except in the statistics of the modes.
 
         Returns:
             dict:
 
-            - `frechet_distance`: distance between the judge's features of samples and of test images.
-            - `frechet_distance_floor`: distance between N training images, but at most 10,000, and the test images.
-            - the items of `lsgan.metrics.classes.class_statistics`. Without a judge, all of these are missing.
+            - `frechet_distance`: distance between the judge's features of at most 10,000 samples and of test images.
+            - `frechet_distance_floor`: distance between as many training images and the test images.
+            - the items of `lsgan.metrics.classes.class_statistics`.
+            - for stacked samples, the items of `lsgan.metrics.classes.stack_statistics`, and `modes_seen_real` and
+              `mode_kl_real`, the values of N random stacks of test images. Without a judge, all of these are missing.
             - `nearest_distance`, `nearest_distance_real`: mean Euclidean distance of the first 500 samples, and of the first
               500 test images, to the nearest training image, over all pixels, in grey levels (0 to 255).
             - `saturated`: fraction of pixels below -0.99 or above 0.99, 0 to 1.
         """
-        numbers = {}
+        numbers, grey = {}, self._grey(samples)
         if not self.left_out:
-            features, probabilities = self._judge.look(samples)
-            numbers = {'frechet_distance': frechet_distance(features, self._real[0]),
-                       'frechet_distance_floor': self._floor(min(len(samples), _MOST)),
+            features, probabilities = self._judge.look(grey)
+            numbers = {'frechet_distance': frechet_distance(features[:_MOST], self._real[0]),
+                       'frechet_distance_floor': self._floor(min(len(grey), _MOST)),
                        **class_statistics(probabilities, self._real_shares)}
-        return {**numbers, 'nearest_distance': nearest_distance(to_bytes(samples[:_SEARCHED]), self._learnt),
+            if len(grey) > len(samples):
+                numbers |= self._modes(probabilities.argmax(axis=1).reshape(samples.shape[:2]))
+        return {**numbers, 'nearest_distance': nearest_distance(to_bytes(grey[:_SEARCHED]), self._learnt),
                 'nearest_distance_real': self._nearest_real, 'saturated': float((numpy.abs(samples) > 0.99).mean())}

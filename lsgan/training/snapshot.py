@@ -228,6 +228,8 @@ def _current(settings):
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
                 'processes': 1, 'tensorboard': False, **settings}
+    if settings.get('experiment') == 'mnist':
+        settings = {'stacked': False, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):

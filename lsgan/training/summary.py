@@ -3,7 +3,6 @@ import functools
 import io
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 
 import numpy
@@ -38,7 +37,7 @@ def summarise(folders: Sequence[RunFolder], labels: Sequence[str], frames: int |
     frames = frames or max(FRAMES // len(folders), FEWEST)
     columns = [_column(folder, label) for folder, label in zip(folders, labels)]
     jobs = [(column, job) for folder, column in zip(folders, columns) for job in _jobs(folder, column, frames)]
-    for column, job in tqdm.tqdm(jobs, delay=2, file=sys.stdout, disable=not console.shows_bars(sys.stdout), unit=''):
+    for column, job in console.progress(jobs):
         _attempt(column, job)
     return columns
 
