@@ -5,7 +5,7 @@ import numpy
 import pytest
 from gpu_checks import emulation
 
-from lsgan.datasets.images import ImageSet, scaled
+from lsgan.datasets.images import ImageSet, StackedSet, scaled
 from lsgan.datasets.mixture import GaussianMixture, ring
 from lsgan.functions.gpu.batches import joined
 from lsgan.functions.gpu.random import SOURCE
@@ -280,6 +280,16 @@ def test_images_in_main_memory_give_the_same_batches(gpu, monkeypatch, byte_imag
     for n in 9, 50:
         ours, theirs = held.sample(n, first), beside.sample(n, second)
         assert (ours == theirs).all() and ours.strides == theirs.strides
+
+
+def test_stacked_images_are_drawn_on_the_device(stream, byte_images):
+    grey = byte_images[:, :1]
+    stacked = StackedSet(lambda: grey)
+    drawn = stacked.sample(300, stream)
+    assert drawn.shape == (300, 3, *grey.shape[2:]) and stacked.on_device
+    known = {x.tobytes(): i for i, x in enumerate(scaled(grey[:, 0]))}
+    numbers = numpy.array([[known[channel.tobytes()] for channel in x] for x in drawn.get()])
+    assert len(numpy.unique(numbers)) == 20 and len(numpy.unique(numbers, axis=0)) > 250        # of 8,000 combinations
 
 
 def in_memory(gpu, x, last):

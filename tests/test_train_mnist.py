@@ -12,6 +12,8 @@ import running
 from PIL import Image
 from running import ROOT, assert_one_line, assert_same_run, metrics_of, same_arrays, settings_of, write_images
 
+from lsgan.datasets import mnist
+
 train = functools.partial(running.train, script=ROOT / 'train_mnist.py')
 SHORT = ['--epoch', '3', '--epoch-size', '6', '--log-interval', '3', '--metric-interval', '6', '--sample-interval', '6',
          '--snapshot-interval', '5', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16',
@@ -76,14 +78,14 @@ def test_resuming_needs_the_same_data(run, data, tmp_path):
     assert_same_run(run[0], folder, 18)
 
 
-def test_run_without_size_of_images_resumes(run, data, tmp_path):
+def test_run_of_earlier_version_resumes(run, data, tmp_path):
     folder = tmp_path / 'run'
     assert train(*SHORT, '--data', data, '--gradient-norms', '--iterations', 8, '-o', folder).returncode == 0
     for path in folder.glob('snapshot_iter_*'):
         with np.load(path) as f:
             arrays = dict(f)
         settings = json.loads(str(arrays['lsgan/settings']))
-        assert settings.pop('image_size') == [28, 28]
+        assert settings.pop('image_size') == [28, 28] and settings.pop('stacked') is False
         with open(path, 'wb') as f:
             np.savez(f, **{**arrays, 'lsgan/settings': np.array(json.dumps(settings))})
     result = train('--resume', folder)
@@ -219,6 +221,58 @@ def test_presets_see_as_many_images_with_every_loss(preset, batchsize, epochs, e
     assert settings['sample_interval'] % settings['epoch_size'] == 0
 
 
+@pytest.fixture(scope='module')
+def stacked(data, tmp_path_factory):
+    """An uninterrupted run on stacked images, and its output."""
+    folder = tmp_path_factory.mktemp('stacked') / 'run'
+    result = train('--preset', 'stacked', *SHORT, '--data', data, '-o', folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_stacked_images_have_modes(stacked):
+    folder, printed = stacked
+    metrics = metrics_of(folder)
+    assert settings_of(folder)['stacked'] and (metrics['modes_total'], metrics['modes_seen_real']) == (1000, 1)
+    assert metrics['mode_kl_real'] == pytest.approx(np.log(1000))       # all noise is one digit to the judge
+    assert metrics['modes_seen'] >= 1 and 0 <= metrics['mode_kl'] <= metrics['mode_kl_real'] + 1e-9
+    for name in 'modes_seen', 'modes_seen_real', 'mode_kl', 'mode_kl_real':
+        assert f' {name} ' in printed
+    assert 'KL ' in printed and sorted(os.listdir(folder / 'figures')) == ['classes.png', 'curves.png', 'samples.png']
+    with np.load(folder / 'generator_iter_18.npz') as f:
+        assert f['steps/0/W'].shape[1] == 3     # channels of an image
+
+
+def test_resuming_stacked_run_is_exact(stacked, data, tmp_path):
+    folder = tmp_path / 'run'
+    assert train('--preset', 'stacked', *SHORT, '--data', data, '--iterations', 8, '-o', folder).returncode == 0
+    assert_one_line(train('--resume', folder, '--no-stacked'), '--stacked is on in that run')
+    assert train('--resume', folder).returncode == 0
+    assert_same_run(stacked[0], folder, 18)
+
+
+def test_stacked_run_is_drawn_and_scored(stacked, data, tmp_path):
+    folder, draw = tmp_path / 'run', functools.partial(running.train, script=ROOT / 'visualize.py')
+    shutil.copytree(stacked[0], folder, ignore=shutil.ignore_patterns('figures'))
+    for command in 'all', 'report':
+        result = draw(command, folder)
+        assert result.returncode == 0 and not result.stderr and 'left out' not in result.stdout
+    scored = draw('score', folder).stdout.split()
+    assert scored[scored.index('modes_seen') + 1] == f'{metrics_of(folder)["modes_seen"]:,}'
+    images = mnist.load(data).train
+    known = {image.tobytes() for image in images}
+    for name, rows in ('real', range(2)), ('nearest', (1, 3, 5)):
+        with Image.open(folder / 'figures' / f'{name}.png') as picture:
+            pixels = np.asarray(picture.convert('RGB'))[40:, 6:]
+        for row in rows:        # each pixel of an image is 3 x 3 pixels of the picture, with 2 pixels between images
+            for x in range(10):
+                cell = pixels[86 * row:86 * row + 84:3, 86 * x:86 * x + 84:3]
+                assert all(np.ascontiguousarray(cell[:, :, channel]).tobytes() in known for channel in range(3))
+    assert draw('export', folder, '-n', 3, '--format', 'png').returncode == 0
+    with Image.open(folder / 'samples-png' / '00002.png') as picture:
+        assert (picture.mode, picture.size) == ('RGB', (28, 28))
+
+
 def test_other_sizes_are_measured_without_judge(tmp_path):
     data = write_images(tmp_path / 'small', side=12)
     result = train(*SHORT, '--data', data, '-o', tmp_path / 'run')
@@ -241,6 +295,7 @@ def test_wrong_data_is_one_line(data, tmp_path):
         (['--data', data, '--judge', file], [file.name, 'npz']),
         (['--data', data, '--init', 'he', '--init-std', 1, 1], ['--init-std', '--init normal']),
         (['--data', data, '--init-std', 1], ['argument --init-std']),
+        (['--stacked', 'three'], ['unrecognized arguments: three']),
     ]:
         assert_one_line(train(*SHORT[:10], *flags, '-o', tmp_path / 'run'), *words)
         assert not (tmp_path / 'run').exists()

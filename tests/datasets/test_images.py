@@ -2,7 +2,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from lsgan.datasets.images import ImageSet, fingerprint, is_grey, scaled, to_bytes, to_grey
+from lsgan.datasets.images import ImageSet, StackedSet, fingerprint, is_grey, scaled, to_bytes, to_grey
 
 
 def test_scaling_and_back():
@@ -39,6 +39,27 @@ def test_images_are_loaded_once_and_lazily(make_stream):
     for _ in range(2):
         images.sample(3, make_stream())
     assert calls == [1] and images.images.dtype == numpy.uint8 and images.images.shape == (9, 1, 4, 4)
+
+
+def test_channels_of_stacked_images_are_drawn_independently(make_stream):
+    images = numpy.arange(4, dtype=numpy.uint8).reshape(4, 1, 1, 1) * numpy.ones((2, 3), numpy.uint8)
+    stacked = StackedSet(lambda: images)
+    drawn = stacked.sample(32000, make_stream())
+    assert drawn.shape == (32000, 3, 2, 3) and drawn.dtype == numpy.float32
+    assert (drawn == drawn[:, :, :1, :1]).all()
+    kinds, counts = numpy.unique(to_bytes(drawn[:, :, 0, 0]), axis=0, return_counts=True)
+    assert len(kinds) == 64 and counts == pytest.approx(500, abs=5 * 500 ** 0.5)
+    assert numpy.array_equal(stacked.sample(7, make_stream(1)), StackedSet(lambda: images).sample(7, make_stream(1)))
+
+
+def test_images_for_pictures_are_different():
+    images = numpy.arange(12, dtype=numpy.uint8).reshape(12, 1, 1, 1)
+    for n in 5, 12, 20:
+        some = ImageSet(lambda: images).some(n)
+        assert len(numpy.unique(some)) == len(some) == min(n, 12)
+        stacked = StackedSet(lambda: images[:11]).some(n)
+        assert stacked.shape == (min(n, 3), 3, 1, 1) and len(numpy.unique(stacked)) == stacked.size
+    assert numpy.array_equal(ImageSet(lambda: images).some(5), ImageSet(lambda: images).some(5))
 
 
 def test_fingerprint_distinguishes_sets():

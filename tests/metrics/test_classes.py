@@ -1,7 +1,7 @@
 import numpy
 import pytest
 
-from lsgan.metrics.classes import class_shares, class_statistics
+from lsgan.metrics.classes import class_shares, class_statistics, stack_statistics
 
 
 def sure(labels, classes, probability=1.0):
@@ -69,3 +69,33 @@ def test_wrong_shapes_are_refused(shape):
 def test_wrong_number_of_classes_is_refused(shape):
     with pytest.raises(ValueError, match='shares of 3 classes'):
         class_statistics(numpy.ones((2, 3)), numpy.ones(shape))
+
+
+def test_modes_are_combinations_of_classes():
+    # four of the eight modes of three channels with two classes, with 4, 2, 1 and 1 of 8 images
+    labels = 4 * [[0, 0, 0]] + 2 * [[1, 0, 1]] + [[1, 1, 0], [0, 1, 1]]
+    assert stack_statistics(labels, 2) == {
+        'modes_total': 8,
+        'modes_seen': 4,
+        'mode_kl': pytest.approx((1 / 2 * 2 + 1 / 4 * 1) * numpy.log(2)),       # q M is 4, 2, 1 and 1
+    }
+    types = {key: type(value) for key, value in stack_statistics(labels, 2).items()}
+    assert types == {'modes_total': int, 'modes_seen': int, 'mode_kl': float}
+
+
+def test_even_and_collapsed_stacks():
+    every = numpy.stack(numpy.unravel_index(numpy.arange(1000), (10, 10, 10)), axis=1)
+    assert stack_statistics(numpy.repeat(every, 26, axis=0), 10) == {
+        'modes_total': 1000, 'modes_seen': 1000, 'mode_kl': pytest.approx(0, abs=1e-12)}
+    one = stack_statistics(numpy.full((50, 3), 7), 10)
+    assert one['modes_seen'] == 1 and one['mode_kl'] == pytest.approx(numpy.log(1000))
+    drawn = numpy.random.default_rng(0).integers(10, size=(26000, 3))
+    assert stack_statistics(drawn, 10)['mode_kl'] == pytest.approx(999 / 52000, rel=0.1)    # as its docstring says
+
+
+@pytest.mark.parametrize('labels, error', [
+    (numpy.zeros(5, int), 'labels of shape'), (numpy.zeros((0, 3), int), 'labels of shape'), ([[0, 1, 10]], 'invalid entry'),
+    ([[0, -1, 2]], 'invalid entry')])
+def test_wrong_labels_of_stacks_are_refused(labels, error):
+    with pytest.raises(ValueError, match=error):
+        stack_statistics(labels, 10)

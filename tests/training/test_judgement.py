@@ -54,6 +54,26 @@ def test_expected_fractions_are_those_of_test_images(judgement):
     assert judgement.metrics(scaled(strokes(20, 0, 4)))['classes_fair'] == 1
 
 
+def test_stacked_samples_are_measured_by_channel(judgement):
+    grey = mixed(60, 4)[:118].repeat(3, axis=0)
+    grey = grey[numpy.random.default_rng(0).permutation(len(grey))]
+    stacked = scaled(grey.reshape(-1, 3, 28, 28))
+    metrics, by_channel = judgement.metrics(stacked), judgement.metrics(scaled(grey))
+    assert all(metrics[name] == value for name, value in by_channel.items())
+    assert numpy.array_equal(judgement.shares(stacked)[0], judgement.shares(scaled(grey))[0])
+    assert metrics.keys() - by_channel.keys() == {'modes_total', 'modes_seen', 'mode_kl', 'modes_seen_real', 'mode_kl_real'}
+    assert metrics['modes_total'] == 1000 and metrics['modes_seen'] == metrics['modes_seen_real'] == 8
+    for name in 'mode_kl', 'mode_kl_real':      # 8 modes are almost even
+        assert metrics[name] == pytest.approx(numpy.log(1000 / 8), abs=0.1)
+
+
+def test_collapsed_stacked_samples_have_few_modes(judgement):
+    zeros, ones = strokes(60, 0, 4), strokes(60, 1, 4)
+    metrics = judgement.metrics(scaled(numpy.concatenate([zeros, ones, zeros], axis=1)))
+    assert metrics['modes_seen'] == 1 and metrics['mode_kl'] == pytest.approx(numpy.log(1000))
+    assert metrics['modes_seen_real'] == 8 and metrics['classes_fair'] == 2
+
+
 def test_nearest_distance_uses_training_images(judgement):
     assert judgement.metrics(scaled(mixed(60, 1)))['nearest_distance'] == 0
     metrics = judgement.metrics(scaled(mixed(40, 2)))
