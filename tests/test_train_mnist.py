@@ -206,7 +206,7 @@ def test_generator_weights_load_in_stock_chainer(data, tmp_path):
 
 
 @pytest.mark.parametrize('preset, batchsize, epochs, examples', [
-    ('default', 100, 20, 60_000), ('blog', 100, 1000, 50_000), ('pfnet', 64, 100, 60_000)])
+    ('default', 100, 20, 60_000), ('blog', 100, 1000, 50_000), ('pfnet', 64, 100, 60_000), ('stacked', 100, 8, 60_000)])
 @pytest.mark.parametrize('loss', ['lsgan', 'wgan', 'gan'])
 def test_presets_see_as_many_images_with_every_loss(preset, batchsize, epochs, examples, loss, data, tmp_path):
     small = [] if preset == 'blog' else ['--hidden-g', 16, 8, 4, '--hidden-d', 4, 8]
@@ -214,7 +214,7 @@ def test_presets_see_as_many_images_with_every_loss(preset, batchsize, epochs, e
     result = train('--preset', preset, '--loss', loss, '--data', data, *small, '-o', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     settings = settings_of(tmp_path / 'run')
-    assert (settings['average'] > 0) == (preset == 'default')
+    assert (settings['average'] > 0) == (preset in ('default', 'stacked'))
     in_epoch = settings['epoch_size'] * settings['n_critic'] * settings['batchsize']
     assert in_epoch == pytest.approx(examples, rel=0.005)       # updates are whole
     assert (settings['epoch'], settings['batchsize']) == (epochs, batchsize)
