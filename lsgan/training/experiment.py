@@ -64,7 +64,7 @@ class Experiment:
             A float32 array of shape (n, latent_size), on the device.
         """
         latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, purpose))
-        return device.send(latent.draw(n))      # drawn on the CPU, so that they do not depend on the device
+        return device.send(latent(n))      # drawn on the CPU, so that they do not depend on the device
 
     def sample(self, generator: chainer.Link, seed: int, device: chainer.backend.Device, n: int) -> numpy.ndarray:
         """Return the samples that a generator makes from the first n of these `latents`, a NumPy array of shape (n, ...)."""
