@@ -93,11 +93,13 @@ class _Perceptron(Fused):
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
-        affine = _affine_on_gpu if on_gpu(inputs) else _affine
-        self.values = [_rows(inputs[0])]        # the input, and then the output of each layer
+        affine = _affine_on_gpu if on_gpu(inputs) else _affine_by_kernel if on_cpu(inputs) else _affine
+        h = _rows(inputs[0])
+        self.values = [h]       # the input, and then the output of each layer
         for i in range(1, len(inputs), 2):
-            self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
-        return self.values[-1] if self.shape is None else self.values[-1].reshape(len(inputs[0]), *self.shape),
+            h = affine(h, inputs[i], inputs[i + 1], self.after(i, inputs))
+            self.values.append(h)
+        return h if self.shape is None else h.reshape(len(h), *self.shape),
 
     def after(self, i, inputs):
         """Return the name of the activation after the layer whose weights are input i, or None."""
@@ -105,14 +107,14 @@ class _Perceptron(Fused):
 
     def backward_arrays(self, indexes, inputs, gy):
         before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
-        gradients, out = {}, None
+        gradients, out, first, buffers = {}, None, min(indexes), self.buffers
         gy = _rows(gy)
         for i in range(len(inputs) - 2, 0, -2):
             x, y = self.values[i // 2:i // 2 + 2]
             gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes, out)
             if i in indexes:
-                gradients[i] = dot(gy.T, x)
-            if i <= min(indexes):
+                gradients[i] = dot(gy.T, x, out=buffers[i]) if i in buffers else dot(gy.T, x)
+            if i <= first:
                 break
             gy = out = dot(gy, inputs[i])
         if 0 in indexes:
@@ -127,11 +129,16 @@ class _Perceptron(Fused):
         return h if self.shape is None else h.reshape(len(h), *self.shape)
 
 
+def _affine_by_kernel(x, W, b, name):
+    if name not in _SLOPES:
+        return _affine(x, W, b, name)
+    h = x.dot(W.T)
+    _activate(h, b, h.dtype.type(_SLOPES[name]))
+    return h
+
+
 def _affine(x, W, b, name):
     h = x.dot(W.T)
-    if name in _SLOPES and on_cpu((h, b)):
-        _activate(h, b, h.dtype.type(_SLOPES[name]))
-        return h
     h += b
     if name is not None:
         ACTIVATIONS[name][0](numpy, h)

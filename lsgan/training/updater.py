@@ -1,5 +1,6 @@
 """One step of adversarial training."""
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from lsgan.functions.gpu.batches import joined as joined_on_gpu
 from lsgan.functions.gpu.graph import Graph
 from lsgan.functions.gpu.history import History, gathered
 from lsgan.functions.gpu.scalar import Scalar
+from lsgan.functions.optimizers import average
 from lsgan.functions.replay import Recorded, Replayable
 from lsgan.losses import Loss
 
@@ -66,10 +68,7 @@ class Average:
             self.count_update()
             return
         self.updates += 1
-        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for weights, average in zip(own, averages):
-            average *= keep
-            average += (1 - keep) * weights
+        average(averages, own, keep=min(self.decay, (1 + self.updates) / (10 + self.updates)))
 
     def prepare(self) -> None:
         """Bring the number of updates in device memory up to date."""
@@ -101,6 +100,12 @@ class Average:
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self.updates, self._settled = int(serializer('updates', self.updates)), None
         self._averaged.serialize(serializer['averaged'])
+
+
+@functools.cache
+def _is_known(kind):
+    """Return whether a class is part of this package or of Chainer."""
+    return kind.__module__.startswith(('lsgan.', 'chainer.'))
 
 
 def _norms(network):
@@ -302,8 +307,7 @@ class GANUpdater(training.updaters.StandardUpdater):
             inputs = [join(list(step.values()))] if self._joins() else [join([x]) for x in step.values()]
             with chainer.using_config('batches', len(step) // len(inputs)):     # in backward, F.forget computes layers again
                 computed = self._loss_d((tuple(step),), inputs, key)
-                self.discriminator.cleargrads()
-                computed.backward()
+                computed.backward(self.discriminator)
             self.get_optimizer('discriminator').update()
             loss, *outputs = computed.outputs
             reported['dis/loss'] = reported['dis/loss'] + loss if reported else loss
@@ -323,8 +327,7 @@ class GANUpdater(training.updaters.StandardUpdater):
         noisy = bool(self.noise and self.noise.active)
         with frozen(self.discriminator):
             computed = self._loss_g((noisy,), [self.latent(n)], self._recording_key())
-            self.generator.cleargrads()
-            computed.backward()
+            computed.backward(self.generator)
         return computed.outputs[0]
 
     def _compute_loss_g(self, noisy, latents):
@@ -335,11 +338,11 @@ class GANUpdater(training.updaters.StandardUpdater):
         """Return what recorded passes on the CPU depend on and may change, or None if that is not known."""
         if not self.graph or self.generator.xp is not numpy or chainer.is_debug() or chainer.get_function_hooks():
             return None
-        links = [*self.generator.links(), *self.discriminator.links()]
-        if (any(link._n_local_link_hooks for link in links)
-                or not all(type(part).__module__.startswith(('lsgan.', 'chainer.')) for part in (*links, self.loss))):
-            return None
-        return self.loss, *vars(self.loss).values()
+        for network in (self.generator, self.discriminator):
+            for link in network.links():
+                if link._n_local_link_hooks or not _is_known(type(link)):
+                    return None
+        return (self.loss, *vars(self.loss).values()) if _is_known(type(self.loss)) else None
 
     def _joins(self):
         """Return whether D can process the real and the generated batch in one forward pass.
