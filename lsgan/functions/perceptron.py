@@ -56,17 +56,17 @@ def _activate(h, b, slope):
 
 
 @exact_kernel
-def _differentiate(gy, y, slope, gx, sums):
-    """Fill gx with the gradient before the activation, and sums with the sum of its rows."""
+def _differentiate(g, y, slope, sums):
+    """Replace the gradient g after the activation by that before it, and fill sums with the sum of its rows."""
     zero = slope * 0
     one = zero + 1
     for c in range(sums.size):
         sums[c] = zero
-    for r in range(gy.shape[0]):
-        grow, row, out = gy[r], y[r], gx[r]
+    for r in range(g.shape[0]):
+        grow, row = g[r], y[r]
         for c in range(sums.size):
-            out[c] = grow[c] * (one if row[c] > zero else slope)
-            sums[c] += out[c]
+            grow[c] *= one if row[c] > zero else slope
+            sums[c] += grow[c]
 
 
 def _rows(x):
@@ -159,11 +159,11 @@ def _before_bias(gy, y, name, bias, out):
         y: array (B, n), the activation's output.
         name (str): the activation, or None.
         bias (bool): whether the gradient of the bias is needed; it is None otherwise.
-        out: array (B, n) for the first gradient, or None for a new one.
+        out: the array gy, which the first gradient replaces, or None for a new array.
     """
     if name in _SLOPES and y.shape[1] > 1 and on_cpu((gy, y)):
-        gx, sums = numpy.empty_like(y) if out is None else out, numpy.empty(y.shape[1], y.dtype)
-        _differentiate(gy, y, y.dtype.type(_SLOPES[name]), gx, sums)
+        gx, sums = gy.copy() if out is None else out, numpy.empty(y.shape[1], y.dtype)
+        _differentiate(gx, y, y.dtype.type(_SLOPES[name]), sums)
         return gx, sums
     if name is not None:
         gy = numpy.multiply(gy, ACTIVATIONS[name][1](y), out=out)
