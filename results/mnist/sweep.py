@@ -4,8 +4,8 @@
     python results/mnist/sweep.py map --jobs 2          make two runs at a time
     python results/mnist/sweep.py factors --list        list the rows that exist and those that are missing
 
-The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long and losses. Without a
-group, all of them are made.
+The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long, losses and stability.
+Without a group, all of them are made.
 
 An interrupted run continues where it stopped. A finished run appends its row with the git commit that made it. Its run folder
 in result/sweep is kept for pictures. MNIST is read from the cache, or downloaded.
@@ -86,6 +86,8 @@ def plain_seeds(g, d):
 
 
 SHORT, LONGER = blog(4, 2400), blog(30, 6000)
+# the learning rates of DCGAN, and no instance noise
+STABILITY = '--epoch 2 --lr-g 2e-4 --lr-d 2e-4 --noise 0 --noise-end 0'
 # group: name: (flags, seeds)
 GROUPS = {
     # the default settings, and an earlier default that seeds 0 to 4 showed to be not good enough
@@ -109,6 +111,10 @@ GROUPS = {
     'longer': {'longer -1 1 0': (f'{LONGER} --abc -1 1 0', range(1)),
                'longer G 0.1': (f'{LONGER} --init-std 0.1 0.001', range(1)),
                'longer D 0.03': (f'{LONGER} --init-std 0.001 0.03', range(1))},
+    # which combinations train? Batch normalisation in both networks of the default, in D only, and in neither
+    'stability': {f'stability {loss} {optimizer} {norm}':
+                  (f'{STABILITY} --loss {loss} --optimizer {optimizer} --norm {norm}', THREE)
+                  for norm, optimizer, loss in itertools.product(('both', 'd', 'none'), OPTIMIZERS, ('lsgan', 'gan'))},
     # the Chainer reference implementation
     'pfnet': {'pfnet': ('--preset pfnet --epoch 3 --gradient-norms', range(1))},
     # He initialisation, whose scale follows from the size of each layer
