@@ -1,5 +1,6 @@
 """The base class of the fused functions, whose backward pass works on arrays. Double backprop uses Chainer's own functions."""
 from collections.abc import Sequence
+from typing import Any
 
 import chainer
 import chainer.functions as F
@@ -18,7 +19,7 @@ chainer.global_config.fast = True
 
 def on_cpu(arrays: Sequence[NdArray]) -> bool:
     """Return whether the CPU kernels support these arrays: NumPy arrays, all float32 or all float64, none of them empty."""
-    dtype = getattr(arrays[0], 'dtype', None)
+    dtype: Any = getattr(arrays[0], 'dtype', None)
     for x in arrays:        # a loop, because `all` takes twice as long, and small networks ask often
         if type(x) is not numpy.ndarray or not x.size or x.dtype != dtype:
             return False
