@@ -23,6 +23,7 @@ from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
 
 _LEAST = 1 << 16        # elements per thread below which another thread does not pay off
+_MOST = 1 << 20         # elements of a network above which copying gradients into one vector takes longer than it saves
 
 
 @exact_kernel
@@ -222,9 +223,10 @@ class ClipWeights:
 
 
 class _Fast:
-    """An optimizer whose step is one kernel call for each parameter on the CPU, or one kernel launch on a GPU.
+    """An optimizer whose step is one kernel launch on a GPU. On the CPU, it is one kernel call for a small network.
 
-    A step skips Chainer's bookkeeping around the update of a parameter, which takes longer than a small update itself.
+    A step skips Chainer's bookkeeping around the update of a parameter, which takes longer than a small update itself. In
+    larger networks, each parameter has a kernel call of its own on the CPU.
 
     Subclasses define for the GPU `states`, the names of the arrays in the state of their update rule; `numbers`, which returns
     the numbers that the kernel reads from device memory; and `launch`.
@@ -269,6 +271,8 @@ class _Fast:
         """Return whether all parameters are in `self._flat`, and one kernel call can update them."""
         rules = [p.update_rule for p in params]
         if not (self._flat and self._flat.holds(params)):
+            if any(p.array is None for p in params) or sum(p.size for p in params) > _MOST:
+                return False
             arrays = [rule.arrays(p) if isinstance(rule, _OnePass) else None for p, rule in zip(params, rules)]
             if not arrays or not all(arrays) or len({a[0].dtype for a in arrays}) > 1 or len(set(rules)) < len(rules):
                 return False
