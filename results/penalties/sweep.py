@@ -6,7 +6,7 @@
 
 The groups are:
 
-    tuning      three weights of each penalty, 8 epochs, seed 100
+    tuning      three weights of each penalty, 5 epochs, seed 100
     ring        the best weight of each penalty at equal updates; without a penalty, also at equal time
 
 All runs use least squares and the default settings. An interrupted run continues where it stopped. A finished run appends its
@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parent.parent / 'train_gaussian.py'
 METRICS = ('iteration', 'modes_captured', 'modes_fair', 'high_quality', 'spread_min', 'spread_max', 'sliced_wasserstein',
            'sliced_wasserstein_floor', 'images_per_second', 'dis/penalty last')
-KINDS, WEIGHTS, SEEDS = ('wgan-gp', 'dragan', 'r1'), ('0.1', '1', '10'), range(3)
+WEIGHTS = {'wgan-gp': ('0.1', '1', '10'), 'dragan': ('0.1', '1', '10'), 'r1': ('0.01', '0.1', '1')}
 
 
 def penalty(kind, weight):
@@ -31,9 +31,9 @@ def penalty(kind, weight):
 
 # {group: {name: (flags, seeds)}}
 GROUPS = {
-    'tuning': {'none, 8 epochs': ('--epoch 8', range(100, 101)),
-               **{f'{kind} {weight}, 8 epochs': (f'--epoch 8 {penalty(kind, weight)}', range(100, 101))
-                  for kind in KINDS for weight in WEIGHTS}},
+    'tuning': {'none, 5 epochs': ('--epoch 5', range(100, 101)),
+               **{f'{kind} {weight}, 5 epochs': (f'--epoch 5 {penalty(kind, weight)}', range(100, 101))
+                  for kind, weights in WEIGHTS.items() for weight in weights}},
 }
 
 if __name__ == '__main__':
