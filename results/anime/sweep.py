@@ -12,6 +12,7 @@ Without a group, the runs of all groups are made. The groups are:
     tuning      trials for a better default, anime faces, seed 100
     rivals      trials of the other losses with the default networks, anime faces, seed 100, 10 epochs
     default     the default settings, on anime faces and on drawn faces
+    penalties   gradient penalties without batch normalisation in D, anime faces, 10 epochs
 
 All images have 64x64 pixels. An interrupted run continues where it stopped. A finished run appends its row with the git commit
 that made it. Its run folder in result/sweep is kept for pictures.
@@ -20,6 +21,7 @@ import itertools
 import pathlib
 import sys
 
+from lsgan.penalties import PENALTIES
 from lsgan.training.sweep import main
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -99,6 +101,10 @@ GROUPS = {
         'wgan, bound 0.03': f'{ONE_STEP} {RATES} --clip 0.03',
         'wgan, faster, noise 0.05': f'{ONE_STEP} {RATES} --lr-g 2e-3 --lr-d 5e-4 --noise 0.05 --noise-end 0.05'}.items()},
     'default': {'anime faces': (REAL, range(3)), 'drawn faces': ('', range(3))},
+    'penalties': {'penalty none, normalised D': (f'{REAL} --epoch 10', range(1)),
+                  'penalty none': (f'{REAL} --epoch 10 --norm-d none', range(1)),
+                  **{f'penalty {kind}': (f'{REAL} --epoch 10 --norm-d none --gradient-penalty {kind}', range(1))
+                     for kind in PENALTIES}},
 }
 
 if __name__ == '__main__':
