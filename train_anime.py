@@ -39,6 +39,7 @@ PRESETS = {
         'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'resize',
         'norm_g': 'unit', 'norm_d': 'but-first', 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
+        'gradient_penalty': 'none',
         'optimizer': 'adam', 'lr_g': 2e-3, 'lr_d': 2.5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.05, 'noise_end': 0.05, 'noise_share': 1.0, 'average': 0.999,

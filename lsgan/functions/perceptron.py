@@ -121,12 +121,58 @@ class _Perceptron(Fused):
             gradients[0] = gy.reshape(inputs[0].shape)
         return [gradients[i] for i in indexes]
 
+    def backward(self, indexes, grad_outputs):
+        names = [self.after(i, self.inputs) for i in range(1, len(self.inputs), 2)]
+        if chainer.config.enable_backprop and tuple(indexes) == (0,) and {*names} <= {None, *_SLOPES}:
+            slopes = [name and ACTIVATIONS[name][1](y) for name, y in zip(names, self.values[1:])]
+            return _InputGradient(slopes, self.inputs[0].shape).apply((*grad_outputs, *self.get_retained_inputs()[1::2]))
+        return super().backward(indexes, grad_outputs)
+
     def reference(self, h, *parameters):
         for i in range(0, len(parameters), 2):
             h = F.linear(h, parameters[i], parameters[i + 1])
             name = self.after(i + 1, (None, *parameters))
             h = h if name is None else ACTIVATIONS[name][2](h)
         return h if self.shape is None else h.reshape(len(h), *self.shape)
+
+
+class _InputGradient(Fused):
+    """The gradient of a perceptron with respect to its input, which gradient penalties differentiate again.
+
+    The inputs are the gradient with respect to the output, and the weights of each layer.
+
+    Args:
+        slopes (list): for each layer the derivative of its activation (B, n_i), which must be piecewise constant, or None.
+        shape (tuple of int): shape of the perceptron's input.
+    """
+
+    def __init__(self, slopes, shape):
+        self.slopes, self.shape = slopes, shape
+
+    def forward(self, inputs):
+        self.retain_inputs(tuple(range(len(inputs))))
+        dot, g = product if on_gpu(inputs) else numpy.dot, _rows(inputs[0])
+        self.values = []        # from the last layer to the first, the gradient before its activation
+        for W, slope in zip(inputs[:0:-1], self.slopes[::-1]):
+            self.values.append(g if slope is None else g * slope)
+            g = dot(self.values[-1], W)
+        return g.reshape(self.shape),
+
+    def backward_arrays(self, indexes, inputs, gy):
+        dot, g = product if on_gpu(inputs) else numpy.dot, _rows(gy)
+        gradients = []
+        for W, slope, value in zip(inputs[1:], self.slopes, self.values[::-1]):
+            gradients.append(dot(value.T, g))
+            g = dot(g, W.T)
+            g = g if slope is None else g * slope
+        gradients.insert(0, g.reshape(inputs[0].shape))
+        return [gradients[i] for i in indexes]
+
+    def reference(self, gy, *weights):
+        g = gy.reshape(len(gy), -1)
+        for W, slope in zip(weights[::-1], self.slopes[::-1]):
+            g = F.matmul(g if slope is None else g * slope, W)
+        return g.reshape(self.shape)
 
 
 def _affine_by_kernel(x, W, b, name):

@@ -159,7 +159,8 @@ class _Call:
 
     def backward(self, link):
         loss = self._variables[0]
-        link.cleargrads()
+        if link is not None:
+            link.cleargrads()
         if loss.xp is not numpy:        # Chainer would fill a new array on the GPU each time
             loss.grad = _one_on_gpu(loss.device, loss.dtype)
         loss.backward()
@@ -194,7 +195,8 @@ class Recorded:
 
         Returns:
             object with `outputs`, a list of arrays, and `backward(link)`, which sets the gradients of a link's parameters from
-            the first output, a scalar. Only these parameters require gradients.
+            the first output, a scalar. Only these parameters require gradients. With None instead of a link, a function that
+            is not replayed adds to the gradients that are there.
         """
         if key is None:
             return _Call(self.function(*selected, *arrays))

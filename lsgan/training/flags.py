@@ -9,6 +9,7 @@ from lsgan import functions
 from lsgan.errors import InputError
 from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.losses import LOSSES, LeastSquares
+from lsgan.penalties import PENALTIES
 from lsgan.training import parallel, snapshot
 
 # for each name: a function from learning rate, beta1 and beta2 to an optimizer, and the attribute with its learning rate
@@ -34,7 +35,8 @@ WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip
 _READERS = {
     'scheme': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
     'abc': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
-    'clip': ('--loss wgan', lambda s: s['loss'] == 'wgan'),
+    'clip': ('--loss wgan --gradient-penalty none', lambda s: s['loss'] == 'wgan' and s['gradient_penalty'] == 'none'),
+    'penalty_weight': ('--gradient-penalty', lambda s: s['gradient_penalty'] != 'none'),
     'beta1': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'beta2': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'init_std': ('--init normal', lambda s: s['init'] == 'normal'),
@@ -164,8 +166,8 @@ def add_common(parser):
 
     loss = parser.add_argument_group('loss')
     setting('--loss', choices=list(LOSSES), group=loss,
-            help='loss of both networks: lsgan is least squares, wgan is Wasserstein with weight clipping, gan is the '
-                 'standard non-saturating loss')
+            help='loss of both networks: lsgan is least squares, wgan is Wasserstein with weight clipping or a gradient '
+                 'penalty, gan is the standard non-saturating loss')
     setting('--scheme', choices=list(LeastSquares.SCHEMES), group=loss,
             help='targets a, b, c of the least squares loss: binary is 0, 1, 1 and pearson is -1, 1, 0')
     loss.add_argument('--abc', nargs=3, type=number, metavar=('A', 'B', 'C'),
@@ -176,7 +178,14 @@ def add_common(parser):
                  'generated data')
     setting('--n-critic', type=positive, group=loss, metavar='N', help='number of steps of D for each step of G')
     setting('--clip', type=above_zero, group=loss, metavar='BOUND',
-            help='with --loss wgan, clip the weights of D to [-BOUND, BOUND] after each step')
+            help='with --loss wgan and no gradient penalty, clip the weights of D to [-BOUND, BOUND] after each step')
+    setting('--gradient-penalty', choices=['none', *PENALTIES], group=loss,
+            help="penalty on the gradient of D's output with respect to its input: wgan-gp keeps its norm near 1 between real "
+                 'and generated data, dragan keeps it near 1 around real data, and r1 keeps it small on real data; with '
+                 '--loss wgan, any penalty replaces weight clipping')
+    usual = ', '.join(f'{weight:g} for {name}' for name, (_, weight) in PENALTIES.items())
+    loss.add_argument('--penalty-weight', type=above_zero, metavar='WEIGHT',
+                      help=f"weight of the gradient penalty in D's loss (default: {usual})")
 
     optimizer = parser.add_argument_group('optimisation')
     setting('--optimizer', choices=list(OPTIMIZERS), group=optimizer, help='optimizer of both networks')
@@ -299,6 +308,8 @@ def resolve(experiment, given, presets, saved=None):
     if 'metric_interval' not in given:      # metrics are written with log entries
         settings['metric_interval'] = -(-settings['metric_interval'] // settings['log_interval']) * settings['log_interval']
     settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
+    _, weight = PENALTIES.get(settings['gradient_penalty'], (None, None))
+    settings.setdefault('penalty_weight', weight)
     settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     if saved is not None:
         _require_same_run(settings, given, saved)
@@ -311,6 +322,9 @@ def resolve(experiment, given, presets, saved=None):
                          f'{settings["log_interval"]}, because metrics are written with log entries')
     if settings['lr_steps'] and settings['lr_decay']:
         raise InputError('--lr-steps and --lr-decay both set the learning rates: leave one of them out')
+    if settings.get('sync_norm') and settings['gradient_penalty'] != 'none':
+        raise InputError('--sync-norm and --gradient-penalty cannot be combined, because batch normalisation over processes '
+                         'has no second derivative: leave one of them out')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both set the targets: leave one of them out')
     return settings

@@ -20,6 +20,7 @@ from lsgan.errors import InputError, SharedError
 from lsgan.functions.cpu.memory import keep_freed_memory
 from lsgan.functions.optimizers import ClipWeights, GradientNorm, MeanGradient
 from lsgan.links import BatchNormalization
+from lsgan.penalties import PENALTIES, GradientPenalty
 from lsgan.random import Latent, Stream, seed_global
 from lsgan.training import (
     extensions,
@@ -325,7 +326,7 @@ def _assemble(made, settings, out, device, total, stop, processes):
             optimizers[name].add_hook(GradientNorm(name[:3]))
         if settings['clip_gradient']:
             optimizers[name].add_hook(chainer.optimizer_hooks.GradientClipping(settings['clip_gradient']))
-    if settings['loss'] == 'wgan':
+    if settings['loss'] == 'wgan' and settings['gradient_penalty'] == 'none':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
     updater = GANUpdater(
         SampleIterator(made.data, settings['batchsize'] // processes.size, stream('data'),
@@ -336,7 +337,9 @@ def _assemble(made, settings, out, device, total, stop, processes):
         InstanceNoise(settings['noise'], 0.0, stream('noise')) if settings['noise'] else None,
         Average(made.generator, settings['average'], made.latents(seed, device, _STATISTICS, 'statistics'))
         if settings['average'] else None,
-        settings['split_discriminator_update'], settings['graph'])
+        settings['split_discriminator_update'], settings['graph'],
+        GradientPenalty(PENALTIES[settings['gradient_penalty']][0], settings['penalty_weight'], stream('penalty'))
+        if settings['gradient_penalty'] != 'none' else None)
 
     if settings['sync_norm']:       # not in the averaged copy, whose statistics rank 0 computes by itself
         for link in [*made.generator.links(), *made.discriminator.links()]:
@@ -403,6 +406,8 @@ def _describe(settings, out, device, done, total, processes):
         loss += f' a={targets.a:g} b={targets.b:g} c={targets.c:g}'
         if targets.a == targets.b:
             print('warning: with a == b, D should give real and generated data the same value, so it learns nothing')
+    if settings['gradient_penalty'] != 'none':
+        loss += f' with gradient penalty {settings["gradient_penalty"]} of weight {settings["penalty_weight"]:g}'
     where = f'{device}'
     if processes.size > 1:
         where = (f'{processes.size} processes with {settings["batchsize"] // processes.size} examples of each batch, '

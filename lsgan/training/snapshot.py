@@ -227,7 +227,7 @@ def _current(settings):
     RGB, and have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
-                'processes': 1, 'tensorboard': False, **settings}
+                'processes': 1, 'tensorboard': False, 'gradient_penalty': 'none', 'penalty_weight': None, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):

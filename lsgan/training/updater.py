@@ -21,6 +21,7 @@ from lsgan.functions.gpu.scalar import Scalar
 from lsgan.functions.optimizers import average
 from lsgan.functions.replay import Recorded, Replayable
 from lsgan.losses import Loss
+from lsgan.penalties import GradientPenalty
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
 
@@ -178,8 +179,9 @@ def joined(arrays: Sequence[NdArray]) -> NdArray:
 class GANUpdater(training.updaters.StandardUpdater):
     """Updater of a GAN. In one iteration, D takes `n_critic` steps, each on a new batch, and then G takes one step.
 
-    It reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`, as scalars on the device. The
-    values of D are those of its last step.
+    It reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`, as scalars on the device. With a
+    gradient penalty it also reports `dis/penalty`, without the weight; `dis/loss` does not include it. The values of D are
+    those of its last step.
 
     Args:
         iterator: yields batches, as arrays on the device or as lists of examples.
@@ -193,17 +195,20 @@ class GANUpdater(training.updaters.StandardUpdater):
             data.
         graph: whether an update is recorded once and then replayed, on a GPU as a CUDA graph. This computes the same
             numbers. On a CPU, networks with links of other packages are not replayed, nor are functions or links with hooks.
+        penalty: gradient penalty, or None. It is computed where D sees the examples, after instance noise. In a split step, it
+            belongs to the loss on real data. On a CPU it is never replayed.
     """
 
     def __init__(self, iterator: chainer.dataset.Iterator, optimizers: Mapping[str, chainer.GradientMethod], loss: Loss,
                  latent: random.Latent, n_critic: int = 1, noise: InstanceNoise | None = None, average: Average | None = None,
-                 split: bool = False, graph: bool = True):
+                 split: bool = False, graph: bool = True, penalty: GradientPenalty | None = None):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
-        self.split, self.graph = split, graph
+        self.split, self.graph, self.penalty = split, graph, penalty
         self._graph = None
         self._samples = Recorded(lambda z: [self.generator(z)])
         self._loss_d, self._loss_g = Recorded(self._compute_loss_d), Recorded(self._compute_loss_g)
+        self._penalty = Recorded(self._compute_penalty)
         self._history = History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # number of timed updates and their duration, without evaluation and drawing
@@ -264,7 +269,8 @@ class GANUpdater(training.updaters.StandardUpdater):
     def _graph_key(self):
         """Return what a captured update depends on and may change: addresses of parameters, hooks, settings."""
         config = chainer.config
-        return (bool(self.noise and self.noise.active), self.n_critic, config.fast, config.tf32, config.cudnn_deterministic,
+        return (bool(self.noise and self.noise.active), self.n_critic, self.penalty and self.penalty.weight, config.fast,
+                config.tf32, config.cudnn_deterministic,
                 [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
@@ -301,17 +307,20 @@ class GANUpdater(training.updaters.StandardUpdater):
         key = self._recording_key()
         with chainer.no_backprop_mode():
             fake, = self._samples((), [self.latent(len(real))], key).outputs
-        batches, reported = {'real': real, 'fake': fake}, dict[str, NdArray]()
+        reported = dict[str, NdArray]()
         join = self.noise.joined if self.noise else joined
-        for step in [{name: x} for name, x in batches.items()] if self.split else [batches]:
-            inputs = [join(list(step.values()))] if self._joins() else [join([x]) for x in step.values()]
-            with chainer.using_config('batches', len(step) // len(inputs)):     # in backward, F.forget computes layers again
-                computed = self._loss_d((tuple(step),), inputs, key)
+        seen = [join([real]), join([fake])] if self.split or not self._joins() else [join([real, fake])]
+        for names, inputs in zip([('real',), ('fake',)], zip(seen)) if self.split else [(('real', 'fake'), seen)]:
+            with chainer.using_config('batches', len(names) // len(inputs)):    # in backward, F.forget computes layers again
+                computed = self._loss_d((names,), inputs, key)
                 computed.backward(self.discriminator)
-            self.get_optimizer('discriminator').update()
             loss, *outputs = computed.outputs
             reported['dis/loss'] = reported['dis/loss'] + loss if reported else loss
-            reported.update({f'dis/{name}': mean for name, mean in zip(step, functions.each_mean(outputs))})
+            if self.penalty and 'real' in names:
+                batches = seen if len(seen) == 2 else [seen[0][:len(real)], seen[0][len(real):]]
+                reported['dis/penalty'] = self._add_penalty(batches)
+            self.get_optimizer('discriminator').update()
+            reported.update({f'dis/{name}': mean for name, mean in zip(names, functions.each_mean(outputs))})
         return len(real), reported
 
     def _compute_loss_d(self, names, *inputs):
@@ -321,6 +330,15 @@ class GANUpdater(training.updaters.StandardUpdater):
         else:
             outputs = [self.discriminator(x) for x in inputs]
         return self.loss.discriminator(**dict(zip(names, outputs))), *outputs
+
+    def _compute_penalty(self, real, fake):
+        return self.penalty(self.discriminator, real, fake)
+
+    def _add_penalty(self, batches):
+        """Add the gradients of the penalty to those of D's parameters. Return the penalty without its weight, an array."""
+        computed = self._penalty((), batches, None)
+        computed.backward(None)
+        return computed.outputs[1]
 
     def backward_generator(self, n: int) -> NdArray:
         """Set the gradients of G's parameters from its loss on n new samples. Return the loss, an array."""
@@ -365,6 +383,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         self.latent.serialize(serializer['latent'])
         if self.noise:
             self.noise.stream.serialize(serializer['noise'])
+        if self.penalty:
+            self.penalty.stream.serialize(serializer['penalty'])
         random.serialize_global(serializer['numpy'])    # dropout draws from it
 
     def serialize_randomness(self, serializer: chainer.AbstractSerializer) -> None:

@@ -4,8 +4,8 @@
     python results/mnist/sweep.py map --jobs 2          make two runs at a time
     python results/mnist/sweep.py factors --list        list the rows that exist and those that are missing
 
-The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long, losses and stability.
-Without a group, all of them are made.
+The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long, losses, stability and
+penalties. Without a group, all of them are made.
 
 An interrupted run continues where it stopped. A finished run appends its row with the git commit that made it. Its run folder
 in result/sweep is kept for pictures. MNIST is read from the cache, or downloaded.
@@ -16,6 +16,7 @@ import pathlib
 import re
 import sys
 
+from lsgan.penalties import PENALTIES
 from lsgan.training.sweep import main, rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -139,6 +140,10 @@ GROUPS = {
     # the best three of the ten trials of each loss, for 5 epochs; then the best of these with other seeds
     'losses': {name: (f'{flags} --epoch 5 --log-interval 60 --gradient-norms', seeds(made)[name])
                for made in finalists().values() for name, flags in made.items()},
+    # gradient penalties for 5 epochs, without batch normalisation in D, which would mix the gradients of examples
+    'penalties': {'penalty none, normalised D': ('--epoch 5', range(1)),
+                  'penalty none': ('--epoch 5 --norm g', range(1)),
+                  **{f'penalty {kind}': (f'--epoch 5 --norm g --gradient-penalty {kind}', range(1)) for kind in PENALTIES}},
 }
 
 
