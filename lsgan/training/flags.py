@@ -381,6 +381,7 @@ positive = _kind(int, lambda v: v > 0, 'a whole number of at least 1')
 epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0,
               'a whole number of at least 1, or end')
 numbers = _kind(lambda v: [*map(int, v.split(','))], bool, 'a list of whole numbers with commas, such as 3,17,8')
+port = _kind(int, lambda v: 0 <= v < 2 ** 16, 'a port from 0 to 65535')
 at_least_two = _kind(int, lambda v: v > 1, 'a whole number of at least 2')
 number = _kind(float, lambda v: abs(v) < float('inf'), 'a finite number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number of at least 0')

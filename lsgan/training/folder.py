@@ -244,7 +244,7 @@ class RunFolder:
 
     def draw_numbers(self, file):
         """Write a picture of the run's own grid of samples, with the number of each sample below it."""
-        drawn = self._drawn(self.latents(self.experiment.shown))
+        drawn = self.to_images(self.latents(self.experiment.shown))
         images.grid(file, drawn, f'{self.title}: sample numbers', labels=[*map(str, range(len(drawn)))])
 
     def draw_corners(self, file, numbers=range(4), steps=SIDE):
@@ -257,10 +257,10 @@ class RunFolder:
         """
         if not 2 <= steps <= MOST_SIDE:
             raise InputError(f'--steps {steps}: not a possible side of the grid; pass a number from 2 to {MOST_SIDE}')
-        z = between(self._numbered('--corners', numbers), steps, self.experiment.latent_distribution)
+        z = between(self.numbered('--corners', numbers), steps, self.experiment.latent_distribution)
         inner = [''] * (steps - 2)
         top, bottom = ([f'sample {left}', *inner, f'sample {right}'] for left, right in (numbers[:2], numbers[2:]))
-        images.grid(file, self._drawn(z.reshape(steps * steps, -1)), f'{self.title}: between four samples', steps, top,
+        images.grid(file, self.to_images(z.reshape(steps * steps, -1)), f'{self.title}: between four samples', steps, top,
                     [''] * (steps * (steps - 1)) + bottom)
 
     def draw_arithmetic(self, file, groups, names):
@@ -273,11 +273,11 @@ class RunFolder:
             names (sequence of str): headings of the groups.
         """
         distribution = self.experiment.latent_distribution
-        members = [self._numbered('--arithmetic', group) for group in groups]
+        members = [self.numbered('--arithmetic', group) for group in groups]
         result = analogy(*members, distribution)
         around = near(result, NOISE * self.latents(8, 'near'), distribution)
         z = [*members, [mean(group, distribution) for group in members], [*around[:4], result, *around[4:]]]
-        drawn = self._drawn(numpy.concatenate(z))
+        drawn = self.to_images(numpy.concatenate(z))
         *groups_drawn, means, nine = numpy.split(drawn, numpy.cumsum([len(part) for part in z[:-1]]))
         images.arithmetic(file, groups_drawn, means, nine, f'{self.title}: latent arithmetic', names,
                           [[*map(str, group)] for group in groups])
@@ -296,7 +296,7 @@ class RunFolder:
         if (frames := len(numbers) * steps) > MOST:
             raise InputError(f'--steps {steps}: with {len(numbers)} samples the animation has {frames} frames, more than '
                              f'{MOST}; choose fewer steps or fewer samples')
-        z = loop(self._numbered('--loop', numbers), steps, self.experiment.latent_distribution)
+        z = loop(self.numbered('--loop', numbers), steps, self.experiment.latent_distribution)
         captions = (f'sample {a} → {b}' for a, b in zip(numbers, [*numbers[1:], numbers[0]]) for _ in range(steps))
         frames = []
         for samples in self._batches(z, FEW):
@@ -305,7 +305,7 @@ class RunFolder:
                 images.grid(frames[-1], image[None], self.title, labels=[caption], side=FRAME)
         animation(file, frames, form, seconds, hold=0)
 
-    def _numbered(self, flag, numbers):
+    def numbered(self, flag, numbers):
         """Return the latents of samples in the run's own grid, (n, size). Errors name `flag`, which gave the numbers."""
         shown = self.experiment.shown
         for number in numbers:
@@ -313,7 +313,7 @@ class RunFolder:
                 raise InputError(f'{flag} {number}: no such sample; choose from 0 to {shown - 1} (--numbers draws them all)')
         return self.latents(shown)[[*numbers]]
 
-    def _drawn(self, z):
+    def to_images(self, z):
         """Return the generator's images of latents (n, size), a uint8 array of shape (n, C, H, W)."""
         return numpy.concatenate([to_bytes(samples) for samples in self._batches(z, FEW)])
 
