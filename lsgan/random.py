@@ -117,8 +117,8 @@ class Latent:
         self.stream.serialize(serializer)
 
 
-def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
-    """Interpolate between two latents.
+def along(a: numpy.ndarray, b: numpy.ndarray, t: numpy.ndarray, distribution: str) -> numpy.ndarray:
+    """Return latents on the way from one latent to another.
 
     Uniform latents are interpolated linearly. Normal latents almost all have about the same length, and points halfway along
     a straight line are shorter than the latents that the generator was trained on. Therefore the direction of normal latents
@@ -126,13 +126,13 @@ def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> nu
 
     Args:
         a, b: NumPy arrays of shape (size,).
-        steps: number of latents, including both ends; at least 2.
+        t: NumPy array of shape (n,): positions on the way, from 0 at a to 1 at b.
         distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
-        NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
+        NumPy array of shape (n, size). The latent at 0 is exactly a, and the one at 1 exactly b.
     """
-    t = numpy.linspace(0, 1, steps)[:, None]
+    t = t[:, None]
     if distribution == 'uniform':
         latents = (1 - t) * a + t * b
     else:
@@ -146,8 +146,21 @@ def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> nu
             across[k] += 1
         latents = ((1 - t) * first + t * last) * (numpy.cos(t * angle) * u + numpy.sin(t * angle) * _direction(across)[0])
     latents = latents.astype(a.dtype)
-    latents[0], latents[-1] = a, b
-    return latents
+    return numpy.select([t == 0, t == 1], [a, b], latents)
+
+
+def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
+    """Interpolate between two latents in even steps, see `along`.
+
+    Args:
+        a, b: NumPy arrays of shape (size,).
+        steps: number of latents, including both ends; at least 2.
+        distribution: the distribution of the latents, as in `Latent`.
+
+    Returns:
+        NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
+    """
+    return along(a, b, numpy.linspace(0, 1, steps), distribution)
 
 
 def between(corners: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:

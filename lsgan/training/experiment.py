@@ -1,6 +1,7 @@
 """The description of an experiment that a training script builds, and sampling from its generator."""
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import chainer
 import numpy
@@ -39,7 +40,7 @@ class Experiment:
     discriminator: chainer.Link
     latent_size: int
     latent_distribution: str
-    data: object
+    data: Any
     samples: int
     shown: int
     evaluate: Callable

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 import chainer
 import numpy
@@ -35,7 +36,7 @@ from lsgan.training import (
 )
 from lsgan.training.devices import select_device
 from lsgan.training.events import Events, require_writer
-from lsgan.training.experiment import tell
+from lsgan.training.experiment import Experiment, tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
@@ -43,16 +44,15 @@ _DELAY = 3          # seconds in which the process of rank 0 tells what all have
 _STATISTICS = 2048      # latents for the batch-normalisation statistics of the averaged generator
 
 
-def main(parser, build):
+def main(parser: flags.Parser, build: Callable[[dict], Experiment]) -> int:
     """Run a training script with the flags of the command line.
 
     Args:
-        parser (lsgan.training.flags.Parser): the script's parser.
-        build (callable): takes the settings, a dict, and returns a `lsgan.training.experiment.Experiment`. It draws the
-            initial weights from NumPy's global random stream.
+        parser: the script's parser.
+        build: takes the settings and returns the experiment. It draws the initial weights from NumPy's global random stream.
 
     Returns:
-        int: exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
+        The exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
     """
     def train(processes, given):
         try:
@@ -117,12 +117,12 @@ def _fail_alone(prog, rank, error):
     os._exit(status)
 
 
-def guarded(prog, action):
+def guarded(prog: str, action: Callable[[], int]) -> int:
     """Run `action`; turn expected errors (bad input, full disk, Ctrl-C) into a one-line message on stderr and an exit status.
 
     Args:
-        prog (str): the script's name.
-        action (callable): takes nothing, returns an exit status.
+        prog: the script's name.
+        action: takes nothing, returns an exit status.
     """
     for stream in sys.stdout, sys.stderr:
         if hasattr(stream, 'reconfigure'):      # a notebook's streams take any text
@@ -130,9 +130,9 @@ def guarded(prog, action):
     try:
         return action()
     except InputError as error:
-        message, status = error, 2
+        message, status = str(error), 2
     except extensions.Diverged as error:
-        message, status = error, 1
+        message, status = str(error), 1
     except KeyboardInterrupt:       # during training, `StopRequest` handles the signal
         message, status = 'interrupted', 130
     except BrokenPipeError:
@@ -142,7 +142,7 @@ def guarded(prog, action):
         message = 'not enough memory: choose smaller networks or batches, or fewer samples (-n, --metric-samples)'
         status = 2
     except OSError as error:
-        message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
+        message, status = f'{error.filename}: {error.strerror}' if error.filename else str(error), 2
     print(console.one_line(f'{prog}: {message}'), file=sys.stderr)       # a path may have a line break
     return status
 
@@ -297,7 +297,7 @@ def _note_changes(before, now):
         print(f'note: this run began with {began} and goes on with {goes_on}: results can differ in rounding')
 
 
-def make_loss(settings):
+def make_loss(settings: dict) -> losses.Loss:
     """Return the loss function that the settings name; see `lsgan.losses`."""
     if settings['loss'] == 'lsgan':
         return losses.LeastSquares(*settings['abc'])
