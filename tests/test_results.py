@@ -19,7 +19,7 @@ from lsgan.training.sweep import append, rows, runs
 NAMES = 'sweep', 'tune'
 
 
-@pytest.fixture(params=['gaussian', 'mnist', 'anime'])
+@pytest.fixture(params=['gaussian', 'mnist', 'anime', 'penalties'])
 def scripts(request, monkeypatch):
     """The modules of a folder in results, by name, and a function from the flags of a run to its settings."""
     folder = ROOT / 'results' / request.param
@@ -27,11 +27,12 @@ def scripts(request, monkeypatch):
         monkeypatch.syspath_prepend(path)
     for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    parser = importlib.import_module(f'train_{request.param}').make_parser()
+    modules = {name: importlib.import_module(name) for name in NAMES if (folder / f'{name}.py').exists()}
+    parser = importlib.import_module(modules['sweep'].SCRIPT.stem).make_parser()
 
     def settings(text):
-        return flags.resolve(request.param, vars(parser.parse_args(text.split())), parser.presets)
-    yield {name: importlib.import_module(name) for name in NAMES if (folder / f'{name}.py').exists()}, settings
+        return flags.resolve(parser.experiment, vars(parser.parse_args(text.split())), parser.presets)
+    yield modules, settings
     for name in NAMES:
         sys.modules.pop(name, None)
 

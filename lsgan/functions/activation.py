@@ -42,7 +42,7 @@ class _Activation(Fused):
         return [gy.reshape(self.y.shape) * self.derivative(self.y)]
 
     def backward(self, indexes, grad_outputs):
-        if chainer.config.enable_backprop and self.name in SLOPES:
+        if chainer.config.enable_backprop and self.name in SLOPES:      # the derivative is piecewise constant
             shape = self.inputs[0].shape
             return grad_outputs[0].reshape(shape) * self.derivative(self.y).reshape(shape).astype(self.y.dtype, copy=False),
         return super().backward(indexes, grad_outputs)

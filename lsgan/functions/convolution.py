@@ -248,7 +248,7 @@ class _Convolution2D(_Convolution):
         return self.way.run(self.x if weights else None, gy, None, 'big' if image else None, weights)
 
     def backward(self, indexes, grad_outputs):
-        if chainer.config.enable_backprop and tuple(indexes) == (0,):       # a gradient penalty needs no other
+        if chainer.config.enable_backprop and tuple(indexes) == (0,):       # all that a gradient penalty needs
             x, W = self.get_retained_inputs()[:2]
             return deconvolution_2d(*grad_outputs, W, None, self.stride, self.pad, x.shape[2:]),
         return super().backward(indexes, grad_outputs)

@@ -47,8 +47,8 @@ class Fused(Replayable):
 
     Subclasses define `forward`, `backward_arrays` and `reference`, the same function written with Chainer's functions.
     `reference` computes the result if the fast version is switched off or `serves` returns False. It also computes the
-    gradients if the caller asks for double backprop. `forward` must retain all inputs. On a GPU, the inputs and the gradient
-    are dense: C-contiguous, or images with channels last in memory.
+    gradients if the caller asks for double backprop, unless a subclass has a faster way for gradient penalties. `forward` must
+    retain all inputs. On a GPU, the inputs and the gradient are dense: C-contiguous, or images with channels last in memory.
     """
 
     def apply(self, inputs: Sequence[NdArray | chainer.Variable]) -> tuple[chainer.Variable, ...]:

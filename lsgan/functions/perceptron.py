@@ -123,8 +123,9 @@ class _Perceptron(Fused):
 
     def backward(self, indexes, grad_outputs):
         names = [self.after(i, self.inputs) for i in range(1, len(self.inputs), 2)]
+        # A gradient penalty differentiates the gradient with respect to the input only.
         if chainer.config.enable_backprop and tuple(indexes) == (0,) and {*names} <= {None, *_SLOPES}:
-            slopes = [name and ACTIVATIONS[name][1](y) for name, y in zip(names, self.values[1:])]
+            slopes = [name and ACTIVATIONS[name][1](y).astype(y.dtype, copy=False) for name, y in zip(names, self.values[1:])]
             return _InputGradient(slopes, self.inputs[0].shape).apply((*grad_outputs, *self.get_retained_inputs()[1::2]))
         return super().backward(indexes, grad_outputs)
 

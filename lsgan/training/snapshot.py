@@ -228,8 +228,8 @@ def read_settings(folder: PathLike) -> dict:
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than --tf32 computed without it, those older than `processes` on a single one. Runs older than --channels are
-    RGB, and have one path of images.
+    Runs older than --tf32 and --gradient-penalty computed without them, those older than `processes` on a single one. Runs
+    older than --channels are RGB, and have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
                 'processes': 1, 'tensorboard': False, 'gradient_penalty': 'none', 'penalty_weight': None, **settings}
