@@ -28,7 +28,8 @@ from lsgan.training import flags, run
 from lsgan.training.experiment import Experiment
 from lsgan.training.gallery import Gallery
 
-NORMS = {'all': 'all', 'but-first': 'but first', 'none': None}
+NORMS_G = {'unit': 'unit', 'channel': 'channel', 'none': None}
+NORMS_D = {'all': 'all', 'but-first': 'but first', 'none': None}
 
 PRESETS = {
     'default': {
@@ -38,6 +39,7 @@ PRESETS = {
         'hidden_g': [256, 128, 64, 32], 'hidden_d': [32, 64, 128, 256], 'upsample': 'resize',
         'norm_g': 'unit', 'norm_d': 'but-first', 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
+        'gradient_penalty': 'none',
         'optimizer': 'adam', 'lr_g': 2e-3, 'lr_d': 2.5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.05, 'noise_end': 0.05, 'noise_share': 1.0, 'average': 0.999,
@@ -121,10 +123,11 @@ def make_parser():
                    help='how a step of G doubles the side: deconv by a 4x4 deconvolution, pixelshuffle by a 3x3 convolution '
                         'whose channels become pixels, resize by repeating pixels before a 3x3 convolution, which avoids '
                         'checkerboard artefacts')
-    parser.setting('--norm-g', choices=['unit', 'channel'], group=nets,
-                   help='batch normalisation after the first layer of G: for each unit, or for each channel')
-    parser.setting('--norm-d', choices=list(NORMS), group=nets,
-                   help='convolutions of D that are followed by batch normalisation; G always has batch normalisation')
+    parser.setting('--norm-g', choices=list(NORMS_G), group=nets,
+                   help='batch normalisation in G: after the first layer for each unit or for each channel, and after the '
+                        'others for each channel; or none')
+    parser.setting('--norm-d', choices=list(NORMS_D), group=nets,
+                   help='convolutions of D that are followed by batch normalisation')
     parser.setting('--init-std', type=flags.above_zero, group=nets, metavar='STD',
                    help='with --init normal, standard deviation of the initial weights')
     return parser
@@ -196,9 +199,9 @@ def build(settings):
     weights = flags.image_weights(settings['init'], settings['init_std'])
     return Experiment(
         generator=Generator(settings['latent'], settings['hidden_g'], (size, size), channels, settings['activation_g'],
-                            settings['norm_g'], weights, upsample=settings['upsample']),
+                            NORMS_G[settings['norm_g']], weights, upsample=settings['upsample']),
         discriminator=Discriminator(settings['hidden_d'], (size, size), channels, settings['activation_d'],
-                                    NORMS[settings['norm_d']], weights),
+                                    NORMS_D[settings['norm_d']], weights),
         latent_size=settings['latent'], latent_distribution=settings['latent_distribution'],
         data=gallery, samples=settings['metric_samples'], shown=100, evaluate=gallery.metrics,
         draw=grid, figures={'samples': grid},

@@ -31,6 +31,7 @@ PRESETS = {
         'latent': 256, 'hidden_g': [128] * 4, 'hidden_d': [128] * 3, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'init': 'he', 'init_scale': 1.0,
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
+        'gradient_penalty': 'none',
         'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0, 'beta2': 0.99, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 2.0, 'noise_end': 0.02, 'noise_share': 0.7, 'average': 0.999,

@@ -38,6 +38,7 @@ PRESETS = {
         'network': 'conv', 'hidden_g': [128, 64], 'hidden_d': [32, 64, 128, 256], 'norm': 'both',
         'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.03,
+        'gradient_penalty': 'none',
         'optimizer': 'adam', 'lr_g': 4e-3, 'lr_d': 5e-4, 'beta1': 0.5, 'beta2': 0.999, 'lr_decay': 0.0,
         'lr_steps': [[6, 0.5]], 'clip_gradient': 0.0, 'init_from': None,
         'gradient_norms': False, 'noise': 0.5, 'noise_end': 0.5, 'noise_share': 1.0, 'average': 0.999,

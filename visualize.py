@@ -31,6 +31,7 @@ runs on images (train_mnist.py, train_anime.py):
     visualize.py analogy result/mnist --arithmetic 3,17,8 4,25,6 1,52,9
                                                         latent arithmetic on groups of samples: mean(A) - mean(B) + mean(C)
     visualize.py analogy result/mnist --loop 3 17 8 42  an animation from sample to sample and back to the first
+    visualize.py explore result/mnist                   a web page on which you move through latent space
 
 A run folder is a folder that a training script has written or is still writing to. To generate samples, it must hold
 config.json and a generator_iter_N.npz; the newest one is used. Real images are read from their path in training; if they have
@@ -43,6 +44,7 @@ import io
 import os
 import pathlib
 import shutil
+import webbrowser
 
 import numpy
 from PIL import Image
@@ -55,7 +57,9 @@ from lsgan.figures.page import page
 from lsgan.figures.sheet import sheet
 from lsgan.training import flags, report, run, snapshot, summary
 from lsgan.training.experiment import tell
+from lsgan.training.explorer import Explorer
 from lsgan.training.folder import MOST_SIDE, NOISE, SECONDS, SIDE, STEPS, STOPS, RunFolder
+from lsgan.training.server import Server
 
 PICTURES = {'scatter': 'real and generated points side by side, with the modes marked',
             'density': 'the densities of real and of generated points',
@@ -86,6 +90,15 @@ def open_runs(args):
     return [RunFolder(path, SCRIPTS, **given) for path in args.runs]
 
 
+def open_run_on_images(args):
+    """Return the `RunFolder` of a command that needs a run on images."""
+    folder, = open_runs(args)
+    if not folder.has_images:
+        raise InputError(f'{folder.path}: a run of train_{folder.settings["experiment"]}.py generates points; {args.command} '
+                         'needs a run on images')
+    return folder
+
+
 def draw_picture(args):
     """Draw one of the `PICTURES`."""
     folder, = open_runs(args)
@@ -113,10 +126,7 @@ def draw_analogy(args):
     path = out_path(args, f'figures/{form}.{"gif" if form == "loop" else "png"}', FORMATS if form == 'loop' else ('.png',))
     if form == 'loop':
         options['form'] = FORMATS[path.suffix]
-    folder, = open_runs(args)
-    if not folder.has_images:
-        raise InputError(f'{folder.path}: a run of train_{folder.settings["experiment"]}.py generates points; analogy needs a '
-                         'run on images')
+    folder = open_run_on_images(args)
     yield report.draw(path, functools.partial(getattr(folder, f'draw_{form}'), **options))
 
 
@@ -181,6 +191,18 @@ def draw_report(args):
     for column in columns:
         yield from (f'left out: {reason}' for reason in column.missing)
     yield report.draw(path, lambda file: page(file, columns))
+
+
+def explore(args):
+    """Serve a web page on which one moves through the latent space of a run, until Ctrl-C."""
+    folder = open_run_on_images(args)
+    command = f'visualize.py analogy {console.shell_path(folder.path)}'
+    with Server(args.port) as server:
+        explorer = Explorer(folder, command if args.seed is None else f'{command} --seed {args.seed}')
+        yield f'latent space of {folder.newest[0]}: {server.address} (Ctrl-C ends it)'
+        if args.browser:
+            webbrowser.open(server.address)
+        server.serve(explorer.answer)
 
 
 def score(args):
@@ -379,6 +401,12 @@ def make_parser():
         '--frames', type=flags.positive, metavar='N',
         help='maximum number of sample pictures of the training for each run, evenly spaced; more of them make a larger file '
              f'(default: {summary.FRAMES} of all runs together, but at least {summary.FEWEST} of each)')
+    exploring = command('explore', explore, [one, seeding],
+                        'a web page on which you move through the latent space of a run, with sliders, maps, walks and '
+                        'arithmetic; only this computer can open it', None, 'Serve')
+    exploring.add_argument('--port', type=flags.port, default=0, metavar='N',
+                           help='port of the page, so that its address is http://127.0.0.1:N/ (default: any free port)')
+    exploring.add_argument('--browser', action='store_true', help='open the page in the default browser')
     command('score', score, [several, seeding, finding, judging],
             'the metrics of the newest generator, as at the end of training', None, 'Print')
     command('export', export, [one, counting, seeding],

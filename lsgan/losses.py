@@ -82,7 +82,7 @@ class Wasserstein:
     """The loss of the Wasserstein GAN (Arjovsky et al. 2017, algorithm 1).
 
     The critic D maximises E[D(x)] - E[D(G(z))], and G maximises E[D(G(z))]. D's weights must be clipped, for example by
-    `lsgan.functions.optimizers.ClipWeights`.
+    `lsgan.functions.optimizers.ClipWeights`, or its gradient penalised, see `lsgan.penalties`.
     """
 
     def discriminator(self, real: NdArray | chainer.Variable | None = None,

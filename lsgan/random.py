@@ -9,7 +9,7 @@ import chainer
 import numpy
 from chainer.types import NdArray
 
-from lsgan.functions.cpu import threads
+from lsgan.functions.cpu.normal import normal
 from lsgan.functions.gpu import batches
 from lsgan.functions.gpu.random import Philox
 from lsgan.functions.gpu.scalar import Scalar
@@ -47,7 +47,7 @@ class Stream:
     def normal(self, shape: int | tuple[int, ...]) -> NdArray:
         """Return standard normal numbers, a float32 array of the given shape."""
         if self.device.xp is numpy:
-            return self.generator.standard_normal(shape, dtype=numpy.float32)
+            return normal(self.generator, math.prod(shape) if isinstance(shape, tuple) else shape).reshape(shape)
         return self.generator.normal(shape)
 
     def uniform(self, shape: int | tuple[int, ...]) -> NdArray:
@@ -98,51 +98,27 @@ class Stream:
 class Latent:
     """A source of latent vectors for a generator.
 
-    Calling it with n returns n latents, a float32 array of shape (n, size). On the CPU, if `chainer.config.cpu_threads` is
-    above 1, it then draws the next n in the background. This does not change the numbers.
+    Calling it with n returns the next n latents, a float32 array of shape (n, size).
 
     Args:
         size: dimension of a latent.
         distribution: normal (mean 0, variance 1) or uniform (in [-1, 1)).
-        stream: source of the numbers; nothing else may draw from it.
+        stream: source of the numbers.
     """
 
     def __init__(self, size: int, distribution: str, stream: Stream):
         self.size, self.stream = size, stream
         self._draw = {'normal': stream.normal, 'uniform': stream.uniform}[distribution]
-        # of the draw in the background: number of latents, future, state of the stream before it
-        self._ahead: tuple | None = None
-
-    def draw(self, n: int) -> NdArray:
-        """Return n latents without drawing any more in the background."""
-        self._rewind()
-        return self._draw((n, self.size))
 
     def __call__(self, n: int) -> NdArray:
-        ahead = self._ahead
-        if ahead and ahead[0] == n and not ahead[1].exception():
-            latents, self._ahead = ahead[1].result(), None
-        else:
-            latents = self.draw(n)
-        if self.stream.device.xp is numpy and chainer.config.cpu_threads > 1:
-            state = self.stream.state
-            self._ahead = n, threads.background(lambda: self._draw((n, self.size))), state
-        return latents
-
-    def _rewind(self):
-        """Undo the draw in the background."""
-        if self._ahead:
-            _, drawn, state = self._ahead
-            drawn.exception()       # waits for the draw; an error in it is ignored, because the numbers are drawn again
-            self.stream.state, self._ahead = state, None
+        return self._draw((n, self.size))
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        self._rewind()
         self.stream.serialize(serializer)
 
 
-def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
-    """Interpolate between two latents.
+def along(a: numpy.ndarray, b: numpy.ndarray, t: numpy.ndarray, distribution: str) -> numpy.ndarray:
+    """Return latents on the way from one latent to another.
 
     Uniform latents are interpolated linearly. Normal latents almost all have about the same length, and points halfway along
     a straight line are shorter than the latents that the generator was trained on. Therefore the direction of normal latents
@@ -150,13 +126,13 @@ def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> nu
 
     Args:
         a, b: NumPy arrays of shape (size,).
-        steps: number of latents, including both ends; at least 2.
+        t: NumPy array of shape (n,): positions on the way, from 0 at a to 1 at b.
         distribution: the distribution of the latents, as in `Latent`.
 
     Returns:
-        NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
+        NumPy array of shape (n, size). The latent at 0 is exactly a, and the one at 1 exactly b.
     """
-    t = numpy.linspace(0, 1, steps)[:, None]
+    t = t[:, None]
     if distribution == 'uniform':
         latents = (1 - t) * a + t * b
     else:
@@ -170,8 +146,21 @@ def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> nu
             across[k] += 1
         latents = ((1 - t) * first + t * last) * (numpy.cos(t * angle) * u + numpy.sin(t * angle) * _direction(across)[0])
     latents = latents.astype(a.dtype)
-    latents[0], latents[-1] = a, b
-    return latents
+    return numpy.select([t == 0, t == 1], [a, b], latents)
+
+
+def way(a: numpy.ndarray, b: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:
+    """Interpolate between two latents in even steps, see `along`.
+
+    Args:
+        a, b: NumPy arrays of shape (size,).
+        steps: number of latents, including both ends; at least 2.
+        distribution: the distribution of the latents, as in `Latent`.
+
+    Returns:
+        NumPy array of shape (steps, size). The first latent is exactly a, and the last exactly b.
+    """
+    return along(a, b, numpy.linspace(0, 1, steps), distribution)
 
 
 def between(corners: numpy.ndarray, steps: int, distribution: str) -> numpy.ndarray:

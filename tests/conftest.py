@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import warnings
 
 import cupy_on_cpu
@@ -84,3 +85,15 @@ def whole(tmp_path_factory):
     result = train(*SHORT, '-o', folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
+
+
+@pytest.fixture(scope='module')
+def browser():
+    """A browser without a window."""
+    sync_api = pytest.importorskip('playwright.sync_api', reason='Playwright is not installed')
+    path = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    if path is None:
+        pytest.skip('Chromium is not installed')
+    with sync_api.sync_playwright() as playwright:
+        # its sandbox does not work for root, as whom containers run
+        yield playwright.chromium.launch(executable_path=path, chromium_sandbox=os.geteuid() != 0)

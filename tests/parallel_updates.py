@@ -18,6 +18,7 @@ from lsgan.links import BatchNormalization
 from lsgan.losses import LeastSquares, Wasserstein
 from lsgan.networks.gaussian import Perceptron
 from lsgan.networks.image import Discriminator, Generator
+from lsgan.penalties import GradientPenalty, r1
 from lsgan.training import parallel
 from lsgan.training.devices import select_device
 from lsgan.training.updater import Average, GANUpdater
@@ -93,7 +94,8 @@ def main(path, case='perceptron', device='@numpy', communicator='auto'):
                 link.communicator = processes.communicator
     loss = Wasserstein() if 'wgan' in options else LeastSquares()
     updater = GANUpdater({'main': Parts(real, processes, device)}, optimizers, loss, Parts(latents, processes, device),
-                         critics, None, average, 'split' in options, 'graph' in options)
+                         critics, None, average, 'split' in options, 'graph' in options,
+                         GradientPenalty(r1, 2.0, None) if 'penalty' in options else None)
     reported = []
     for _ in range(UPDATES):
         observation = {}

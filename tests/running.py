@@ -18,6 +18,7 @@ SCRIPT = ROOT / 'train_gaussian.py'
 SHORT = ['--epoch', '3', '--epoch-size', '60', '--log-interval', '20', '--metric-interval', '20', '--sample-interval', '60',
          '--snapshot-interval', '50', '--hidden-g', '16', '--hidden-d', '16', '--latent', '8', '--batchsize', '16']
 TIMED = {'elapsed_time', 'images_per_second'}
+PHONE = {'viewport': {'width': 390, 'height': 844}, 'is_mobile': True, 'has_touch': True}     # a context of Playwright
 
 # a program whose dataset is read by another process, which is started by the method in its argument
 WORKERS = '''import multiprocessing

@@ -21,6 +21,8 @@ CASES = {
     'gaussian lsgan': ('gaussian', ['--n-critic', 2, '--clip-gradient', 0.5, '--gradient-norms']),
     'gaussian wgan': ('gaussian', ['--loss', 'wgan', '--split-discriminator-update']),
     'gaussian gan': ('gaussian', ['--loss', 'gan', '--split-discriminator-update', '--clip-gradient', 0.1]),
+    'gaussian penalty': ('gaussian', ['--gradient-penalty', 'wgan-gp', '--loss', 'wgan']),
+    'anime penalty': ('anime', ['--gradient-penalty', 'dragan', '--split-discriminator-update']),
     'mnist lsgan': ('mnist', ['--gradient-norms']),
     'mnist wgan': ('mnist', ['--loss', 'wgan', '--network', 'mlp', '--norm', 'both', '--optimizer', 'rmsprop']),
     'anime lsgan': ('anime', ['--mirror', '--norm-d', 'all', '--upsample', 'resize']),

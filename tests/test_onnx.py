@@ -54,7 +54,7 @@ NETWORKS = [('gaussian', *SMALL, '--activation-g', activation) for activation in
 NETWORKS += [('mnist', '--network', kind, *SMALL, 8, '--norm', norm, '--activation-g', activation)
              for kind in ('mlp', 'conv') for norm in ('g', 'none') for activation in ACTIVATIONS]
 NETWORKS += [('anime', '--size', 48, *SMALL, 8, 4, '--upsample', upsample, '--norm-g', norm, '--activation-g', activation)
-             for upsample in UPSAMPLINGS for norm in ('unit', 'channel') for activation in ACTIVATIONS]
+             for upsample in UPSAMPLINGS for norm in ('unit', 'channel', 'none') for activation in ACTIVATIONS]
 
 
 @pytest.mark.parametrize('name, arguments', [(name, arguments) for name, *arguments in NETWORKS],

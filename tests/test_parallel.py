@@ -194,7 +194,8 @@ def test_digits(tmp_path, flags):
     assert_same_run(tmp_path / 'one', tmp_path / 'other', 6)
 
 
-@pytest.mark.parametrize('case', ['perceptron', 'perceptron+wgan+split', 'images+sync', 'images+sync+split'])
+@pytest.mark.parametrize('case', ['perceptron', 'perceptron+penalty', 'perceptron+wgan+split', 'images+sync',
+                                  'images+sync+split'])
 def test_two_processes_equal_one(tmp_path, case):
     parallel_updates.main(tmp_path / 'one.npz', case.replace('+sync', ''))
     result = run(2, tmp_path / 'two.npz', case, script=parallel_updates.__file__)

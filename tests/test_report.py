@@ -1,28 +1,13 @@
 """The web page of visualize.py report, in a browser."""
 import json
-import os
 import shutil
 
 import pytest
-from running import ROOT
+from running import PHONE, ROOT
 
 import visualize
 
-BROWSERS = 'chromium', 'chromium-browser', 'google-chrome'
 LABELS = 'first', '</script><img src=x onerror=alert(1)>'
-PHONE = {'viewport': {'width': 390, 'height': 844}, 'is_mobile': True, 'has_touch': True}
-
-
-@pytest.fixture(scope='module')
-def browser():
-    """A browser without a window."""
-    sync_api = pytest.importorskip('playwright.sync_api', reason='Playwright is not installed')
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip('Chromium is not installed')
-    with sync_api.sync_playwright() as playwright:
-        # its sandbox does not work for root, as whom containers run
-        yield playwright.chromium.launch(executable_path=path, chromium_sandbox=os.geteuid() != 0)
 
 
 @pytest.fixture(scope='module')

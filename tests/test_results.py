@@ -19,7 +19,7 @@ from lsgan.training.sweep import append, rows, runs
 NAMES = 'sweep', 'tune'
 
 
-@pytest.fixture(params=['gaussian', 'mnist', 'stacked', 'anime'])
+@pytest.fixture(params=['gaussian', 'mnist', 'stacked', 'anime', 'penalties'])
 def scripts(request, monkeypatch):
     """The modules of a folder in results, by name, and a function from the flags of a run to its settings."""
     folder = ROOT / 'results' / request.param

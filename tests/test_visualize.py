@@ -19,6 +19,7 @@ from lsgan.datasets.mnist import load
 from lsgan.networks.judge import Judge
 from lsgan.npz import save_weights
 from lsgan.random import analogy, between, mean
+from lsgan.training.explorer import Explorer, principal_directions
 from lsgan.training.folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -474,6 +475,29 @@ def test_loop_passes_through_its_samples(digits, tmp_path, visualize, suffix, fo
     assert max(leaps) < 5 * np.mean(leaps)
 
 
+@pytest.mark.parametrize('distribution', ['normal', 'uniform'])
+def test_explored_latents_stay_where_the_generator_was_trained(digits, distribution):
+    edit_config(digits, latent_distribution=distribution)
+    folder = RunFolder(digits, ROOT)
+    explorer, z = Explorer(folder, ''), folder.latents(1000, 'directions')
+    directions = principal_directions(z, folder.to_images(z), 8)
+
+    def shown(query):
+        kind, png = explorer.answer('/image.png', query)
+        assert kind == 'image/png'
+        with Image.open(io.BytesIO(png)) as image:
+            assert image.mode == 'L'
+            return np.asarray(image)
+
+    for query, steps in ('sample=17', 0), ('sample=17&move=4,-4,0,0,0,0,0,0', 4):
+        moved = folder.latents(100)[17] + steps * z.std() * (directions[0] - directions[1])
+        if distribution == 'uniform':
+            moved = moved.clip(-1, 1)
+        else:
+            moved *= np.linalg.norm(folder.latents(100)[17]) / np.linalg.norm(moved)
+        assert_alike(shown(query), to_bytes(folder.generate(moved[None].astype('f')))[0, 0])
+
+
 def test_real_and_nearest_images(digits, visualize):
     data = json.loads((digits / 'config.json').read_text())['settings']['data']
     known = {image.tobytes() for image in load(data).train}
@@ -632,6 +656,8 @@ def test_wrong_calls_on_images_are_one_line(digits, bare, visualize):
         (['scatter', digits], [str(digits), 'train_mnist.py', 'scatter']),
         (['samples', bare], [str(bare), 'train_gaussian.py', 'samples']),
         (['analogy', bare], [str(bare), 'train_gaussian.py', 'points']),
+        (['explore', bare], [str(bare), 'train_gaussian.py', 'points', 'explore']),
+        (['explore', digits, '--port', 65536], ['--port', '65535']),
         (['analogy', digits, '--corners', 3], ['--corners', '4']),
         (['analogy', digits, '--corners', 3, 4, 5, 100], ['--corners', '100', '0 to 99']),
         (['analogy', digits, '--corners', -1, 3, 4, 5], ['--corners', '-1', '0 to 99']),

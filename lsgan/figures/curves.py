@@ -40,6 +40,7 @@ class Panel:
 PANELS = (
     Panel('loss', {'gen/loss': 'G', 'dis/loss': 'D'}),
     Panel('mean output of D', {'dis/real': 'real', 'dis/fake': 'generated'}),
+    Panel('gradient penalty on D, without its weight', {'dis/penalty': 'D'}, scale='log'),
     Panel('gradient norm', {'gen/gradient': 'G', 'dis/gradient': 'D'}, scale='log'),
     Panel('modes', {'modes_captured': 'captured', 'modes_fair': 'fair share'}, {'modes_total': 'all'}, 'count', (0,)),
     Panel('high-quality samples (fraction)', {'high_quality': 'generated'}, within=(0, 1)),

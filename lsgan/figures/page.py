@@ -5,6 +5,7 @@ import html
 import importlib.resources
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -61,10 +62,22 @@ def page(file: BinaryIO, columns: Sequence[Column], panels: Sequence[Panel] = PA
     data = {'title': title, 'runs': runs, 'panels': [dataclasses.asdict(panel) for panel in panels],
             # black on a white page is white on a black one
             'colours': ['currentColor' if colour == palette.BLACK else colour for colour in palette.CYCLE]}
-    template = importlib.resources.files('lsgan.figures').joinpath('page.html').read_text(encoding='utf-8')
-    before, between, after = template.replace('{TITLE}', '\0', 1).replace('{DATA}', '\0', 1).split('\0')
+    file.write(fill('page.html', title, data))
+
+
+def fill(name: str, title: str, data: dict) -> bytes:
+    """Return an HTML page, encoded in UTF-8.
+
+    Args:
+        name: the file name of its template, which is in the folder of this module.
+        title: the title of the page.
+        data: what the script on the page reads; only what JSON can hold, and no NaN.
+    """
+    folder = importlib.resources.files('lsgan.figures')
+    template, style = (folder.joinpath(file).read_text(encoding='utf-8') for file in (name, 'style.css'))
     encoded = json.dumps(data, allow_nan=False).replace('<', r'\u003c')     # no text can end the script element
-    file.write(''.join((before, html.escape(one_line(title)), between, encoded, after)).encode())
+    values = {'{STYLE}': style, '{TITLE}': html.escape(one_line(title)), '{DATA}': encoded}
+    return re.sub('{STYLE}|{TITLE}|{DATA}', lambda found: values[found[0]], template).encode()
 
 
 def embed(file: FileLike) -> str:

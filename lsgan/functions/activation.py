@@ -8,6 +8,7 @@ from chainer.utils import type_check
 from lsgan.functions.fused import Fused, on_cpu, on_gpu
 from lsgan.functions.gpu import activation as gpu
 from lsgan.functions.gpu.layout import laid_out_as, reshaped
+from lsgan.functions.normalization import SLOPES
 from lsgan.functions.perceptron import ACTIVATIONS
 
 
@@ -39,6 +40,12 @@ class _Activation(Fused):
             gx = cuda.cupy.empty_like(inputs[0])
             return [gpu.gradient(self.y, laid_out_as(gy, self.y), self.name, gx, *self.moved)]
         return [gy.reshape(self.y.shape) * self.derivative(self.y)]
+
+    def backward(self, indexes, grad_outputs):
+        if chainer.config.enable_backprop and self.name in SLOPES:      # the derivative is piecewise constant
+            shape = self.inputs[0].shape
+            return grad_outputs[0].reshape(shape) * self.derivative(self.y).reshape(shape).astype(self.y.dtype, copy=False),
+        return super().backward(indexes, grad_outputs)
 
     def reference(self, x):
         y = self.stock(x)

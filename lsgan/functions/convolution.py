@@ -247,6 +247,12 @@ class _Convolution2D(_Convolution):
     def gradients(self, gy, image, weights):
         return self.way.run(self.x if weights else None, gy, None, 'big' if image else None, weights)
 
+    def backward(self, indexes, grad_outputs):
+        if chainer.config.enable_backprop and tuple(indexes) == (0,):       # all that a gradient penalty needs
+            x, W = self.get_retained_inputs()[:2]
+            return deconvolution_2d(*grad_outputs, W, None, self.stride, self.pad, x.shape[2:]),
+        return super().backward(indexes, grad_outputs)
+
     def reference(self, x, W, b=None):
         return F.convolution_2d(x, W, b, self.stride, self.pad)
 

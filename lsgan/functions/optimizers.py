@@ -15,6 +15,7 @@ from chainer.types import NdArray
 
 from lsgan.functions.cpu import threads
 from lsgan.functions.cpu.jit import exact_kernel
+from lsgan.functions.flat import Flat
 from lsgan.functions.fused import on_cpu, on_gpu
 from lsgan.functions.gpu import optimizers as gpu
 from lsgan.functions.gpu.graph import outside_graphs
@@ -22,6 +23,7 @@ from lsgan.functions.gpu.layout import laid_out_as
 from lsgan.functions.gpu.scalar import Scalar
 
 _LEAST = 1 << 16        # elements per thread below which another thread does not pay off
+_MOST = 1 << 20         # elements of a network above which copying gradients into one vector takes longer than it saves
 
 
 @exact_kernel
@@ -45,19 +47,40 @@ def _sgd(p, g, lr):
         p[i] -= lr * g[i]
 
 
+@exact_kernel
+def _average(average, weights, keep, share):
+    for i in range(average.size):
+        average[i] = average[i] * keep + share * weights[i]
+
+
+def average(averages: Sequence[NdArray], weights: Sequence[NdArray], keep: float) -> None:
+    """Replace each array a of `averages` by keep * a + (1 - keep) * w, with the array w of `weights`, in place."""
+    for a, w in zip(averages, weights):
+        if on_cpu((a, w)) and a.flags.c_contiguous and w.flags.c_contiguous:
+            _average(a.reshape(-1), w.reshape(-1), a.dtype.type(keep), a.dtype.type(1 - keep))
+        else:
+            a *= keep
+            a += (1 - keep) * w
+
+
 class _OnePass:
     """One of Chainer's update rules as a single kernel on the CPU, for parameters to which nothing else is done."""
 
     def is_alone(self):
         """Return whether a step is only the rule, with the optimizer's own hyperparameters."""
-        hooks = self._hookable
-        return (self.enabled and self.is_plain() and not hooks._pre_update_hooks and not hooks._post_update_hooks
-                and vars(self.hyperparam).keys() <= {'_parent'})
+        return self.is_bare() and self.is_plain()
+
+    def is_bare(self):
+        """Return whether the rule has no hooks and no hyperparameters of its own."""
+        hooks, own = self._hookable, vars(self.hyperparam)
+        return (self.enabled and not hooks._pre_update_hooks and not hooks._post_update_hooks
+                and len(own) == ('_parent' in own))
 
     def arrays(self, param):
         """Return the arrays of the kernel as vectors: parameter, gradient and states. None if the kernel does not fit."""
-        if self.state is None or param._loss_scale is not None or not self.is_alone():
+        if param._loss_scale is not None or not self.is_alone() or not on_cpu((param.raw_array, param._grad)):
             return None
+        self._init_states(param)
         arrays = [param.raw_array, param._grad, *[self.state[name] for name in self.states]]
         if not on_cpu(arrays) or not all(a.flags.c_contiguous for a in arrays):
             return None
@@ -200,50 +223,68 @@ class ClipWeights:
 
 
 class _Fast:
-    """An optimizer whose step is one kernel call for each parameter on the CPU, or one kernel launch on a GPU.
+    """An optimizer whose step is one kernel launch on a GPU. On the CPU, it is one kernel call for a small network.
 
-    A step skips Chainer's bookkeeping around the update of a parameter, which takes longer than a small update itself.
+    A step skips Chainer's bookkeeping around the update of a parameter, which takes longer than a small update itself. In
+    larger networks, each parameter has a kernel call of its own on the CPU.
 
     Subclasses define for the GPU `states`, the names of the arrays in the state of their update rule; `numbers`, which returns
     the numbers that the kernel reads from device memory; and `launch`.
     """
 
     def setup(self, link):
-        self._scalars = {}
+        self._scalars, self._flat = {}, None
         return super().setup(link)
 
     def update(self, lossfun=None, *args, **kwargs):
         if lossfun is not None or not config.fast or self._loss_scale is not None:
             super().update(lossfun, *args, **kwargs)
-        elif self.fits_one_launch():
-            self._launch()
         elif self.target.xp is np:
             self._step_on_cpu()
+        elif self.fits_one_launch():
+            self._launch()
         else:
             super().update()
 
     def _step_on_cpu(self):
-        """Do what Chainer's `update` does, but with the kernel for each parameter that it fits."""
+        """Do what Chainer's `update` does, but with one kernel call for all parameters, or for each one that it fits."""
         params = list(self.target.params())
         if any(p._grad is None for p in params):
             self.reallocate_cleared_grads()
         self.call_hooks('pre')
         self.t += 1
-        numbers = {}        # by step and type; almost always the same for all parameters
-        for p in params:
-            rule = p.update_rule
-            arrays = rule.arrays(p) if isinstance(rule, _OnePass) else None
-            if arrays is None:
-                p.update()
-                continue
-            rule.t += 1
-            key = rule.t, arrays[0].dtype
-            if key not in numbers:
-                numbers[key] = [*map(key[1].type, rule.numbers())]
-            rule.step(arrays, numbers[key])
+        if self._flatten(params):
+            self._flat.fetch_gradients()
+            self._step([p.update_rule for p in params], self._flat.vectors)
+        else:
+            for p in params:
+                arrays = p.update_rule.arrays(p) if isinstance(p.update_rule, _OnePass) else None
+                if arrays is None:
+                    p.update()
+                else:
+                    self._step([p.update_rule], arrays)
         if any(p._grad is None for p in params):
             self.reallocate_cleared_grads()
         self.call_hooks('post')
+
+    def _flatten(self, params):
+        """Return whether all parameters are in `self._flat`, and one kernel call can update them."""
+        rules = [p.update_rule for p in params]
+        if not (self._flat and self._flat.holds(params)):
+            if any(p.array is None for p in params) or sum(p.size for p in params) > _MOST:
+                return False
+            arrays = [rule.arrays(p) if isinstance(rule, _OnePass) else None for p, rule in zip(params, rules)]
+            if not arrays or not all(arrays) or len({a[0].dtype for a in arrays}) > 1 or len(set(rules)) < len(rules):
+                return False
+            self._flat = Flat(params, self.states)
+        return (all(rule.t == rules[0].t and rule.is_bare() and p._loss_scale is None for p, rule in zip(params, rules))
+                and rules[0].is_plain())
+
+    def _step(self, rules, arrays):
+        """Take a step with arrays from `arrays`, to which all these rules apply."""
+        for rule in rules:
+            rule.t += 1
+        rules[0].step(arrays, [*map(arrays[0].dtype.type, rules[0].numbers())])
 
     def _launch(self):
         self.reallocate_cleared_grads()

@@ -56,17 +56,17 @@ def _activate(h, b, slope):
 
 
 @exact_kernel
-def _differentiate(gy, y, slope, gx, sums):
-    """Fill gx with the gradient before the activation, and sums with the sum of its rows."""
+def _differentiate(g, y, slope, sums):
+    """Replace the gradient g after the activation by that before it, and fill sums with the sum of its rows."""
     zero = slope * 0
     one = zero + 1
     for c in range(sums.size):
         sums[c] = zero
-    for r in range(gy.shape[0]):
-        grow, row, out = gy[r], y[r], gx[r]
+    for r in range(g.shape[0]):
+        grow, row = g[r], y[r]
         for c in range(sums.size):
-            out[c] = grow[c] * (one if row[c] > zero else slope)
-            sums[c] += out[c]
+            grow[c] *= one if row[c] > zero else slope
+            sums[c] += grow[c]
 
 
 def _rows(x):
@@ -93,11 +93,13 @@ class _Perceptron(Fused):
 
     def forward(self, inputs):
         self.retain_inputs(tuple(range(len(inputs))))
-        affine = _affine_on_gpu if on_gpu(inputs) else _affine
-        self.values = [_rows(inputs[0])]        # the input, and then the output of each layer
+        affine = _affine_on_gpu if on_gpu(inputs) else _affine_by_kernel if on_cpu(inputs) else _affine
+        h = _rows(inputs[0])
+        self.values = [h]       # the input, and then the output of each layer
         for i in range(1, len(inputs), 2):
-            self.values.append(affine(self.values[-1], inputs[i], inputs[i + 1], self.after(i, inputs)))
-        return self.values[-1] if self.shape is None else self.values[-1].reshape(len(inputs[0]), *self.shape),
+            h = affine(h, inputs[i], inputs[i + 1], self.after(i, inputs))
+            self.values.append(h)
+        return h if self.shape is None else h.reshape(len(h), *self.shape),
 
     def after(self, i, inputs):
         """Return the name of the activation after the layer whose weights are input i, or None."""
@@ -105,19 +107,27 @@ class _Perceptron(Fused):
 
     def backward_arrays(self, indexes, inputs, gy):
         before_bias, dot = (_before_bias_on_gpu, product) if on_gpu(inputs) else (_before_bias, numpy.dot)
-        gradients, out = {}, None
+        gradients, out, first, buffers = {}, None, min(indexes), self.buffers
         gy = _rows(gy)
         for i in range(len(inputs) - 2, 0, -2):
             x, y = self.values[i // 2:i // 2 + 2]
             gy, gradients[i + 1] = before_bias(gy, y, self.after(i, inputs), i + 1 in indexes, out)
             if i in indexes:
-                gradients[i] = dot(gy.T, x)
-            if i <= min(indexes):
+                gradients[i] = dot(gy.T, x, out=buffers[i]) if i in buffers else dot(gy.T, x)
+            if i <= first:
                 break
             gy = out = dot(gy, inputs[i])
         if 0 in indexes:
             gradients[0] = gy.reshape(inputs[0].shape)
         return [gradients[i] for i in indexes]
+
+    def backward(self, indexes, grad_outputs):
+        names = [self.after(i, self.inputs) for i in range(1, len(self.inputs), 2)]
+        # A gradient penalty differentiates the gradient with respect to the input only.
+        if chainer.config.enable_backprop and tuple(indexes) == (0,) and {*names} <= {None, *_SLOPES}:
+            slopes = [name and ACTIVATIONS[name][1](y).astype(y.dtype, copy=False) for name, y in zip(names, self.values[1:])]
+            return _InputGradient(slopes, self.inputs[0].shape).apply((*grad_outputs, *self.get_retained_inputs()[1::2]))
+        return super().backward(indexes, grad_outputs)
 
     def reference(self, h, *parameters):
         for i in range(0, len(parameters), 2):
@@ -127,11 +137,55 @@ class _Perceptron(Fused):
         return h if self.shape is None else h.reshape(len(h), *self.shape)
 
 
+class _InputGradient(Fused):
+    """The gradient of a perceptron with respect to its input, which gradient penalties differentiate again.
+
+    The inputs are the gradient with respect to the output, and the weights of each layer.
+
+    Args:
+        slopes (list): for each layer the derivative of its activation (B, n_i), which must be piecewise constant, or None.
+        shape (tuple of int): shape of the perceptron's input.
+    """
+
+    def __init__(self, slopes, shape):
+        self.slopes, self.shape = slopes, shape
+
+    def forward(self, inputs):
+        self.retain_inputs(tuple(range(len(inputs))))
+        dot, g = product if on_gpu(inputs) else numpy.dot, _rows(inputs[0])
+        self.values = []        # from the last layer to the first, the gradient before its activation
+        for W, slope in zip(inputs[:0:-1], self.slopes[::-1]):
+            self.values.append(g if slope is None else g * slope)
+            g = dot(self.values[-1], W)
+        return g.reshape(self.shape),
+
+    def backward_arrays(self, indexes, inputs, gy):
+        dot, g = product if on_gpu(inputs) else numpy.dot, _rows(gy)
+        gradients = []
+        for W, slope, value in zip(inputs[1:], self.slopes, self.values[::-1]):
+            gradients.append(dot(value.T, g))
+            g = dot(g, W.T)
+            g = g if slope is None else g * slope
+        gradients.insert(0, g.reshape(inputs[0].shape))
+        return [gradients[i] for i in indexes]
+
+    def reference(self, gy, *weights):
+        g = gy.reshape(len(gy), -1)
+        for W, slope in zip(weights[::-1], self.slopes[::-1]):
+            g = F.matmul(g if slope is None else g * slope, W)
+        return g.reshape(self.shape)
+
+
+def _affine_by_kernel(x, W, b, name):
+    if name not in _SLOPES:
+        return _affine(x, W, b, name)
+    h = x.dot(W.T)
+    _activate(h, b, h.dtype.type(_SLOPES[name]))
+    return h
+
+
 def _affine(x, W, b, name):
     h = x.dot(W.T)
-    if name in _SLOPES and on_cpu((h, b)):
-        _activate(h, b, h.dtype.type(_SLOPES[name]))
-        return h
     h += b
     if name is not None:
         ACTIVATIONS[name][0](numpy, h)
@@ -152,11 +206,11 @@ def _before_bias(gy, y, name, bias, out):
         y: array (B, n), the activation's output.
         name (str): the activation, or None.
         bias (bool): whether the gradient of the bias is needed; it is None otherwise.
-        out: array (B, n) for the first gradient, or None for a new one.
+        out: the array gy, which the first gradient replaces, or None for a new array.
     """
     if name in _SLOPES and y.shape[1] > 1 and on_cpu((gy, y)):
-        gx, sums = numpy.empty_like(y) if out is None else out, numpy.empty(y.shape[1], y.dtype)
-        _differentiate(gy, y, y.dtype.type(_SLOPES[name]), gx, sums)
+        gx, sums = gy.copy() if out is None else out, numpy.empty(y.shape[1], y.dtype)
+        _differentiate(gx, y, y.dtype.type(_SLOPES[name]), sums)
         return gx, sums
     if name is not None:
         gy = numpy.multiply(gy, ACTIVATIONS[name][1](y), out=out)

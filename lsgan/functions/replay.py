@@ -3,13 +3,16 @@
 Chainer checks the inputs of each function, wraps arrays in Variables and builds a graph for the backward pass. In a small
 network, this takes longer than the arithmetic.
 """
+import collections
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import chainer
 import numpy
 from chainer.types import NdArray
+
+from lsgan.functions.flat import gradient_buffer
 
 _MOST = 8       # recordings of a function
 _local = threading.local()
@@ -20,7 +23,12 @@ class Replayable(chainer.FunctionNode):
 
     Everything that `forward` keeps for the backward pass must be an attribute of the object. Subclasses define
     `backward_arrays`.
+
+    Attributes:
+        buffers: for positions of inputs, contiguous arrays into which `backward_arrays` may write the gradients.
     """
+
+    buffers: Mapping[int, NdArray] = {}
 
     def apply(self, inputs: Sequence[NdArray | chainer.Variable]) -> tuple[chainer.Variable, ...]:
         recorder = getattr(_local, 'recorder', None)
@@ -84,13 +92,23 @@ class _Recording:
         self.inputs, self.outputs, self.parameters = recorder.inputs, outputs, recorder.parameters
         self.size = len(recorder._numbers)
         self.trained = {number: p for number, p in self.parameters.items() if p.requires_grad}
-        needed = set(self.trained)
-        self.calls = []
+        self.link, self.calls, needed = None, [], set(self.trained)
         for function, state, inputs, made in recorder.calls:
             indexes = tuple(i for i, number in enumerate(inputs) if number in needed)
             if indexes:
                 needed.update(made)
             self.calls.append((function, state, inputs, made, indexes))
+
+    def prepare(self, link):
+        """Prepare for backward passes to the parameters of a link."""
+        self.link, trained = link, {id(p) for p in self.trained.values()}
+        self.others = [p for p in link.params() if id(p) not in trained]
+        # functions write gradients to where optimizers need them, except the parts of a sum of gradients
+        used = collections.Counter(number for _, _, inputs, _, _ in self.calls for number in inputs)
+        for _, state, inputs, _, indexes in self.calls:
+            buffers = {i: gradient_buffer(self.trained[inputs[i]]) for i in indexes
+                       if inputs[i] in self.trained and used[inputs[i]] == 1}
+            state['buffers'] = {i: buffer for i, buffer in buffers.items() if buffer is not None}
 
 
 class _Replay:
@@ -113,9 +131,12 @@ class _Replay:
             self._nodes.append((node, known))
         self.outputs = [values[number] for number in recording.outputs]
 
-    def backward(self):
-        """Set the gradients of the parameters from the first output, a scalar."""
+    def backward(self, link):
         recording = self._recording
+        if recording.link is not link:
+            recording.prepare(link)
+        for p in recording.others:
+            p.cleargrad()
         gradients = [None] * recording.size
         gradients[recording.outputs[0]] = numpy.ones((), self.outputs[0].dtype)
         for (node, known), (_, _, inputs, made, indexes) in zip(reversed(self._nodes), reversed(recording.calls)):
@@ -136,8 +157,10 @@ class _Call:
         self._variables = variables
         self.outputs = [y.array for y in variables]
 
-    def backward(self):
+    def backward(self, link):
         loss = self._variables[0]
+        if link is not None:
+            link.cleargrads()
         if loss.xp is not numpy:        # Chainer would fill a new array on the GPU each time
             loss.grad = _one_on_gpu(loss.device, loss.dtype)
         loss.backward()
@@ -171,8 +194,9 @@ class Recorded:
                 function must not be replayed.
 
         Returns:
-            object with `outputs`, a list of arrays, and `backward()`, which sets the gradients of all parameters from the
-            first output, a scalar. Gradients must have been cleared.
+            object with `outputs`, a list of arrays, and `backward(link)`, which sets the gradients of a link's parameters from
+            the first output, a scalar. Only these parameters require gradients. With None instead of a link, a function that
+            is not replayed adds to the gradients that are there.
         """
         if key is None:
             return _Call(self.function(*selected, *arrays))

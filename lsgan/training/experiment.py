@@ -1,6 +1,7 @@
 """The description of an experiment that a training script builds, and sampling from its generator."""
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import chainer
 import numpy
@@ -40,7 +41,7 @@ class Experiment:
     discriminator: chainer.Link
     latent_size: int
     latent_distribution: str
-    data: object
+    data: Any
     samples: int
     shown: int
     evaluate: Callable
@@ -65,7 +66,7 @@ class Experiment:
             A float32 array of shape (n, latent_size), on the device.
         """
         latent = Latent(self.latent_size, self.latent_distribution, Stream(seed, purpose))
-        return device.send(latent.draw(n))      # drawn on the CPU, so that they do not depend on the device
+        return device.send(latent(n))      # drawn on the CPU, so that they do not depend on the device
 
     def sample(self, generator: chainer.Link, seed: int, device: chainer.backend.Device, n: int) -> numpy.ndarray:
         """Return the samples that a generator makes from the first n of these `latents`, a NumPy array of shape (n, ...)."""

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 import chainer
 import numpy
@@ -20,6 +22,7 @@ from lsgan import console
 from lsgan.functions.gpu.history import ToHost
 from lsgan.npz import save_weights
 from lsgan.training import snapshot
+from lsgan.training.parallel import Alone, Parallel
 
 _COLUMNS = 120      # characters: width of the progress bar in a notebook
 
@@ -34,29 +37,30 @@ class Metrics(training.Extension):
     The speed, `images_per_second`, is the number of real examples per second of updates since the last report.
 
     Args:
-        sample (callable): takes nothing; returns samples, a NumPy array of shape (N, ...).
-        evaluate (callable): takes these samples; returns a dict of numbers.
-        examples (int): number of real examples in an update, over all steps of D.
+        sample: takes nothing; returns samples, a NumPy array of shape (N, ...).
+        evaluate: takes these samples; returns a dict of numbers.
+        examples: number of real examples in an update, over all steps of D.
     """
 
     priority = training.PRIORITY_WRITER
     name = 'metrics'
 
-    def __init__(self, sample, evaluate, examples):
+    def __init__(self, sample: Callable[[], numpy.ndarray], evaluate: Callable[[numpy.ndarray], dict[str, float]],
+                 examples: int):
         self.sample, self.evaluate, self.examples = sample, evaluate, examples
         self._last, self._rate = (0, 0.0), 0.0
 
     def __call__(self, trainer):
         chainer.report(self.measure(trainer))
 
-    def measure(self, trainer):
+    def measure(self, trainer: training.Trainer) -> dict[str, float]:
         """Measure the current generator, write metrics.json, and return the metrics.
 
         Args:
-            trainer (chainer.training.Trainer): its updater is a `lsgan.training.updater.GANUpdater`.
+            trainer: its updater is a `lsgan.training.updater.GANUpdater`.
 
         Returns:
-            dict: from the name of each metric to a number.
+            A dict from the name of each metric to a number.
 
         Raises:
             Diverged: if samples are NaN or infinite.
@@ -81,15 +85,16 @@ class Pictures(training.Extension):
     """An extension that writes pictures of samples from fixed latents, `samples/iter_N.png`.
 
     Args:
-        sample (callable): takes nothing; returns samples, a NumPy array of shape (N, ...).
-        draw (callable): takes these samples, a binary file and a title; writes the picture to the file.
-        title (callable): takes the number of updates; returns the title.
-        seen (callable): takes the path of each picture, after it is written, and the number of updates. None for no callable.
+        sample: takes nothing; returns samples, a NumPy array of shape (N, ...).
+        draw: takes these samples, a binary file and a title; writes the picture to the file.
+        title: takes the number of updates; returns the title.
+        seen: takes the path of each picture, after it is written, and the number of updates. None for no callable.
     """
 
     name = 'pictures'
 
-    def __init__(self, sample, draw, title, seen=None):
+    def __init__(self, sample: Callable[[], numpy.ndarray], draw: Callable[[numpy.ndarray, BinaryIO, str], None],
+                 title: Callable[[int], str], seen: Callable[[str, int], None] | None = None):
         self.sample, self.draw, self.title, self.seen = sample, draw, title, seen
 
     def __call__(self, trainer):
@@ -138,31 +143,33 @@ class Log(chainer_extensions.LogReport):
     """Chainer's `LogReport` with means over all processes. It can also write an entry when a run stops.
 
     Args:
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. All ranks hold the entries, but only rank 0 writes the file.
+        processes: the processes of the run. All ranks hold the entries, but only rank 0 writes the file.
         options: the arguments of Chainer's class.
     """
 
     name = 'LogReport'
+    _log: list[dict[str, Any]]      # attributes of Chainer's class
+    _trigger: Callable
 
-    def __init__(self, processes, **options):
+    def __init__(self, processes: Alone | Parallel, **options: Any):
         self._processes = processes
         super().__init__(log_name=None if processes.rank else 'log', **options)
 
     def _init_summary(self):
         self._summary = _Means(self._processes)
 
-    def serialize_sums(self, serializer):
+    def serialize_sums(self, serializer: chainer.AbstractSerializer) -> None:
         """Save or restore the values that were reported in this process since the last entry."""
         self._summary.serialize(serializer)
 
-    def write_partial_entry(self, trainer):
+    def write_partial_entry(self, trainer: training.Trainer) -> None:
         """Write the log file with one more entry for the updates since the last entry, if there are any.
 
         The state of this extension does not change. Therefore a run that continues from its snapshot writes the same log as a
         run that never stopped, without this entry.
 
         Args:
-            trainer (chainer.training.Trainer): the trainer of the run.
+            trainer: the trainer of the run.
         """
         if self._log and self._log[-1]['iteration'] == trainer.updater.iteration:
             return
@@ -178,16 +185,15 @@ class Snapshots(training.Extension):
     """An extension that writes `snapshot_iter_N` and `generator_iter_N.npz`, and deletes older ones.
 
     Args:
-        settings (dict): settings of the run, which each snapshot includes.
-        keep (int): number of snapshots to keep.
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. Rank 0 writes the files. The other ranks send it their random
-            states.
+        settings: settings of the run, which each snapshot includes.
+        keep: number of snapshots to keep.
+        processes: the processes of the run. Rank 0 writes the files. The other ranks send it their random states.
     """
 
     priority = -100     # after every extension that has a state
     name = 'snapshots'
 
-    def __init__(self, settings, keep, processes):
+    def __init__(self, settings: dict, keep: int, processes: Alone | Parallel):
         self.settings, self.keep, self.processes = settings, keep, processes
 
     def __call__(self, trainer):
@@ -210,7 +216,7 @@ class Snapshots(training.Extension):
                 old.unlink()
 
 
-def require_finite(entry):
+def require_finite(entry: Mapping[str, float]) -> None:
     """Raise `Diverged` if a loss in a log entry is NaN or infinite."""
     bad = {key: entry[key] for key in ('gen/loss', 'dis/loss') if key in entry and not math.isfinite(entry[key])}
     if bad:
@@ -222,20 +228,21 @@ class Progress(training.Extension):
     """An extension that shows a progress bar on a terminal or in a notebook, and otherwise prints a line per log entry.
 
     Args:
-        log (chainer.training.extensions.LogReport): source of the losses and metrics.
-        total (int): number of updates after which the run stops.
-        show (dict): from the key of each metric to show to its short name.
+        log: source of the losses and metrics.
+        total: number of updates after which the run stops.
+        show: from the key of each metric to show to its short name.
     """
 
     priority = training.PRIORITY_READER - 10    # after the log
     trigger = 1, 'iteration'
     name = 'progress'
 
-    def __init__(self, log, total, show):
+    def __init__(self, log: chainer_extensions.LogReport, total: int, show: Mapping[str, str]):
         self.log, self.total, self.show = log, total, show
-        self._bar, self._start, self._known = None, None, {}
+        self._bar, self._start = None, None
+        self._known: dict[str, str] = {}
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: training.Trainer) -> None:
         self._entries = len(self.log.log)
 
     def __call__(self, trainer):
@@ -268,7 +275,7 @@ class Progress(training.Extension):
             left = f', {tqdm.tqdm.format_interval(seconds)} left'
         print(f'{done:>9,} of {self.total:,} updates{left}: {", ".join([*losses, *new.values()])}', flush=True)
 
-    def finalize(self):
+    def finalize(self) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -284,14 +291,14 @@ class StopRequest:
     because the rest takes little time.
 
     Args:
-        iterations (int): number of updates.
-        processes: `lsgan.training.parallel.Alone` or `Parallel`. If one process gets a signal, all stop after the same update.
+        iterations: number of updates.
+        processes: the processes of the run. If one process gets a signal, all stop after the same update.
 
     Attributes:
         signal (int): number of the signal that has stopped the run, or None.
     """
 
-    def __init__(self, iterations, processes):
+    def __init__(self, iterations: int, processes: Alone | Parallel):
         self.iterations, self.processes = iterations, processes
         self.signal = None
         self._since = float('-inf')

@@ -2,15 +2,19 @@
 import argparse
 import os
 import textwrap
+from typing import Any, NoReturn
 
+import chainer
 from chainer import initializers
 
 from lsgan import functions
 from lsgan.errors import InputError
 from lsgan.functions.perceptron import ACTIVATIONS
 from lsgan.losses import LOSSES, LeastSquares
+from lsgan.penalties import PENALTIES
 from lsgan.training import parallel, snapshot
 
+Presets = dict[str, dict[str, Any]]
 # for each name: a function from learning rate, beta1 and beta2 to an optimizer, and the attribute with its learning rate
 OPTIMIZERS = {
     'adam': (functions.Adam, 'alpha'),
@@ -34,7 +38,8 @@ WGAN = {'optimizer': 'rmsprop', 'lr_g': 5e-5, 'lr_d': 5e-5, 'n_critic': 5, 'clip
 _READERS = {
     'scheme': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
     'abc': ('--loss lsgan', lambda s: s['loss'] == 'lsgan'),
-    'clip': ('--loss wgan', lambda s: s['loss'] == 'wgan'),
+    'clip': ('--loss wgan --gradient-penalty none', lambda s: s['loss'] == 'wgan' and s['gradient_penalty'] == 'none'),
+    'penalty_weight': ('--gradient-penalty', lambda s: s['gradient_penalty'] != 'none'),
     'beta1': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'beta2': ('--optimizer adam', lambda s: s['optimizer'] == 'adam'),
     'init_std': ('--init normal', lambda s: s['init'] == 'normal'),
@@ -48,14 +53,15 @@ _READERS = {
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser that reports errors as an `InputError`, which becomes a one-line message."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise InputError(f'{message}; see {self.prog} --help')
 
 
 class Steps(argparse.Action):
     """An argparse action that stores pairs of an epoch and a factor as a list, [[epoch, factor], ...]."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
         epochs, shares = values[::2], values[1::2]
         if len(epochs) != len(shares) or sorted(set(epochs)) != epochs or any(e % 1 for e in epochs) or max(shares) > 1:
             raise argparse.ArgumentError(self, 'pass pairs of a whole epoch and a factor from 0 to 1, with rising epochs')
@@ -68,26 +74,26 @@ class Parser(OneLineParser):
     Its namespace holds only the flags that were given, and its help lists the presets.
 
     Args:
-        experiment (str): name of the experiment, which is also the name of its default run folder.
-        doc (str): docstring of the script.
-        presets (dict): from the name of each preset to a dict of its settings. `default` has every setting, the others only
+        experiment: name of the experiment, which is also the name of its default run folder.
+        doc: docstring of the script.
+        presets: from the name of each preset to a dict of its settings. `default` has every setting, the others only
             those that differ from it. The key `about` holds a description for the help. The key `variants` is optional; it
             holds a dict from (setting, value) to the settings that differ when that setting has that value, or None for a
             flag that is not given. If a preset has variants for a setting, those of `default` for the same setting do not
             apply to it.
     """
 
-    def __init__(self, experiment, doc, presets):
+    def __init__(self, experiment: str, doc: str | None, presets: Presets):
         super().__init__(usage='%(prog)s [FLAG ...]', description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
                          argument_default=argparse.SUPPRESS, allow_abbrev=False, epilog=_tell(presets).replace('%', '%%'))
         self.experiment, self.presets = experiment, presets
 
-    def setting(self, *flags, help, group=None, **options):
+    def setting(self, *flags: str, help: str, group: argparse._ArgumentGroup | None = None, **options: Any) -> None:
         """Add a flag whose default value depends on the preset.
 
         Args:
             flags: names of the flag, the longest of which names the setting.
-            help (str): help text; the value in the preset `default` is appended to it.
+            help: help text; the value in the preset `default` is appended to it.
             group: argument group that the flag belongs to, or None.
             options: other arguments of `add_argument`.
         """
@@ -118,7 +124,7 @@ def _as_flags(settings):
                          subsequent_indent=' ' * 8, break_on_hyphens=False)
 
 
-def add_common(parser):
+def add_common(parser: Parser) -> None:
     """Add the flags that every training script has."""
     add = parser.add_argument
     add('--preset', choices=list(parser.presets),
@@ -164,8 +170,8 @@ def add_common(parser):
 
     loss = parser.add_argument_group('loss')
     setting('--loss', choices=list(LOSSES), group=loss,
-            help='loss of both networks: lsgan is least squares, wgan is Wasserstein with weight clipping, gan is the '
-                 'standard non-saturating loss')
+            help='loss of both networks: lsgan is least squares, wgan is Wasserstein with weight clipping or a gradient '
+                 'penalty, gan is the standard non-saturating loss')
     setting('--scheme', choices=list(LeastSquares.SCHEMES), group=loss,
             help='targets a, b, c of the least squares loss: binary is 0, 1, 1 and pearson is -1, 1, 0')
     loss.add_argument('--abc', nargs=3, type=number, metavar=('A', 'B', 'C'),
@@ -176,7 +182,14 @@ def add_common(parser):
                  'generated data')
     setting('--n-critic', type=positive, group=loss, metavar='N', help='number of steps of D for each step of G')
     setting('--clip', type=above_zero, group=loss, metavar='BOUND',
-            help='with --loss wgan, clip the weights of D to [-BOUND, BOUND] after each step')
+            help='with --loss wgan and no gradient penalty, clip the weights of D to [-BOUND, BOUND] after each step')
+    setting('--gradient-penalty', choices=['none', *PENALTIES], group=loss,
+            help="penalty on the gradient of D's output with respect to its input: wgan-gp keeps its norm near 1 between real "
+                 'and generated data, dragan keeps it near 1 around real data, and r1 keeps it small on real data; with '
+                 '--loss wgan, any penalty replaces weight clipping')
+    usual = ', '.join(f'{weight:g} for {name}' for name, (_, weight) in PENALTIES.items())
+    loss.add_argument('--penalty-weight', type=above_zero, metavar='WEIGHT',
+                      help=f"weight of the gradient penalty in D's loss (default: {usual})")
 
     optimizer = parser.add_argument_group('optimisation')
     setting('--optimizer', choices=list(OPTIMIZERS), group=optimizer, help='optimizer of both networks')
@@ -231,15 +244,15 @@ def add_common(parser):
                  'in Python; use --no-graph for debugging, for profiling, or if memory is short')
 
 
-def add_networks(parser, latent, hidden_g, hidden_d):
+def add_networks(parser: Parser, latent: str, hidden_g: str, hidden_d: str) -> argparse._ArgumentGroup:
     """Add the flags for networks that every training script has.
 
     Args:
-        parser (Parser): the parser to add them to.
-        latent, hidden_g, hidden_d (str): help texts of --latent, --hidden-g and --hidden-d.
+        parser: the parser to add them to.
+        latent, hidden_g, hidden_d: help texts of --latent, --hidden-g and --hidden-d.
 
     Returns:
-        the argument group of these flags, for further flags.
+        The argument group of these flags, for further flags.
     """
     nets = parser.add_argument_group('networks')
     parser.setting('--latent', type=positive, group=nets, metavar='N', help=latent)
@@ -251,28 +264,28 @@ def add_networks(parser, latent, hidden_g, hidden_d):
     return nets
 
 
-def image_weights(init, std):
+def image_weights(init: str, std: float) -> chainer.Initializer:
     """Return an initializer for networks of images.
 
     Args:
-        init (str): name of the initializer.
-        std (float): standard deviation of the weights; only normal uses it.
+        init: name of the initializer.
+        std: standard deviation of the weights; only normal uses it.
     """
     return INITIALIZERS[init](std) if init == 'normal' else INITIALIZERS[init]()
 
 
-def resolve(experiment, given, presets, saved=None):
+def resolve(experiment: str, given: dict, presets: Presets, saved: dict | None = None) -> dict:
     """Return all settings of a run.
 
     Args:
-        experiment (str): name of the experiment.
-        given (dict): the settings that the user gave as flags.
-        presets (dict): see `Parser`.
-        saved (dict): settings of the run to resume, or None for a new run.
+        experiment: name of the experiment.
+        given: the settings that the user gave as flags.
+        presets: see `Parser`.
+        saved: settings of the run to resume, or None for a new run.
 
     Returns:
-        dict: from the name of each setting to its value. It includes `experiment`, `preset`, `seed`, `abc` and `device`, which
-        can be auto for a new run.
+        A dict from the name of each setting to its value. It includes `experiment`, `preset`, `seed`, `abc` and `device`,
+        which can be auto for a new run.
 
     Raises:
         InputError: if given settings contradict each other or the saved ones, or have no effect with the others.
@@ -299,6 +312,8 @@ def resolve(experiment, given, presets, saved=None):
     if 'metric_interval' not in given:      # metrics are written with log entries
         settings['metric_interval'] = -(-settings['metric_interval'] // settings['log_interval']) * settings['log_interval']
     settings.setdefault('abc', list(LeastSquares.SCHEMES[settings['scheme']]))
+    _, weight = PENALTIES.get(settings['gradient_penalty'], (None, None))
+    settings.setdefault('penalty_weight', weight)
     settings['scheme'] = next((name for name, abc in LeastSquares.SCHEMES.items() if list(abc) == settings['abc']), 'custom')
     if saved is not None:
         _require_same_run(settings, given, saved)
@@ -311,6 +326,9 @@ def resolve(experiment, given, presets, saved=None):
                          f'{settings["log_interval"]}, because metrics are written with log entries')
     if settings['lr_steps'] and settings['lr_decay']:
         raise InputError('--lr-steps and --lr-decay both set the learning rates: leave one of them out')
+    if settings.get('sync_norm') and settings['gradient_penalty'] != 'none':
+        raise InputError('--sync-norm and --gradient-penalty cannot be combined, because batch normalisation over processes '
+                         'has no second derivative: leave one of them out')
     if 'abc' in given and 'scheme' in given:
         raise InputError('--abc and --scheme both set the targets: leave one of them out')
     return settings
@@ -345,7 +363,7 @@ def _show(value):
     return ' '.join(map(str, map(_show, value))) if isinstance(value, list) else value
 
 
-def device(text):
+def device(text: str) -> str:
     """Return Chainer's full name of a device: @numpy for -1 and @cupy:0 for 0. `auto` and full names stay as they are."""
     try:
         number = int(text)
@@ -356,7 +374,7 @@ def device(text):
     return '@numpy' if number < 0 else f'@cupy:{number}'
 
 
-def path(text):
+def path(text: str) -> str:
     """Return an absolute path, so that it means the same when the run is resumed from another folder."""
     if not text:
         raise argparse.ArgumentTypeError('the path is empty')
@@ -381,6 +399,7 @@ positive = _kind(int, lambda v: v > 0, 'a whole number of at least 1')
 epoch = _kind(lambda v: v if v == 'end' else int(v), lambda v: v == 'end' or v > 0,
               'a whole number of at least 1, or end')
 numbers = _kind(lambda v: [*map(int, v.split(','))], bool, 'a list of whole numbers with commas, such as 3,17,8')
+port = _kind(int, lambda v: 0 <= v < 2 ** 16, 'a port from 0 to 65535')
 at_least_two = _kind(int, lambda v: v > 1, 'a whole number of at least 2')
 number = _kind(float, lambda v: abs(v) < float('inf'), 'a finite number')
 not_negative = _kind(float, lambda v: 0 <= v < float('inf'), 'a number of at least 0')

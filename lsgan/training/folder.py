@@ -1,10 +1,12 @@
 """Reading a run folder: its experiment, samples of its newest generator, metrics, pictures and exports."""
 import contextlib
 import functools
-import importlib.util
 import io
 import pathlib
+import runpy
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import chainer
 import numpy
@@ -18,7 +20,8 @@ from lsgan.metrics.nearest import nearest_images
 from lsgan.npz import load_weights
 from lsgan.random import analogy, between, loop, mean, near
 from lsgan.training import report, snapshot
-from lsgan.training.experiment import generate
+from lsgan.training.experiment import Experiment, generate
+from lsgan.types import FileLike, PathLike
 
 BATCH, FEW = 500, 50        # samples generated at a time, for files and for pictures
 FOUND, ACROSS = 30, 10      # samples whose nearest images are drawn, and samples in a row of that picture
@@ -33,10 +36,10 @@ class RunFolder:
 
     Args:
         path: the folder. It must hold config.json.
-        scripts (pathlib.Path): folder of the training scripts.
-        samples (int): number of samples to generate; None for the number that training uses for its pictures or metrics.
-        seed (int): random seed of the latents; None for the latents of the run's own pictures and metrics.
-        images (list): current paths of the real images, a single one for MNIST; None for those in config.json.
+        scripts: folder of the training scripts.
+        samples: number of samples to generate; None for the number that training uses for its pictures or metrics.
+        seed: random seed of the latents; None for the latents of the run's own pictures and metrics.
+        images: current paths of the real images, a single one for MNIST; None for those in config.json.
         judge: npz file of the classifier that measures the samples; None for the one in config.json.
 
     Raises:
@@ -44,7 +47,8 @@ class RunFolder:
             too, if a file that they need is missing, damaged or does not belong to this run.
     """
 
-    def __init__(self, path, scripts, samples=None, seed=None, images=None, judge=None):
+    def __init__(self, path: PathLike, scripts: pathlib.Path, samples: int | None = None, seed: int | None = None,
+                 images: Sequence[str] | None = None, judge: str | None = None):
         self.path, self._scripts, self._n, self._seed = pathlib.Path(path), scripts, samples, seed
         if not self.path.is_dir():
             raise InputError(f'{path}: no such run folder; pass a folder that a training script has written')
@@ -62,20 +66,18 @@ class RunFolder:
                 self.settings[setting] = given
 
     @functools.cached_property
-    def experiment(self):
-        """The `lsgan.training.experiment.Experiment` that the training script builds from the settings."""
+    def experiment(self) -> Experiment:
+        """The experiment that the training script builds from the settings."""
         name = f'train_{self.settings["experiment"]}'
         script = self._scripts / f'{name}.py'
         if not name.isidentifier() or not script.is_file():
             raise InputError(f'{self._config}: this run needs {name}.py; put that script into {self._scripts}')
-        spec = importlib.util.spec_from_file_location(name, script)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        build = runpy.run_path(str(script))['build']
         with self._settings_to_blame():
-            return module.build(self.settings)
+            return build(self.settings)
 
     @functools.cached_property
-    def with_images(self):
+    def with_images(self) -> Experiment:
         """The experiment, for pictures and metrics that need real images. Warn the user if they are not the training data."""
         with self._settings_to_blame():
             data = self.experiment.fingerprint()
@@ -85,12 +87,12 @@ class RunFolder:
         return self.experiment
 
     @property
-    def has_images(self):
+    def has_images(self) -> bool:
         """Whether the samples are images and not points."""
         return 'samples' in self.experiment.figures
 
     @functools.cached_property
-    def newest(self):
+    def newest(self) -> tuple[pathlib.Path, int]:
         """The file of the newest generator, and the number of updates after which it was written."""
         files = snapshot.numbered(self.path, 'generator_iter_{}.npz')
         if not files:
@@ -98,55 +100,55 @@ class RunFolder:
         return files[0], int(files[0].stem.rpartition('_')[2])
 
     @functools.cached_property
-    def generator(self):
+    def generator(self) -> chainer.Link:
         """The newest generator, on the CPU."""
         load_weights(self.newest[0], self.experiment.generator, 'config.json describes')
         return self.experiment.generator
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The title of pictures of its samples."""
         return report.title(self.settings, self.newest[1])
 
-    def latents(self, n, *purpose):
+    def latents(self, n: int, *purpose: str) -> numpy.ndarray:
         """Return n latents on the CPU, of shape (n, latent_size), see `lsgan.training.experiment.Experiment.latents`."""
         seed = self.settings['seed'] if self._seed is None else self._seed
         with self._settings_to_blame():
             return self.experiment.latents(seed, chainer.get_device('@numpy'), n, *purpose)
 
-    def generate(self, z):
-        """Return samples of the newest generator from latents of shape (n, latent_size), a NumPy array of shape (n, ...)."""
+    def generate(self, z: numpy.ndarray) -> numpy.ndarray:
+        """Return samples of the newest generator from latents of shape (n, latent_size), an array of shape (n, ...)."""
         generator = self.generator
         with self._settings_to_blame():
             return generate(generator, z)
 
     @functools.cached_property
-    def samples(self):
+    def samples(self) -> numpy.ndarray:
         """The samples for the metrics, in the number given by the argument `samples`, or used in training."""
         return self.generate(self.latents(self._n or self.experiment.samples))
 
-    def evaluate(self):
+    def evaluate(self) -> tuple[dict[str, float], str]:
         """Measure the newest generator.
 
         Returns:
-            tuple: the metrics, a dict of numbers; and a line that a reader of the metrics has to know, or an empty str.
+            The metrics, and a line that a reader of the metrics has to know, or an empty str.
         """
         experiment = self.with_images       # fails early if the real images are missing, before samples are generated
         self.require_finite(self.samples)
         with self._settings_to_blame():
             return experiment.evaluate(self.samples), experiment.remark()
 
-    def written(self):
+    def written(self) -> Iterator[numpy.ndarray]:
         """Generate the samples for an export.
 
         Yields:
-            numpy.ndarray: a batch of samples: uint8 images of shape (N, H, W, C), or float32 points of shape (N, 2).
+            A batch of samples: uint8 images of shape (N, H, W, C), or float32 points of shape (N, 2).
         """
         for samples in self._batches(self.latents(self._n or self.experiment.samples), BATCH):
             yield to_bytes(samples).transpose(0, 2, 3, 1) if self.has_images else samples
 
-    def onnx(self):
-        """Return the newest generator in test mode as an ONNX model, in bytes; see `lsgan.networks.onnx.to_onnx`.
+    def onnx(self) -> bytes:
+        """Return the newest generator in test mode as an ONNX model, see `lsgan.networks.onnx.to_onnx`.
 
         The metadata of the model name the run folder, the number of updates, the commit, and the latents' distribution.
         """
@@ -172,7 +174,7 @@ class RunFolder:
                 yield samples
                 bar.update(len(samples))
 
-    def require_finite(self, samples):
+    def require_finite(self, samples: numpy.ndarray) -> None:
         """Raise `InputError`, naming the generator's file, if an array of samples has values that are NaN or infinite."""
         if not numpy.isfinite(samples).all():
             raise InputError(f'{self.newest[0]}: its samples are not finite; train a new run with smaller learning rates')
@@ -188,8 +190,8 @@ class RunFolder:
             raise InputError(f'{self._config}: these settings cannot be used ({type(error).__name__}: {error}); restore the '
                              'file, or use the version of lsgan that wrote it') from None
 
-    def pictures(self):
-        """Return the pictures of this run's samples and log, a dict for `lsgan.training.report.draw_each`."""
+    def pictures(self) -> dict[str, report.Picture]:
+        """Return the pictures of this run's samples and log, for `lsgan.training.report.draw_each`."""
         figures = {name: self._settings_to_blame()(figure) for name, figure in self.experiment.figures.items()}
         pictures = report.main_pictures(self.path, self.settings, figures, lambda: (self.samples, self.newest[1]))
         if self.has_images:     # draw_shown generates only the samples that the grid shows, not all those for the metrics
@@ -198,18 +200,18 @@ class RunFolder:
                              'nearest.png': self.draw_nearest})
         return pictures
 
-    def draw_shown(self, file, title=None):
+    def draw_shown(self, file: FileLike, title: str | None = None) -> None:
         """Write the picture of samples that training writes again and again, but of the newest generator."""
         samples = self.generate(self.latents(self._n or self.experiment.shown))
         self.experiment.draw(samples, file, title or self.title)
 
-    def draw_real(self, file):
+    def draw_real(self, file: FileLike) -> None:
         """Write a picture of as many real images as the run's own pictures have samples."""
         with self._settings_to_blame():
             real = self.with_images.data.some(self.experiment.shown)
         images.grid(file, real, 'real images')
 
-    def draw_nearest(self, file):
+    def draw_nearest(self, file: FileLike) -> None:
         """Write a picture of samples, with the nearest real image below each; of stacked images, the nearest in each channel.
         """
         samples = to_bytes(self.generate(self.latents(FOUND)))
@@ -222,7 +224,7 @@ class RunFolder:
         images.grid(file, rows.reshape(-1, *samples.shape[1:]), f'{self.title}: nearest real image below each', ACROSS)
 
     @property
-    def frames(self):
+    def frames(self) -> list[pathlib.Path]:
         """The files of the sample pictures that training has written, the newest last."""
         folder = self.path / 'samples'
         found = snapshot.numbered(folder, 'iter_{}.png') if folder.is_dir() else []
@@ -230,11 +232,11 @@ class RunFolder:
             raise InputError(f'{folder}: no iter_N.png; training writes these pictures every --sample-interval updates')
         return found[::-1]
 
-    def frame(self, epoch):
+    def frame(self, epoch: int | Literal['end']) -> pathlib.Path:
         """Return the file of a sample picture that training has written.
 
         Args:
-            epoch (int or str): number of epochs after which it was written, or `end` for the newest one.
+            epoch: number of epochs after which it was written, or `end` for the newest one.
         """
         if epoch == 'end':
             return self.frames[-1]
@@ -243,70 +245,72 @@ class RunFolder:
             raise InputError(f'{path}: no picture of epoch {epoch}; training writes one every --sample-interval updates')
         return path
 
-    def draw_numbers(self, file):
+    def draw_numbers(self, file: FileLike) -> None:
         """Write a picture of the run's own grid of samples, with the number of each sample below it."""
-        drawn = self._drawn(self.latents(self.experiment.shown))
+        drawn = self.to_images(self.latents(self.experiment.shown))
         images.grid(file, drawn, f'{self.title}: sample numbers', labels=[*map(str, range(len(drawn)))])
 
-    def draw_corners(self, file, numbers=range(4), steps=SIDE):
+    def draw_corners(self, file: FileLike, numbers: Sequence[int] = range(4), steps: int = SIDE) -> None:
         """Write a picture of a square of samples that interpolates between four corners (see `lsgan.random.between`).
 
         Args:
-            numbers (sequence of int): the corners, numbered as in the run's own grid: top left, top right, bottom left, bottom
+            numbers: the corners, numbered as in the run's own grid: top left, top right, bottom left, bottom
                 right.
-            steps (int): number of samples along a side, corners included, 2 to 20.
+            steps: number of samples along a side, corners included, 2 to 20.
         """
         if not 2 <= steps <= MOST_SIDE:
             raise InputError(f'--steps {steps}: not a possible side of the grid; pass a number from 2 to {MOST_SIDE}')
-        z = between(self._numbered('--corners', numbers), steps, self.experiment.latent_distribution)
+        z = between(self.numbered('--corners', numbers), steps, self.experiment.latent_distribution)
         inner = [''] * (steps - 2)
         top, bottom = ([f'sample {left}', *inner, f'sample {right}'] for left, right in (numbers[:2], numbers[2:]))
-        images.grid(file, self._drawn(z.reshape(steps * steps, -1)), f'{self.title}: between four samples', steps, top,
+        images.grid(file, self.to_images(z.reshape(steps * steps, -1)), f'{self.title}: between four samples', steps, top,
                     [''] * (steps * (steps - 1)) + bottom)
 
-    def draw_arithmetic(self, file, groups, names):
+    def draw_arithmetic(self, file: FileLike, groups: Sequence[Sequence[int]], names: Sequence[str]) -> None:
         """Write a picture of the latent arithmetic mean(A) - mean(B) + mean(C) (see `lsgan.random.analogy`).
 
         It shows the samples of each group, their means, the result, and samples near the result.
 
         Args:
-            groups (sequence): the groups A, B and C, each a sequence of int: samples, numbered as in the run's own grid.
-            names (sequence of str): headings of the groups.
+            groups: the groups A, B and C: samples, numbered as in the run's own grid.
+            names: headings of the groups.
         """
         distribution = self.experiment.latent_distribution
-        members = [self._numbered('--arithmetic', group) for group in groups]
-        result = analogy(*members, distribution)
+        a, b, c = members = [self.numbered('--arithmetic', group) for group in groups]
+        result = analogy(a, b, c, distribution)
         around = near(result, NOISE * self.latents(8, 'near'), distribution)
-        z = [*members, [mean(group, distribution) for group in members], [*around[:4], result, *around[4:]]]
-        drawn = self._drawn(numpy.concatenate(z))
-        *groups_drawn, means, nine = numpy.split(drawn, numpy.cumsum([len(part) for part in z[:-1]]))
-        images.arithmetic(file, groups_drawn, means, nine, f'{self.title}: latent arithmetic', names,
+        means = numpy.stack([mean(group, distribution) for group in members])
+        z = [*members, means, numpy.stack([*around[:4], result, *around[4:]])]
+        drawn = self.to_images(numpy.concatenate(z))
+        *groups_drawn, means_drawn, nine = numpy.split(drawn, numpy.cumsum([len(part) for part in z[:-1]]))
+        images.arithmetic(file, groups_drawn, means_drawn, nine, f'{self.title}: latent arithmetic', names,
                           [[*map(str, group)] for group in groups])
 
-    def draw_loop(self, file, numbers=range(STOPS), steps=STEPS, form='GIF', seconds=SECONDS):
+    def draw_loop(self, file: FileLike, numbers: Sequence[int] = range(STOPS), steps: int = STEPS, form: str = 'GIF',
+                  seconds: float = SECONDS) -> None:
         """Write an endless animation that interpolates between samples along a closed path (see `lsgan.random.loop`).
 
         Args:
-            numbers (sequence of int): at least two samples, numbered as in the run's own grid.
-            steps (int): number of frames from one sample to the next.
-            form (str): see `lsgan.figures.animation.animation`.
-            seconds (float): duration of each frame.
+            numbers: at least two samples, numbered as in the run's own grid.
+            steps: number of frames from one sample to the next.
+            form: see `lsgan.figures.animation.animation`.
+            seconds: duration of each frame.
         """
         if len(numbers) < 2:
             raise InputError('--loop: pass the numbers of at least two samples')
-        if (frames := len(numbers) * steps) > MOST:
-            raise InputError(f'--steps {steps}: with {len(numbers)} samples the animation has {frames} frames, more than '
+        if (total := len(numbers) * steps) > MOST:
+            raise InputError(f'--steps {steps}: with {len(numbers)} samples the animation has {total} frames, more than '
                              f'{MOST}; choose fewer steps or fewer samples')
-        z = loop(self._numbered('--loop', numbers), steps, self.experiment.latent_distribution)
+        z = loop(self.numbered('--loop', numbers), steps, self.experiment.latent_distribution)
         captions = (f'sample {a} → {b}' for a, b in zip(numbers, [*numbers[1:], numbers[0]]) for _ in range(steps))
-        frames = []
+        frames: list[FileLike] = []
         for samples in self._batches(z, FEW):
             for image, caption in zip(to_bytes(samples), captions):
                 frames.append(io.BytesIO())
                 images.grid(frames[-1], image[None], self.title, labels=[caption], side=FRAME)
         animation(file, frames, form, seconds, hold=0)
 
-    def _numbered(self, flag, numbers):
+    def numbered(self, flag: str, numbers: Sequence[int]) -> numpy.ndarray:
         """Return the latents of samples in the run's own grid, (n, size). Errors name `flag`, which gave the numbers."""
         shown = self.experiment.shown
         for number in numbers:
@@ -314,16 +318,16 @@ class RunFolder:
                 raise InputError(f'{flag} {number}: no such sample; choose from 0 to {shown - 1} (--numbers draws them all)')
         return self.latents(shown)[[*numbers]]
 
-    def _drawn(self, z):
+    def to_images(self, z: numpy.ndarray) -> numpy.ndarray:
         """Return the generator's images of latents (n, size), a uint8 array of shape (n, C, H, W)."""
         return numpy.concatenate([to_bytes(samples) for samples in self._batches(z, FEW)])
 
-    def draw_animation(self, file, form='GIF', seconds=0.15):
+    def draw_animation(self, file: FileLike, form: str = 'GIF', seconds: float = 0.15) -> None:
         """Write an animation of the sample pictures that training has written.
 
         Args:
-            file (path or binary file): the file to write.
-            form (str): see `lsgan.figures.animation.animation`.
-            seconds (float): duration of each frame.
+            file: the file to write.
+            form: see `lsgan.figures.animation.animation`.
+            seconds: duration of each frame.
         """
         animation(file, self.frames, form, seconds)

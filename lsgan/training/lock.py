@@ -2,25 +2,28 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import socket
 import sys
+from collections.abc import Iterator
 
 from lsgan.errors import InputError
+from lsgan.types import PathLike
 
 NAME = '.lock'      # of the lock file in a run folder
 
 
 @contextlib.contextmanager
-def held(path, name, hint):
+def held(path: pathlib.Path, name: PathLike, hint: str) -> Iterator[None]:
     """Hold the lock file `path` inside this context and remove it at the end.
 
     The operating system releases the lock when the process ends, even if it is killed, so a file that a killed process leaves
     behind locks nothing. Linux passes such locks on to NFS servers, so they also exclude processes on other hosts.
 
     Args:
-        path (pathlib.Path): the lock file. Missing folders above it are created, and removed at the end if they are empty.
-        name (str): what the lock protects, for messages.
-        hint (str): what the user can do if another process holds the lock; ends the error message.
+        path: the lock file. Missing folders above it are created, and removed at the end if they are empty.
+        name: what the lock protects, for messages.
+        hint: what the user can do if another process holds the lock; ends the error message.
 
     Raises:
         InputError: if another process holds the lock; the message names its process id and host.

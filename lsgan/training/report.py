@@ -1,31 +1,39 @@
 """The log and the pictures of a run folder. Each picture is written completely or not at all."""
 import functools
 import io
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+import numpy
 
 from lsgan.errors import InputError
 from lsgan.figures.curves import curves
 from lsgan.training import snapshot
+from lsgan.types import FileLike
+
+Picture = Callable[[BinaryIO], None]
 
 
-def title(settings, iteration):
+def title(settings: dict, iteration: int) -> str:
     """Return the title of a run's pictures: its loss, epoch and number of updates.
 
     Args:
-        settings (dict): of the run.
-        iteration (int): number of updates done.
+        settings: of the run.
+        iteration: number of updates done.
     """
     epoch = iteration / settings['epoch_size']
     return f'{settings["loss"].upper()}, epoch {epoch:.3g}, {iteration:,} update{"s" * (iteration != 1)}'
 
 
-def read_log(folder):
+def read_log(folder: pathlib.Path) -> list[dict[str, Any]]:
     """Return the entries of a run's log.
 
     Args:
-        folder (pathlib.Path): run folder.
+        folder: run folder.
 
     Returns:
-        list of dict: at least one entry, in the format of Chainer's `LogReport`.
+        At least one entry, in the format of Chainer's `LogReport`.
 
     Raises:
         InputError: if there is no entry, or if the file is damaged or not a log.
@@ -42,15 +50,15 @@ def read_log(folder):
     return log
 
 
-def draw(path, picture):
+def draw(path: pathlib.Path, picture: Picture) -> str:
     """Write a picture to a file, and create the folder of the file if it does not exist.
 
     Args:
-        path (pathlib.Path): file to write.
-        picture (callable): takes a binary file and writes the picture to it.
+        path: file to write.
+        picture: takes a binary file and writes the picture to it.
 
     Returns:
-        str: a line for the user that names the file.
+        A line for the user that names the file.
 
     Raises:
         InputError: if `path` is a folder, or if `picture` raises it because something that it needs is missing.
@@ -66,15 +74,15 @@ def draw(path, picture):
     return f'drawn: {path}'
 
 
-def draw_each(folder, pictures):
+def draw_each(folder: pathlib.Path, pictures: Mapping[str, Picture]) -> Iterator[str]:
     """Write pictures into a folder, and leave out those for which something is missing.
 
     Args:
-        folder (pathlib.Path): created if it does not exist.
-        pictures (dict): from file names to callables, see `draw`.
+        folder: created if it does not exist.
+        pictures: from file names to callables, see `draw`.
 
     Yields:
-        str: for each picture, a line for the user that names the file, or the reason why it was left out.
+        For each picture, a line for the user that names the file, or the reason why it was left out.
     """
     for name, picture in pictures.items():
         try:
@@ -83,13 +91,13 @@ def draw_each(folder, pictures):
             yield f'left out: {name} ({error})'
 
 
-def draw_log(file, folder, settings):
+def draw_log(file: FileLike, folder: pathlib.Path, settings: dict) -> None:
     """Write a PNG of a run's losses and metrics over its updates.
 
     Args:
-        file (path or binary file): the file to write.
-        folder (pathlib.Path): run folder.
-        settings (dict): of the run.
+        file: the file to write.
+        folder: run folder.
+        settings: of the run.
 
     Raises:
         InputError: if there is no log, see `read_log`, or if it has nothing to draw.
@@ -98,14 +106,15 @@ def draw_log(file, folder, settings):
     curves(file, {'': log}, title(settings, log[-1]['iteration']))
 
 
-def main_pictures(folder, settings, figures, sample):
+def main_pictures(folder: pathlib.Path, settings: dict, figures: Mapping[str, Callable],
+                  sample: Callable[[], tuple[numpy.ndarray, int]]) -> dict[str, Picture]:
     """Return the pictures that are drawn at the end of a training run, as a dict for `draw_each`.
 
     Args:
-        folder (pathlib.Path): run folder.
-        settings (dict): of the run.
-        figures (dict): see `lsgan.training.experiment.Experiment`.
-        sample (callable): takes nothing; returns samples, and the number of updates that their generator has seen.
+        folder: run folder.
+        settings: of the run.
+        figures: see `lsgan.training.experiment.Experiment`.
+        sample: takes nothing; returns samples, and the number of updates that their generator has seen.
     """
     def draw_samples(figure, file):
         samples, iteration = sample()

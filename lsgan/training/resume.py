@@ -6,11 +6,11 @@ from lsgan.errors import InputError
 from lsgan.training import flags, lock, snapshot
 
 
-def places(parser, given):
+def places(parser: flags.Parser, given: dict) -> tuple[pathlib.Path, pathlib.Path | None, bool]:
     """Take --resume and --out from `given`.
 
     Returns:
-        tuple: the run folder; the snapshot or run folder to resume from, or None for a new run; and whether it must hold a
+        The run folder; the snapshot or run folder to resume from, or None for a new run; and whether it must hold a
         run. With --resume without a value, a run that does not exist yet is started.
 
     Raises:
@@ -27,14 +27,15 @@ def places(parser, given):
     return out, out if resume == '' else source, bool(resume)
 
 
-def start(out, source, required, parser, given, processes):
+def start(out: pathlib.Path, source: pathlib.Path | None, required: bool, parser: flags.Parser, given: dict,
+          processes: int) -> tuple[snapshot.Snapshot | None, dict, int | None]:
     """Return where a run begins: a `Snapshot`, or None for a new run; its settings; and the value of --iterations.
 
     Args:
         out, source, required: see `places`.
-        parser (lsgan.training.flags.Parser): of the script.
-        given (dict): the flags that were given.
-        processes (int): number of processes.
+        parser: of the script.
+        given: the flags that were given.
+        processes: number of processes.
     """
     iterations, reshard = given.pop('iterations', None), given.pop('reshard', False)
     state = saved = folder = None
@@ -84,15 +85,15 @@ def _divide(settings, state, processes, reshard):
     settings['processes'] = processes
 
 
-def note_changes(settings, before, done):
+def note_changes(settings: dict, before: dict, done: int) -> None:
     """Record in `settings` that a resumed run has another number of epochs or processes, and print a note.
 
     Changes of the number of epochs are listed in `continued`, changes of the number of processes in `resharded`.
 
     Args:
-        settings (dict): settings of the run from this snapshot on; changed in place.
-        before (dict): settings in the snapshot.
-        done (int): updates at the snapshot.
+        settings: settings of the run from this snapshot on; changed in place.
+        before: settings in the snapshot.
+        done: updates at the snapshot.
 
     Raises:
         InputError: if the run has already done the new number of epochs.
@@ -121,7 +122,7 @@ def note_changes(settings, before, done):
               '--epoch {epoch} gives from the start'.format(**change))
 
 
-def require_same_data(out, data):
+def require_same_data(out: pathlib.Path, data: str) -> None:
     """Raise `InputError` if the run in the folder `out` began with data of another fingerprint than `data`."""
     path = out / 'config.json'
     if path.exists() and snapshot.read_json(path).get('data', data) != data:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 import chainer
 import numpy
@@ -20,6 +21,7 @@ from lsgan.errors import InputError, SharedError
 from lsgan.functions.cpu.memory import keep_freed_memory
 from lsgan.functions.optimizers import ClipWeights, GradientNorm, MeanGradient
 from lsgan.links import BatchNormalization
+from lsgan.penalties import PENALTIES, GradientPenalty
 from lsgan.random import Latent, Stream, seed_global
 from lsgan.training import (
     extensions,
@@ -34,7 +36,7 @@ from lsgan.training import (
 )
 from lsgan.training.devices import select_device
 from lsgan.training.events import Events, require_writer
-from lsgan.training.experiment import tell
+from lsgan.training.experiment import Experiment, tell
 from lsgan.training.surroundings import surroundings
 from lsgan.training.updater import Average, GANUpdater, InstanceNoise
 
@@ -42,16 +44,15 @@ _DELAY = 3          # seconds in which the process of rank 0 tells what all have
 _STATISTICS = 2048      # latents for the batch-normalisation statistics of the averaged generator
 
 
-def main(parser, build):
+def main(parser: flags.Parser, build: Callable[[dict], Experiment]) -> int:
     """Run a training script with the flags of the command line.
 
     Args:
-        parser (lsgan.training.flags.Parser): the script's parser.
-        build (callable): takes the settings, a dict, and returns a `lsgan.training.experiment.Experiment`. It draws the
-            initial weights from NumPy's global random stream.
+        parser: the script's parser.
+        build: takes the settings and returns the experiment. It draws the initial weights from NumPy's global random stream.
 
     Returns:
-        int: exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
+        The exit status: 0 done, 1 diverged, 2 bad input or an unusable disk, 130 after SIGINT, 143 after SIGTERM.
     """
     def train(processes, given):
         try:
@@ -116,12 +117,12 @@ def _fail_alone(prog, rank, error):
     os._exit(status)
 
 
-def guarded(prog, action):
+def guarded(prog: str, action: Callable[[], int]) -> int:
     """Run `action`; turn expected errors (bad input, full disk, Ctrl-C) into a one-line message on stderr and an exit status.
 
     Args:
-        prog (str): the script's name.
-        action (callable): takes nothing, returns an exit status.
+        prog: the script's name.
+        action: takes nothing, returns an exit status.
     """
     for stream in sys.stdout, sys.stderr:
         if hasattr(stream, 'reconfigure'):      # a notebook's streams take any text
@@ -129,9 +130,9 @@ def guarded(prog, action):
     try:
         return action()
     except InputError as error:
-        message, status = error, 2
+        message, status = str(error), 2
     except extensions.Diverged as error:
-        message, status = error, 1
+        message, status = str(error), 1
     except KeyboardInterrupt:       # during training, `StopRequest` handles the signal
         message, status = 'interrupted', 130
     except BrokenPipeError:
@@ -141,7 +142,7 @@ def guarded(prog, action):
         message = 'not enough memory: choose smaller networks or batches, or fewer samples (-n, --metric-samples)'
         status = 2
     except OSError as error:
-        message, status = f'{error.filename}: {error.strerror}' if error.filename else error, 2
+        message, status = f'{error.filename}: {error.strerror}' if error.filename else str(error), 2
     print(console.one_line(f'{prog}: {message}'), file=sys.stderr)       # a path may have a line break
     return status
 
@@ -296,7 +297,7 @@ def _note_changes(before, now):
         print(f'note: this run began with {began} and goes on with {goes_on}: results can differ in rounding')
 
 
-def make_loss(settings):
+def make_loss(settings: dict) -> losses.Loss:
     """Return the loss function that the settings name; see `lsgan.losses`."""
     if settings['loss'] == 'lsgan':
         return losses.LeastSquares(*settings['abc'])
@@ -325,7 +326,7 @@ def _assemble(made, settings, out, device, total, stop, processes):
             optimizers[name].add_hook(GradientNorm(name[:3]))
         if settings['clip_gradient']:
             optimizers[name].add_hook(chainer.optimizer_hooks.GradientClipping(settings['clip_gradient']))
-    if settings['loss'] == 'wgan':
+    if settings['loss'] == 'wgan' and settings['gradient_penalty'] == 'none':
         optimizers['discriminator'].add_hook(ClipWeights(settings['clip']))
     updater = GANUpdater(
         SampleIterator(made.data, settings['batchsize'] // processes.size, stream('data'),
@@ -336,7 +337,9 @@ def _assemble(made, settings, out, device, total, stop, processes):
         InstanceNoise(settings['noise'], 0.0, stream('noise')) if settings['noise'] else None,
         Average(made.generator, settings['average'], made.latents(seed, device, _STATISTICS, 'statistics'))
         if settings['average'] else None,
-        settings['split_discriminator_update'], settings['graph'])
+        settings['split_discriminator_update'], settings['graph'],
+        GradientPenalty(PENALTIES[settings['gradient_penalty']][0], settings['penalty_weight'], stream('penalty'))
+        if settings['gradient_penalty'] != 'none' else None)
 
     if settings['sync_norm']:       # not in the averaged copy, whose statistics rank 0 computes by itself
         for link in [*made.generator.links(), *made.discriminator.links()]:
@@ -403,6 +406,8 @@ def _describe(settings, out, device, done, total, processes):
         loss += f' a={targets.a:g} b={targets.b:g} c={targets.c:g}'
         if targets.a == targets.b:
             print('warning: with a == b, D should give real and generated data the same value, so it learns nothing')
+    if settings['gradient_penalty'] != 'none':
+        loss += f' with gradient penalty {settings["gradient_penalty"]} of weight {settings["penalty_weight"]:g}'
     where = f'{device}'
     if processes.size > 1:
         where = (f'{processes.size} processes with {settings["batchsize"] // processes.size} examples of each batch, '

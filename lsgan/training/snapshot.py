@@ -5,12 +5,17 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
 
+import chainer
 import numpy
 from chainer import serializers
+from chainer.training import Trainer
 
 from lsgan.errors import InputError
 from lsgan.npz import put_weights, read_arrays
+from lsgan.types import PathLike
 
 # for each experiment on images, the setting that holds their place
 IMAGES = {'mnist': 'data', 'anime': 'images'}
@@ -18,7 +23,7 @@ _SETTINGS, _NONE, _RANK = 'lsgan/settings', 'lsgan/none', 'lsgan/rank{}/'   # ke
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: PathLike) -> Iterator[BinaryIO]:
     """Yield a binary file that replaces `path` at the end, synced to disk. After an error `path` is unchanged.
 
     Several processes may replace the same file at once; the last one wins.
@@ -42,13 +47,13 @@ def replacing(path):
         raise
 
 
-def write_json(path, value):
+def write_json(path: PathLike, value: Any) -> None:
     """Write a value as JSON, completely or not at all."""
     with replacing(path) as f:
         f.write((json.dumps(value, indent=1) + '\n').encode())
 
 
-def read_json(path):
+def read_json(path: PathLike) -> Any:
     """Return the value that `write_json` wrote.
 
     Raises:
@@ -64,8 +69,8 @@ def read_json(path):
         raise InputError(f'{path}: damaged, no JSON') from None
 
 
-def own_state(trainer):
-    """Return what differs between the trainers of a parallel run: random states and sums for the log, a dict of arrays."""
+def own_state(trainer: Trainer) -> dict[str, numpy.ndarray]:
+    """Return what differs between the trainers of a parallel run: random states and sums for the log."""
     serializer = serializers.DictionarySerializer()
     _serialize_own(trainer, serializer)
     return {key: value for key, value in serializer.target.items() if value.dtype != object}
@@ -76,14 +81,14 @@ def _serialize_own(trainer, serializer):
     trainer.get_extension('LogReport').serialize_sums(serializer['log'])
 
 
-def save(path, trainer, settings, others=()):
+def save(path: PathLike, trainer: Trainer, settings: dict, others: Iterable[dict[str, numpy.ndarray]] = ()) -> None:
     """Write the state of a `chainer.training.Trainer` and the run's settings, completely or not at all.
 
     Args:
         path: file to write.
-        trainer (chainer.training.Trainer): of the process of rank 0.
-        settings (dict): of the run.
-        others (sequence of dict): the `own_state` of each other process of a parallel run, from rank 1 on.
+        trainer: of the process of rank 0.
+        settings: of the run.
+        others: the `own_state` of each other process of a parallel run, from rank 1 on.
     """
     serializer = serializers.DictionarySerializer()
     serializer.save(trainer)
@@ -107,7 +112,7 @@ class Snapshot:
         InputError: if the file is missing, truncated, damaged or not a snapshot of lsgan.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike):
         self.path = path
         self._arrays = read_arrays(path)
         try:
@@ -118,22 +123,22 @@ class Snapshot:
         self._arrays.update(dict.fromkeys(nones, numpy.asarray(None)))
 
     @property
-    def iteration(self):
+    def iteration(self) -> int:
         """The number of updates that the run had done."""
         return int(self._arrays['updater/iteration'])
 
-    def network(self, name):
-        """Return the weights of the network `name`, generator or discriminator, as the arrays of its npz file, a dict."""
+    def network(self, name: str) -> dict[str, numpy.ndarray]:
+        """Return the weights of the network `name`, generator or discriminator, as the arrays of its npz file."""
         prefix = f'updater/model:{name}/'
         return {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
 
-    def restore(self, trainer, rank=0, processes=None):
+    def restore(self, trainer: Trainer, rank: int = 0, processes: int | None = None) -> None:
         """Put the saved state into a trainer made with the same settings.
 
         Args:
-            trainer (chainer.training.Trainer): of this process.
-            rank (int): of this process.
-            processes (int): number of processes of the run from now on; if the snapshot is of another number, the trainer
+            trainer: of this process.
+            rank: of this process.
+            processes: number of processes of the run from now on; if the snapshot is of another number, the trainer
                 keeps the random streams that it was made with.
 
         Raises:
@@ -157,12 +162,12 @@ class Snapshot:
             _serialize_own(trainer, serializers.NpzDeserializer(own))
 
 
-def load_networks(folder, links):
+def load_networks(folder: PathLike, links: Mapping[str, chainer.Link]) -> None:
     """Load the weights of a run's newest good snapshot into links.
 
     Args:
         folder: run folder.
-        links (dict): the links, by the names `generator` and `discriminator`.
+        links: the links, by the names `generator` and `discriminator`.
 
     Raises:
         InputError: if there is no good snapshot, or if its networks differ from the links.
@@ -176,20 +181,20 @@ def load_networks(folder, links):
         put_weights(state.network(name), link, f'{folder}: its {name} is another network than the settings describe')
 
 
-def numbered(folder, pattern):
+def numbered(folder: PathLike, pattern: str) -> list[pathlib.Path]:
     """Return the files in `folder` whose names match `pattern`, in which `{}` stands for a number; the largest first."""
     shape = re.compile(re.escape(pattern).replace(r'\{\}', r'(\d+)') + '$')
     found = [(int(match[1]), path) for path in pathlib.Path(folder).iterdir() if (match := shape.match(path.name))]
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def newest(folder, settings, complain):
+def newest(folder: PathLike, settings: dict, complain: Callable[[str], Any]) -> Snapshot | None:
     """Return the newest good `Snapshot` of a run with these settings, or None.
 
     Args:
         folder: run folder.
-        settings (dict): settings of the run.
-        complain (callable): called with a message about each bad snapshot.
+        settings: settings of the run.
+        complain: called with a message about each bad snapshot.
     """
     for path in numbered(folder, 'snapshot_iter_{}'):
         try:
@@ -202,7 +207,7 @@ def newest(folder, settings, complain):
     return None
 
 
-def read_settings(folder):
+def read_settings(folder: PathLike) -> dict:
     """Return the settings in the config.json of a run folder.
 
     Raises:
@@ -223,11 +228,11 @@ def read_settings(folder):
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than --tf32 computed without it, those older than `processes` on a single one. Runs older than --channels are
-    RGB, and have one path of images.
+    Runs older than --tf32, --gradient-penalty and --stacked are without them, those older than `processes` on a single one.
+    Runs older than --channels are RGB, and have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
-                'processes': 1, 'tensorboard': False, **settings}
+                'processes': 1, 'tensorboard': False, 'gradient_penalty': 'none', 'penalty_weight': None, **settings}
     if settings.get('experiment') == 'mnist':
         settings = {'stacked': False, **settings}
     if settings.get('experiment') == 'anime':
@@ -237,23 +242,23 @@ def _current(settings):
     return settings
 
 
-def free(settings):
+def free(settings: dict) -> set[str | None]:
     """Return the names of the settings that a run may change when it is resumed.
 
     Changes of the number of epochs and of processes are recorded in `continued` and `resharded`. The communicator changes
     results by rounding. The other settings change nothing computed: config.json holds the fingerprint of the images.
     """
     return {'epoch', 'continued', 'snapshot_interval', 'keep', 'graph', 'communicator', 'processes', 'resharded', 'image_size',
-            'tensorboard', IMAGES.get(settings.get('experiment'))}
+            'tensorboard', IMAGES.get(settings.get('experiment', ''))}
 
 
-def contradictions(settings, saved):
+def contradictions(settings: dict, saved: dict) -> list[str]:
     """Return the names of the settings that differ from those of a run, without the `free` ones."""
     own = free(saved)
     return [name for name in settings if name not in own and settings[name] != saved.get(name)]
 
 
-def clear_leftovers(folder):
+def clear_leftovers(folder: pathlib.Path) -> None:
     """Remove what a killed run was writing: files not yet renamed, and the temporary folder of Chainer's log."""
     for path in [*folder.glob('.*.writing'), *folder.glob('*/.*.writing')]:
         path.unlink()

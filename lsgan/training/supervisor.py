@@ -11,18 +11,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 _parent = None      # process id
 _GRACE = 20         # seconds that training may take to end after its launcher has ended
 
 
-def supervise(describe):
+def supervise(describe: Callable[[int], str]) -> None:
     """Continue in a child process. The parent waits for it, passes SIGINT and SIGTERM on, and exits with its status.
 
     If the parent is killed, the child gets SIGTERM, and ends at the latest 20 seconds later.
 
     Args:
-        describe (callable): from the number of the signal that has killed the child to a message for standard error.
+        describe: from the number of the signal that has killed the child to a message for standard error.
     """
     global _parent
     read, write = os.pipe()
@@ -37,7 +38,7 @@ def supervise(describe):
     threading.Thread(target=_obey, args=[read], daemon=True).start()
 
 
-def is_orphan():
+def is_orphan() -> bool:
     """Return whether the parent of the process that `supervise` made has ended."""
     return os.getppid() != _parent
 

@@ -8,28 +8,32 @@ import pathlib
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 
 from lsgan.errors import InputError
 from lsgan.training import flags, lock, snapshot
 from lsgan.training.run import guarded
+from lsgan.types import PathLike
 
+Run = tuple[str, str, int]      # name, flags, random seed
+Group = Mapping[str, tuple[str, Iterable[int]]]     # from names of runs to their flags and random seeds
 _TOLD = 12      # most names that an error message lists
 
 
-def rows(path):
-    """Return the rows of a CSV table, a list of dicts of str; an empty list if the file does not exist."""
+def rows(path: PathLike) -> list[dict[str, str]]:
+    """Return the rows of a CSV table; an empty list if the file does not exist."""
     if not pathlib.Path(path).exists():
         return []
     with open(path, newline='') as f:
         return list(csv.DictReader(f))
 
 
-def append(path, new):
+def append(path: PathLike, new: Sequence[dict]) -> None:
     """Append rows to a CSV table. A new table gets a header. A lock keeps several processes apart.
 
     Args:
         path: file of the table.
-        new (list of dict): rows, at least one, all with the same keys.
+        new: rows, at least one, all with the same keys.
     """
     with open(path, 'a+', newline='') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -41,24 +45,24 @@ def append(path, new):
         writer.writerows(new)
 
 
-def sweep(script, table, wanted, columns, jobs=1, dry=False):
+def sweep(script: pathlib.Path, table: pathlib.Path, wanted: Sequence[Run], columns: Sequence[str], jobs: int = 1,
+          dry: bool = False) -> int:
     """Make the missing rows of a table, and print a line for each.
 
     The run folders are result/sweep/SCRIPT/NAME-SEED beside the script. An interrupted run continues there.
 
     Args:
-        script (pathlib.Path): the training script.
-        table (pathlib.Path): CSV file. A run that ends or diverges appends a row with its name, seed, git commit, flags,
+        script: the training script.
+        table: CSV file. A run that ends or diverges appends a row with its name, seed, git commit, flags,
             seconds of training, and `columns`.
-        wanted (sequence): the runs, tuples of name (str), flags (str, separated by spaces) and random seed (int). Name and
-            seed together identify a run.
-        columns (sequence of str): keys of metrics.json, or keys of the log followed by ` first` or ` last` for the first or
+        wanted: the runs, tuples of name, flags (separated by spaces) and random seed. Name and seed together identify a run.
+        columns: keys of metrics.json, or keys of the log followed by ` first` or ` last` for the first or
             last log entry. A value that a run lacks is nan, such as the metrics of a run that diverged.
-        jobs (int): number of runs at a time.
-        dry (bool): whether to print the missing runs without making them.
+        jobs: number of runs at a time.
+        dry: whether to print the missing runs without making them.
 
     Returns:
-        int: number of runs that failed. Their lines say why. A run that diverged does not count as failed.
+        The number of runs that failed. Their lines say why. A run that diverged does not count as failed.
 
     Raises:
         InputError: if another process is making rows of this table.
@@ -92,12 +96,12 @@ def _missing(table, wanted):
     return missing
 
 
-def settings(script, arguments):
-    """Return the settings of a run, a dict, see `lsgan.training.flags.resolve`.
+def settings(script: pathlib.Path, arguments: Sequence[str]) -> dict:
+    """Return the settings of a run, see `lsgan.training.flags.resolve`.
 
     Args:
-        script (pathlib.Path): the training script.
-        arguments (list of str): its command-line arguments.
+        script: the training script.
+        arguments: its command-line arguments.
 
     Raises:
         InputError: if the script does not accept the arguments.
@@ -106,33 +110,34 @@ def settings(script, arguments):
     return flags.resolve(parser.experiment, vars(parser.parse_args(arguments)), parser.presets)
 
 
-def make_parser(doc):
+def make_parser(doc: str | None) -> flags.OneLineParser:
     """Return the argument parser of a script that makes runs, with --jobs. Its help begins with the docstring `doc`."""
     parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--jobs', type=flags.positive, default=1, metavar='N', help='number of runs at a time (default: 1)')
     return parser
 
 
-def runs(group):
+def runs(group: Group) -> list[Run]:
     """Return the runs of a group as for `sweep`, in the order of their seeds.
 
     Args:
-        group (dict): from names to tuples of flags (str) and seeds (iterable of int).
+        group: from names to tuples of flags and seeds.
     """
     return sorted(((name, flags, seed) for name, (flags, seeds) in group.items() for seed in seeds), key=lambda run: run[2])
 
 
-def main(doc, script, folder, groups, columns):
+def main(doc: str | None, script: pathlib.Path, folder: pathlib.Path, groups: Mapping[str, Group],
+         columns: Sequence[str]) -> int:
     """Run the command line of a sweep.py in results.
 
     Args:
-        doc (str): docstring of that script.
+        doc: docstring of that script.
         script, columns: see `sweep`.
-        folder (pathlib.Path): folder of the tables, GROUP.csv.
-        groups (dict): from the name of each group to its runs, see `runs`.
+        folder: folder of the tables, GROUP.csv.
+        groups: from the name of each group to its runs, see `runs`.
 
     Returns:
-        int: exit status, see `lsgan.training.run.guarded`; also 1 if a run failed.
+        The exit status, see `lsgan.training.run.guarded`; also 1 if a run failed.
     """
     parser = make_parser(doc)
     parser.add_argument('groups', nargs='*', metavar='GROUP',

@@ -1,5 +1,6 @@
 """One step of adversarial training."""
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,8 +18,10 @@ from lsgan.functions.gpu.batches import joined as joined_on_gpu
 from lsgan.functions.gpu.graph import Graph
 from lsgan.functions.gpu.history import History, gathered
 from lsgan.functions.gpu.scalar import Scalar
+from lsgan.functions.optimizers import average
 from lsgan.functions.replay import Recorded, Replayable
 from lsgan.losses import Loss
+from lsgan.penalties import GradientPenalty
 
 _BATCH = 128        # of what the statistics of averaged weights are computed from
 
@@ -66,10 +69,7 @@ class Average:
             self.count_update()
             return
         self.updates += 1
-        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for weights, average in zip(own, averages):
-            average *= keep
-            average += (1 - keep) * weights
+        average(averages, own, keep=min(self.decay, (1 + self.updates) / (10 + self.updates)))
 
     def prepare(self) -> None:
         """Bring the number of updates in device memory up to date."""
@@ -101,6 +101,12 @@ class Average:
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self.updates, self._settled = int(serializer('updates', self.updates)), None
         self._averaged.serialize(serializer['averaged'])
+
+
+@functools.cache
+def _is_known(kind):
+    """Return whether a class is part of this package or of Chainer."""
+    return kind.__module__.startswith(('lsgan.', 'chainer.'))
 
 
 def _norms(network):
@@ -173,8 +179,9 @@ def joined(arrays: Sequence[NdArray]) -> NdArray:
 class GANUpdater(training.updaters.StandardUpdater):
     """Updater of a GAN. In one iteration, D takes `n_critic` steps, each on a new batch, and then G takes one step.
 
-    It reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`, as scalars on the device. The
-    values of D are those of its last step.
+    It reports `gen/loss`, `dis/loss` and the means of D's outputs, `dis/real` and `dis/fake`, as scalars on the device. With a
+    gradient penalty it also reports `dis/penalty`, without the weight; `dis/loss` does not include it. The values of D are
+    those of its last step.
 
     Args:
         iterator: yields batches, as arrays on the device or as lists of examples.
@@ -188,17 +195,20 @@ class GANUpdater(training.updaters.StandardUpdater):
             data.
         graph: whether an update is recorded once and then replayed, on a GPU as a CUDA graph. This computes the same
             numbers. On a CPU, networks with links of other packages are not replayed, nor are functions or links with hooks.
+        penalty: gradient penalty, or None. It is computed where D sees the examples, after instance noise. In a split step, it
+            belongs to the loss on real data. On a CPU it is never replayed.
     """
 
     def __init__(self, iterator: chainer.dataset.Iterator, optimizers: Mapping[str, chainer.GradientMethod], loss: Loss,
                  latent: random.Latent, n_critic: int = 1, noise: InstanceNoise | None = None, average: Average | None = None,
-                 split: bool = False, graph: bool = True):
+                 split: bool = False, graph: bool = True, penalty: GradientPenalty | None = None):
         super().__init__(iterator, optimizers)
         self.loss, self.latent, self.n_critic, self.noise, self.average = loss, latent, n_critic, noise, average
-        self.split, self.graph = split, graph
+        self.split, self.graph, self.penalty = split, graph, penalty
         self._graph = None
         self._samples = Recorded(lambda z: [self.generator(z)])
         self._loss_d, self._loss_g = Recorded(self._compute_loss_d), Recorded(self._compute_loss_g)
+        self._penalty = Recorded(self._compute_penalty)
         self._history = History()
         self._warm = False
         self.timed, self.seconds = 0, 0.0    # number of timed updates and their duration, without evaluation and drawing
@@ -259,7 +269,8 @@ class GANUpdater(training.updaters.StandardUpdater):
     def _graph_key(self):
         """Return what a captured update depends on and may change: addresses of parameters, hooks, settings."""
         config = chainer.config
-        return (bool(self.noise and self.noise.active), self.n_critic, config.fast, config.tf32, config.cudnn_deterministic,
+        return (bool(self.noise and self.noise.active), self.n_critic, self.penalty and self.penalty.weight, config.fast,
+                config.tf32, config.cudnn_deterministic,
                 [optimizer.arrangement() for optimizer in self.get_all_optimizers().values()])
 
     def _can_be_captured(self):
@@ -296,18 +307,20 @@ class GANUpdater(training.updaters.StandardUpdater):
         key = self._recording_key()
         with chainer.no_backprop_mode():
             fake, = self._samples((), [self.latent(len(real))], key).outputs
-        batches, reported = {'real': real, 'fake': fake}, dict[str, NdArray]()
+        reported = dict[str, NdArray]()
         join = self.noise.joined if self.noise else joined
-        for step in [{name: x} for name, x in batches.items()] if self.split else [batches]:
-            inputs = [join(list(step.values()))] if self._joins() else [join([x]) for x in step.values()]
-            with chainer.using_config('batches', len(step) // len(inputs)):     # in backward, F.forget computes layers again
-                computed = self._loss_d((tuple(step),), inputs, key)
-                self.discriminator.cleargrads()
-                computed.backward()
-            self.get_optimizer('discriminator').update()
+        seen = [join([real]), join([fake])] if self.split or not self._joins() else [join([real, fake])]
+        for names, inputs in zip([('real',), ('fake',)], zip(seen)) if self.split else [(('real', 'fake'), seen)]:
+            with chainer.using_config('batches', len(names) // len(inputs)):    # in backward, F.forget computes layers again
+                computed = self._loss_d((names,), inputs, key)
+                computed.backward(self.discriminator)
             loss, *outputs = computed.outputs
             reported['dis/loss'] = reported['dis/loss'] + loss if reported else loss
-            reported.update({f'dis/{name}': mean for name, mean in zip(step, functions.each_mean(outputs))})
+            if self.penalty and 'real' in names:
+                batches = seen if len(seen) == 2 else [seen[0][:len(real)], seen[0][len(real):]]
+                reported['dis/penalty'] = self._add_penalty(batches)
+            self.get_optimizer('discriminator').update()
+            reported.update({f'dis/{name}': mean for name, mean in zip(names, functions.each_mean(outputs))})
         return len(real), reported
 
     def _compute_loss_d(self, names, *inputs):
@@ -318,13 +331,21 @@ class GANUpdater(training.updaters.StandardUpdater):
             outputs = [self.discriminator(x) for x in inputs]
         return self.loss.discriminator(**dict(zip(names, outputs))), *outputs
 
+    def _compute_penalty(self, real, fake):
+        return self.penalty(self.discriminator, real, fake)
+
+    def _add_penalty(self, batches):
+        """Add the gradients of the penalty to those of D's parameters. Return the penalty without its weight, an array."""
+        computed = self._penalty((), batches, None)
+        computed.backward(None)
+        return computed.outputs[1]
+
     def backward_generator(self, n: int) -> NdArray:
         """Set the gradients of G's parameters from its loss on n new samples. Return the loss, an array."""
         noisy = bool(self.noise and self.noise.active)
         with frozen(self.discriminator):
             computed = self._loss_g((noisy,), [self.latent(n)], self._recording_key())
-            self.generator.cleargrads()
-            computed.backward()
+            computed.backward(self.generator)
         return computed.outputs[0]
 
     def _compute_loss_g(self, noisy, latents):
@@ -335,11 +356,11 @@ class GANUpdater(training.updaters.StandardUpdater):
         """Return what recorded passes on the CPU depend on and may change, or None if that is not known."""
         if not self.graph or self.generator.xp is not numpy or chainer.is_debug() or chainer.get_function_hooks():
             return None
-        links = [*self.generator.links(), *self.discriminator.links()]
-        if (any(link._n_local_link_hooks for link in links)
-                or not all(type(part).__module__.startswith(('lsgan.', 'chainer.')) for part in (*links, self.loss))):
-            return None
-        return self.loss, *vars(self.loss).values()
+        for network in (self.generator, self.discriminator):
+            for link in network.links():
+                if link._n_local_link_hooks or not _is_known(type(link)):
+                    return None
+        return (self.loss, *vars(self.loss).values()) if _is_known(type(self.loss)) else None
 
     def _joins(self):
         """Return whether D can process the real and the generated batch in one forward pass.
@@ -362,6 +383,8 @@ class GANUpdater(training.updaters.StandardUpdater):
         self.latent.serialize(serializer['latent'])
         if self.noise:
             self.noise.stream.serialize(serializer['noise'])
+        if self.penalty:
+            self.penalty.stream.serialize(serializer['penalty'])
         random.serialize_global(serializer['numpy'])    # dropout draws from it
 
     def serialize_randomness(self, serializer: chainer.AbstractSerializer) -> None:

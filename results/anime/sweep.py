@@ -12,6 +12,8 @@ Without a group, the runs of all groups are made. The groups are:
     tuning      trials for a better default, anime faces, seed 100
     rivals      trials of the other losses with the default networks, anime faces, seed 100, 10 epochs
     default     the default settings, on anime faces and on drawn faces
+    stability   with and without batch normalisation, Adam and RMSprop, least squares and the standard GAN, on drawn faces
+    penalties   gradient penalties without batch normalisation in D, anime faces, 10 epochs
 
 All images have 64x64 pixels. An interrupted run continues where it stopped. A finished run appends its row with the git commit
 that made it. Its run folder in result/sweep is kept for pictures.
@@ -20,6 +22,7 @@ import itertools
 import pathlib
 import sys
 
+from lsgan.penalties import PENALTIES
 from lsgan.training.sweep import main
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -68,6 +71,11 @@ def compared(images, more=''):
             for (preset, updates), loss in itertools.product({'default': 160, 'blog': 80}.items(), ('lsgan', 'wgan', 'gan'))}
 
 
+# Batch normalisation in both networks, in D only, and in neither, with the learning rates of DCGAN and without instance noise
+NORMS = {'both': '--norm-g unit --norm-d but-first', 'd': '--norm-g none --norm-d but-first',
+         'none': '--norm-g none --norm-d none'}
+STABILITY = '--epoch 4 --epoch-size 160 --lr-g 2e-4 --lr-d 2e-4 --lr-decay 0 --noise 0 --noise-end 0'
+
 # {group: {name: (flags, seeds)}}
 GROUPS = {
     'faces': compared('faces'),
@@ -99,6 +107,13 @@ GROUPS = {
         'wgan, bound 0.03': f'{ONE_STEP} {RATES} --clip 0.03',
         'wgan, faster, noise 0.05': f'{ONE_STEP} {RATES} --lr-g 2e-3 --lr-d 5e-4 --noise 0.05 --noise-end 0.05'}.items()},
     'default': {'anime faces': (REAL, range(3)), 'drawn faces': ('', range(3))},
+    'stability': {f'stability {loss} {optimizer} {norm}':
+                  (f'{STABILITY} --loss {loss} --optimizer {optimizer} {NORMS[norm]}', range(3))
+                  for norm, optimizer, loss in itertools.product(NORMS, ('adam', 'rmsprop'), ('lsgan', 'gan'))},
+    'penalties': {'penalty none, normalised D': (f'{REAL} --epoch 10', range(1)),
+                  'penalty none': (f'{REAL} --epoch 10 --norm-d none', range(1)),
+                  **{f'penalty {kind}': (f'{REAL} --epoch 10 --norm-d none --gradient-penalty {kind}', range(1))
+                     for kind in PENALTIES}},
 }
 
 if __name__ == '__main__':

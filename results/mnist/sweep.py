@@ -4,8 +4,8 @@
     python results/mnist/sweep.py map --jobs 2          make two runs at a time
     python results/mnist/sweep.py factors --list        list the rows that exist and those that are missing
 
-The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long and losses. Without a
-group, all of them are made.
+The groups are default, map, plain, published, targets, longer, pfnet, he, convolutional, factors, long, losses, stability and
+penalties. Without a group, all of them are made.
 
 An interrupted run continues where it stopped. A finished run appends its row with the git commit that made it. Its run folder
 in result/sweep is kept for pictures. MNIST is read from the cache, or downloaded.
@@ -16,6 +16,7 @@ import pathlib
 import re
 import sys
 
+from lsgan.penalties import PENALTIES
 from lsgan.training.sweep import main, rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -86,6 +87,8 @@ def plain_seeds(g, d):
 
 
 SHORT, LONGER = blog(4, 2400), blog(30, 6000)
+# the learning rates of DCGAN, and no instance noise
+STABILITY = '--epoch 2 --lr-g 2e-4 --lr-d 2e-4 --noise 0 --noise-end 0'
 # group: name: (flags, seeds)
 GROUPS = {
     # the default settings, and an earlier default that seeds 0 to 4 showed to be not good enough
@@ -109,6 +112,10 @@ GROUPS = {
     'longer': {'longer -1 1 0': (f'{LONGER} --abc -1 1 0', range(1)),
                'longer G 0.1': (f'{LONGER} --init-std 0.1 0.001', range(1)),
                'longer D 0.03': (f'{LONGER} --init-std 0.001 0.03', range(1))},
+    # which combinations train? Batch normalisation in both networks of the default, in D only, and in neither
+    'stability': {f'stability {loss} {optimizer} {norm}':
+                  (f'{STABILITY} --loss {loss} --optimizer {optimizer} --norm {norm}', THREE)
+                  for norm, optimizer, loss in itertools.product(('both', 'd', 'none'), OPTIMIZERS, ('lsgan', 'gan'))},
     # the Chainer reference implementation
     'pfnet': {'pfnet': ('--preset pfnet --epoch 3 --gradient-norms', range(1))},
     # He initialisation, whose scale follows from the size of each layer
@@ -133,6 +140,10 @@ GROUPS = {
     # the best three of the ten trials of each loss, for 5 epochs; then the best of these with other seeds
     'losses': {name: (f'{flags} --epoch 5 --log-interval 60 --gradient-norms', seeds(made)[name])
                for made in finalists().values() for name, flags in made.items()},
+    # gradient penalties for 5 epochs, without batch normalisation in D, which would mix the gradients of examples
+    'penalties': {'penalty none, normalised D': ('--epoch 5', range(1)),
+                  'penalty none': ('--epoch 5 --norm g', range(1)),
+                  **{f'penalty {kind}': (f'--epoch 5 --norm g --gradient-penalty {kind}', range(1)) for kind in PENALTIES}},
 }
 
 

@@ -13,8 +13,9 @@ import chainer
 
 import train_gaussian
 
-COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3,
-          'beta1': 0.5, 'beta2': 0.9, 'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'keep': 3, 'epoch_size': 20,
+COMMON = {'loss': 'lsgan', 'scheme': 'binary', 'n_critic': 1, 'clip': 0.01, 'gradient_penalty': 'none',
+          'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.5, 'beta2': 0.9,
+          'noise': 1.0, 'noise_end': 0.1, 'noise_share': 1.0, 'keep': 3, 'epoch_size': 20,
           'log_interval': 10, 'metric_interval': 40, 'sample_interval': 20, 'snapshot_interval': 100,
           'lr_decay': 0.0, 'lr_steps': [[6, 0.5]]}
 PRESETS = {
@@ -50,6 +51,22 @@ def test_lr_steps_and_lr_decay_replace_each_other():
     assert rates(lr_steps=[[2, 0.1]], preset='other') == [0.0, [[2, 0.1]]]
     with pytest.raises(InputError, match='--lr-steps and --lr-decay'):
         rates(lr_decay=0.3, lr_steps=[[2, 0.1]])
+
+
+def test_penalty_has_usual_weight():
+    assert resolve({})['penalty_weight'] is None
+    assert resolve({'gradient_penalty': 'r1'})['penalty_weight'] == 10
+    assert resolve({'gradient_penalty': 'r1', 'penalty_weight': 3.0})['penalty_weight'] == 3
+
+
+@pytest.mark.parametrize('given, message', [
+    ({'penalty_weight': 3.0}, '--penalty-weight has no effect without --gradient-penalty'),
+    ({'loss': 'wgan', 'gradient_penalty': 'r1', 'clip': 0.1}, '--clip has no effect .* --gradient-penalty none'),
+    ({'gradient_penalty': 'r1', 'sync_norm': True}, '--sync-norm and --gradient-penalty cannot be combined'),
+])
+def test_penalties_that_make_no_sense_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        resolve(given)
 
 
 def test_scheme_determines_targets():

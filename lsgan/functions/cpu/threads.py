@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import threading
-import weakref
 
 import chainer
 import numpy
@@ -47,9 +46,8 @@ class _Pool:
 
 _pool = _Pool()
 _local = threading.local()
-_background: weakref.WeakSet = weakref.WeakSet()
-if hasattr(os, 'register_at_fork'):     # a forked process has none of the threads, so their work must be finished
-    os.register_at_fork(before=lambda: concurrent.futures.wait(_background), after_in_child=_pool.forget)
+if hasattr(os, 'register_at_fork'):     # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.forget)
 
 
 def each(task, items):
@@ -80,13 +78,6 @@ def each(task, items):
         concurrent.futures.wait(helpers)
     for helper in helpers:
         helper.result()
-
-
-def background(task):
-    """Start `task()` on another thread and return a `concurrent.futures.Future` of its result."""
-    future, = _pool.submit(task, 1)
-    _background.add(future)
-    return future
 
 
 def parts(n, most=None, least=1):

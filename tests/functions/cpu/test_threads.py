@@ -107,16 +107,6 @@ def test_several_threads_can_limit_blas():
         assert blas_threads() == outside
 
 
-def test_work_does_not_wait_for_background():
-    done = threading.Event()
-    with chainer.using_config('cpu_threads', 2):
-        slow = threads.background(lambda: done.wait(60))
-        threads.each(lambda _: None, range(4))
-        assert not slow.done()
-        done.set()
-        assert slow.result()
-
-
 def total_of_squares(count):
     with chainer.using_config('cpu_threads', count):
         return float(threads.total(lambda part: numpy.arange(*part, dtype=float) ** 2 @ numpy.ones(part[1] - part[0]), 100, 9))
