@@ -30,6 +30,7 @@ PRESETS = {
         'data': 'ring', 'modes': 8, 'radius': 2.0, 'sigma': 0.04,
         'latent': 256, 'hidden_g': [128] * 4, 'hidden_d': [128] * 3, 'activation_g': 'relu', 'activation_d': 'leaky_relu',
         'init': 'he', 'init_scale': 1.0,
+        'init_bias': 0.0,
         'loss': 'lsgan', 'scheme': 'binary', 'split_discriminator_update': False, 'n_critic': 1, 'clip': 0.01,
         'optimizer': 'adam', 'lr_g': 1e-3, 'lr_d': 1e-3, 'beta1': 0.0, 'beta2': 0.99, 'lr_decay': 0.5,
         'lr_steps': [], 'clip_gradient': 0.0, 'init_from': None,
@@ -76,6 +77,8 @@ def make_parser():
                               'number of units in each hidden layer of G', 'number of units in each hidden layer of D')
     parser.setting('--init-scale', type=flags.above_zero, group=nets, metavar='S',
                    help='scale of the initial weights: their standard deviation with --init normal, otherwise a factor')
+    parser.setting('--init-bias', type=flags.not_negative, group=nets, metavar='S',
+                   help='standard deviation of the initial biases in the first layer of each network; others start at 0')
     return parser
 
 
@@ -84,6 +87,7 @@ def build(settings):
     gaussians = mixture.GaussianMixture(mixture.LAYOUTS[settings['data']](settings['modes'], settings['radius']),
                                         settings['sigma'])
     weights = flags.INITIALIZERS[settings['init']](settings['init_scale'])
+    biases = flags.INITIALIZERS['normal'](settings['init_bias']) if settings['init_bias'] else None
     real = gaussians.sample(2500, Stream(settings['seed'], 'real'))
     others = Stream(settings['seed'], 'other real')
     floor = float(np.mean([sliced_wasserstein(gaussians.sample(2500, others), real) for _ in range(10)]))
@@ -96,8 +100,8 @@ def build(settings):
         return lambda samples, file, title: figure(file, samples, gaussians.centers, gaussians.sigma, title, real)
 
     return Experiment(
-        generator=Perceptron([settings['latent'], *settings['hidden_g'], 2], settings['activation_g'], weights),
-        discriminator=Perceptron([2, *settings['hidden_d'], 1], settings['activation_d'], weights),
+        generator=Perceptron([settings['latent'], *settings['hidden_g'], 2], settings['activation_g'], weights, biases),
+        discriminator=Perceptron([2, *settings['hidden_d'], 1], settings['activation_d'], weights, biases),
         latent_size=settings['latent'], latent_distribution='normal',
         data=gaussians,
         samples=2500, shown=2500, evaluate=evaluate,

@@ -223,11 +223,13 @@ def read_settings(folder):
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than --tf32 computed without it, those older than `processes` on a single one. Runs older than --channels are
-    RGB, and have one path of images.
+    Runs older than --tf32 computed without it, those older than `processes` on a single one, those older than --init-bias
+    without random biases. Runs older than --channels are RGB, and have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
                 'processes': 1, 'tensorboard': False, **settings}
+    if settings.get('experiment') == 'gaussian':
+        settings = {'init_bias': 0.0, **settings}
     if settings.get('experiment') == 'anime':
         settings = {'channels': 'auto', 'image_channels': 3, **settings}
         if isinstance(settings.get('images'), str):
