@@ -27,7 +27,7 @@ from lsgan.training.experiment import Experiment
 # With several modes on a ray from the origin. Tuned by hand, see results/gaussian/layouts.md.
 CLOSE_MODES = {'latent': 32, 'init_bias': 1.0, 'lr_g': 2e-3, 'lr_decay': 0.0,
                'lr_steps': [[10, 0.5], [14, 0.3], [19, 0.15]], 'average': 0.9998,
-               'noise': 0.25, 'noise_end': 0.035, 'noise_share': 0.8, 'epoch': 30}
+               'noise': 0.25, 'noise_end': 0.025, 'noise_share': 1.0, 'epoch': 30}
 
 PRESETS = {
     'default': {
