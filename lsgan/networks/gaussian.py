@@ -18,11 +18,16 @@ class Perceptron(chainer.ChainList):
     Args:
         sizes: numbers of units of the input, of each hidden layer and of the output.
         activation: activation of the hidden layers: relu, leaky_relu, tanh or sigmoid.
-        initialW: initializer of the weights, as for Chainer's links. Biases are initialised to zero.
+        initialW: initializer of the weights, as for Chainer's links.
+        initial_bias: initializer of the biases of the first layer, or None for zeros. All other biases are initialised to
+            zero. With ReLU and zero biases, the network is linear along every ray from the origin. Random biases let it bend
+            anywhere from the start.
     """
 
-    def __init__(self, sizes: Sequence[int], activation: str, initialW: InitializerSpec | None = None):
-        super().__init__(*(L.Linear(n_in, n_out, initialW=initialW) for n_in, n_out in zip(sizes, sizes[1:])))
+    def __init__(self, sizes: Sequence[int], activation: str, initialW: InitializerSpec | None = None,
+                 initial_bias: InitializerSpec | None = None):
+        super().__init__(*(L.Linear(n_in, n_out, initialW=initialW, initial_bias=None if i else initial_bias)
+                           for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))))
         self.activation = activation
 
     def forward(self, x: NdArray | chainer.Variable) -> chainer.Variable:

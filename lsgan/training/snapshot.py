@@ -225,20 +225,22 @@ def read_settings(folder: PathLike) -> dict:
     return _current(settings)
 
 
+# by experiment, settings that older runs lack
+_ADDED: dict[str | None, dict] = {
+    'gaussian': {'init_bias': 0.0}, 'mnist': {'stacked': False}, 'anime': {'channels': 'auto', 'image_channels': 3}}
+
+
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than --tf32, --gradient-penalty and --stacked are without them, those older than `processes` on a single one.
-    Runs older than --channels are RGB, and have one path of images.
+    Runs older than a flag are without it, those older than `processes` on a single one. Runs older than --channels are RGB, and
+    have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
-                'processes': 1, 'tensorboard': False, 'gradient_penalty': 'none', 'penalty_weight': None, **settings}
-    if settings.get('experiment') == 'mnist':
-        settings = {'stacked': False, **settings}
-    if settings.get('experiment') == 'anime':
-        settings = {'channels': 'auto', 'image_channels': 3, **settings}
-        if isinstance(settings.get('images'), str):
-            settings['images'] = [settings['images']]
+                'processes': 1, 'tensorboard': False, 'gradient_penalty': 'none', 'penalty_weight': None,
+                **_ADDED.get(settings.get('experiment'), {}), **settings}
+    if isinstance(settings.get('images'), str):
+        settings['images'] = [settings['images']]
     return settings
 
 

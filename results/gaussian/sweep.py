@@ -1,7 +1,7 @@
-"""Make the runs in the table of README.md, and write one row for each run to runs.csv.
+"""Make the runs in the tables of README.md and layouts.md, and write one row for each run to GROUP.csv.
 
-    python results/gaussian/sweep.py                    make all missing rows, one run at a time
-    python results/gaussian/sweep.py --jobs 2           make two runs at a time
+    python results/gaussian/sweep.py runs               make the missing rows of the group runs, one run at a time
+    python results/gaussian/sweep.py layouts --jobs 2   make two runs of the group layouts at a time
     python results/gaussian/sweep.py --only default     make only the runs named default
     python results/gaussian/sweep.py --list             list the rows that exist and those that are missing
 
@@ -18,7 +18,7 @@ SCRIPT = HERE.parent.parent / 'train_gaussian.py'
 METRICS = ('iteration', 'modes_total', 'modes_captured', 'modes_fair', 'high_quality', 'spread_min', 'spread_max',
            'sliced_wasserstein', 'sliced_wasserstein_floor', 'images_per_second')
 
-TEN, THREE = range(10), range(3)
+TEN, FIVE, THREE = range(10), range(5), range(3)
 # name: (flags, seeds)
 GROUPS = {'runs': {
     'default': ('', TEN),
@@ -41,6 +41,17 @@ GROUPS = {'runs': {
     'paper pearson': ('--preset paper --scheme pearson', THREE),
     'paper gan': ('--preset paper --loss gan', THREE),
     'paper wgan': ('--preset paper --loss wgan', THREE),
+}, 'layouts': {
+    'two rings': ('--data double-ring', FIVE),
+    '25 modes': ('--data grid', FIVE),
+    '25 modes pearson': ('--data grid --scheme pearson', THREE),
+    '25 modes gan': ('--data grid --loss gan', THREE),
+    '25 modes wgan': ('--data grid --loss wgan', THREE),
+    'two rings pearson': ('--data double-ring --scheme pearson', THREE),
+    'two rings gan': ('--data double-ring --loss gan', THREE),
+    'two rings wgan': ('--data double-ring --loss wgan', THREE),
+    '25 modes without random biases': ('--data grid --init-bias 0', THREE),
+    '100 modes': ('--data grid --modes 10', THREE),
 }}
 
 if __name__ == '__main__':

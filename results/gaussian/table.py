@@ -1,11 +1,17 @@
-"""Print the table of README.md from runs.csv: means over the seeds, each with its standard deviation.
+"""Print the final metrics of the runs of a group from GROUP.csv: means over the seeds, each with its standard deviation.
 
-    python results/gaussian/table.py
+    python results/gaussian/table.py runs               the groups are those of sweep.py
+
+The spread, and the distance over its floor, are the smallest and the largest of all runs.
 """
+import argparse
 import statistics
+import sys
 
 from sweep import GROUPS, HERE
 
+from lsgan.training.flags import OneLineParser
+from lsgan.training.run import guarded
 from lsgan.training.sweep import rows
 
 
@@ -16,7 +22,7 @@ def meets_target(row):
     and the standard deviation of every mode is within 30% of sigma.
 
     Args:
-        row (dict): a row of runs.csv.
+        row (dict): a row of a table of this folder.
     """
     return (row['modes_fair'] == row['modes_total'] and float(row['high_quality']) >= 0.97
             and float(row['spread_min']) >= 0.7 and float(row['spread_max']) <= 1.3)
@@ -26,7 +32,7 @@ def mean(runs, key, digits):
     """Return the mean of a column as text, with the standard deviation if there are several runs.
 
     Args:
-        runs (list of dict): rows of runs.csv.
+        runs (list of dict): rows of a table of this folder.
         key (str): the column.
         digits (int): decimal places.
     """
@@ -35,19 +41,38 @@ def mean(runs, key, digits):
     return f'{statistics.mean(values):.{digits}f}{spread}'
 
 
-def main():
-    print('| run | seeds | on target | captured | fair | high quality | spread / σ | distance | floor | seconds |')
-    print('|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|')
-    everything = rows(HERE / 'runs.csv')
-    for name in GROUPS['runs']:
+def extent(least, most):
+    """Return the smallest of the values `least` and the largest of the values `most` as text."""
+    return f'{min(map(float, least)):.2f} to {max(map(float, most)):.2f}'
+
+
+def table(group):
+    """Yield the lines of the table of `group`, a key of `sweep.GROUPS`."""
+    yield ('| run | seeds | on target | captured | fair | high quality | spread / σ | distance | floor | distance / floor '
+           '| seconds |')
+    yield '|---|' + '--:|' * 10
+    everything = rows(HERE / f'{group}.csv')
+    for name in GROUPS[group]:
         runs = [row for row in everything if row['name'] == name]
         if runs:
-            least, most = min(float(r['spread_min']) for r in runs), max(float(r['spread_max']) for r in runs)
-            print(f'| {name} | {len(runs)} | {sum(map(meets_target, runs))} | {mean(runs, "modes_captured", 1)} '
-                  f'| {mean(runs, "modes_fair", 1)} | {mean(runs, "high_quality", 3)} | {least:.2f} to {most:.2f} '
-                  f'| {mean(runs, "sliced_wasserstein", 3)} | {mean(runs, "sliced_wasserstein_floor", 3)} '
-                  f'| {mean(runs, "seconds", 0)} |')
+            ratios = [float(row['sliced_wasserstein']) / float(row['sliced_wasserstein_floor']) for row in runs]
+            yield (f'| {name} | {len(runs)} | {sum(map(meets_target, runs))} | {mean(runs, "modes_captured", 1)} '
+                   f'| {mean(runs, "modes_fair", 1)} | {mean(runs, "high_quality", 3)} '
+                   f'| {extent((row["spread_min"] for row in runs), (row["spread_max"] for row in runs))} '
+                   f'| {mean(runs, "sliced_wasserstein", 3)} | {mean(runs, "sliced_wasserstein_floor", 3)} '
+                   f'| {extent(ratios, ratios)} | {mean(runs, "seconds", 0)} |')
+
+
+def main():
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'one or more of {", ".join(GROUPS)}')
+
+    def act():
+        for group in parser.parse_args().groups:
+            print(*table(group), sep='\n')
+        return 0
+    return guarded(parser.prog, act)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

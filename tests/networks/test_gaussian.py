@@ -77,6 +77,13 @@ def test_spread_of_initial_weights(name, scale, std):
     assert not any(layer.b.array.any() for layer in net)
 
 
+def test_random_biases_only_in_first_layer():
+    numpy.random.seed(0)
+    first, *others = Perceptron((3, 2000, 20, 1), 'relu', initial_bias=chainer.initializers.Normal(0.5))
+    numpy.testing.assert_allclose(first.b.array.std(), 0.5, rtol=0.05)
+    assert not any(layer.b.array.any() for layer in others)
+
+
 def test_orthogonal_initial_weights():
     numpy.random.seed(0)
     W = Perceptron((20, 10), 'relu', INITIALIZERS['orthogonal'](3))[0].W.array

@@ -142,9 +142,9 @@ def test_gpu_flags_hold_during_run(tmp_path, monkeypatch, given, expected):
     assert chainer.config.tf32 and chainer.config.cudnn_deterministic
 
 
-def test_runs_from_before_tf32_resume_without_it(tmp_path):
+def test_older_runs_resume_without_tf32_and_random_biases(tmp_path):
     settings = flags.resolve('gaussian', {}, train_gaussian.PRESETS)
-    old = {name: value for name, value in settings.items() if name not in ('tf32', 'deterministic')}
+    old = {name: value for name, value in settings.items() if name not in ('tf32', 'deterministic', 'init_bias')}
     (tmp_path / 'config.json').write_text(json.dumps({'settings': old}))
     saved = snapshot.read_settings(tmp_path)
     assert flags.resolve('gaussian', {}, train_gaussian.PRESETS, saved) == {**settings, 'tf32': False, 'processes': 1}
