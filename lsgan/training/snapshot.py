@@ -233,7 +233,7 @@ _ADDED: dict[str | None, dict] = {
 def _current(settings):
     """Return a run's settings in the form of the newest version.
 
-    Runs older than a flag are without it, those older than `processes` on a single one. Runs older than --channels are RGB, and
+    Runs older than a flag are without it, and those older than `processes` ran on one. Runs older than --channels are RGB and
     have one path of images.
     """
     settings = {'tf32': False, 'deterministic': True, 'graph': True, 'communicator': 'auto', 'sync_norm': False,
