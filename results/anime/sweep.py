@@ -74,7 +74,7 @@ def compared(images, more=''):
 # Batch normalisation in both networks, in D only, and in neither, with the learning rates of DCGAN and without instance noise
 NORMS = {'both': '--norm-g unit --norm-d but-first', 'd': '--norm-g none --norm-d but-first',
          'none': '--norm-g none --norm-d none'}
-STABILITY = '--epoch 4 --epoch-size 160 --lr-g 2e-4 --lr-d 2e-4 --lr-decay 0 --noise 0 --noise-end 0'
+STABILITY = '--epoch 4 --epoch-size 160 --lr-g 2e-4 --lr-d 2e-4 --lr-decay 0 --noise 0'
 
 # {group: {name: (flags, seeds)}}
 GROUPS = {

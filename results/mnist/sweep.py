@@ -88,7 +88,7 @@ def plain_seeds(g, d):
 
 SHORT, LONGER = blog(4, 2400), blog(30, 6000)
 # the learning rates of DCGAN, and no instance noise
-STABILITY = '--epoch 2 --lr-g 2e-4 --lr-d 2e-4 --noise 0 --noise-end 0'
+STABILITY = '--epoch 2 --lr-g 2e-4 --lr-d 2e-4 --noise 0'
 # group: name: (flags, seeds)
 GROUPS = {
     # the default settings, and an earlier default that seeds 0 to 4 showed to be not good enough
