@@ -81,7 +81,7 @@ class pkg_resources:
         pass
 
     class WorkingSet:
-        def require(self, *requirements):
+        def require(self, *requirements: str) -> None:
             from packaging.requirements import Requirement  # pytest depends on it
             for requirement in map(Requirement, requirements):
                 try:
@@ -144,7 +144,7 @@ def _check_version():
                               f"Install the right one: pip install 'chainer=={CHAINER_VERSION}'")
 
 
-def install():
+def install() -> None:
     """Make later imports of Chainer use the patches.
 
     An import then raises `UnusableChainer` if Chainer is not version 7.8.1, or if its source was modified.

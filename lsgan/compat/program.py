@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import sys
 import types
+from collections.abc import Sequence
 
 COMMAND = 'python -m lsgan.compat'
 
@@ -31,7 +32,7 @@ class _Path(str):
     """
 
 
-def main():
+def main() -> None:
     """Run the script that the command line names, or print the help."""
     script, *arguments = sys.argv[1:] or ['']
     if script in ('-h', '--help'):
@@ -42,12 +43,12 @@ def main():
         run(script, arguments)
 
 
-def run(script, arguments):
+def run(script: str, arguments: Sequence[str]) -> None:
     """Run a script in the module `__main__` of this process.
 
     Args:
-        script (str): path of the script.
-        arguments (list of str): its arguments.
+        script: path of the script.
+        arguments: its arguments.
     """
     path = os.path.abspath(script)
     loader = importlib.machinery.SourceFileLoader('__main__', path)
@@ -56,7 +57,7 @@ def run(script, arguments):
     except OSError as error:
         _refuse(f'{script}: {error.strerror}. Pass the path of a Python script')
     module = types.ModuleType('__main__')
-    module.__file__, module.__loader__, module.__builtins__ = path, loader, builtins
+    vars(module).update(__file__=path, __loader__=loader, __builtins__=builtins)
     sys.modules['__main__'] = module
     sys.argv = [_Path(script), *arguments]
     if not sys.flags.safe_path:

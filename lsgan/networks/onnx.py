@@ -1,8 +1,10 @@
 """Networks as ONNX models, which programs without Chainer can run. Needs the package onnx (extra onnx)."""
+from typing import Any
+
 import chainer
 import numpy
 from chainer.utils.conv import get_deconv_outsize
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 import lsgan
 from lsgan.errors import InputError
@@ -74,27 +76,28 @@ _OPERATORS = {
 }
 
 
-def to_onnx(generator, z, about):
+def to_onnx(generator: chainer.Link, z: numpy.ndarray, about: dict[str, str]) -> ModelProto:
     """Return a generator in test mode as an ONNX model, made from one forward pass.
 
     Args:
-        generator (chainer.Link): on the CPU. It maps latents (B, n) to samples (B, ...), each by itself, with Chainer's and
+        generator: on the CPU. It maps latents (B, n) to samples (B, ...), each by itself, with Chainer's and
             lsgan's functions that the models of this package use.
-        z (numpy.ndarray): any latents, float32 of shape (B, n), for the forward pass.
-        about (dict): from str to str, for the model's metadata.
+        z: any latents, float32 of shape (B, n), for the forward pass.
+        about: the model's metadata.
 
     Returns:
-        onnx.ModelProto: its input is named latent, its output samples. Both have a dynamic batch dimension.
+        The model. Its input is named latent, its output samples. Both have a dynamic batch dimension.
 
     Raises:
         InputError: if the generator uses a function that is not supported.
     """
-    z, calls = chainer.Variable(z), _Calls()
+    x, calls = chainer.Variable(z), _Calls()
     # lsgan's functions are made of Chainer's, which are fewer, and do not depend on the machine
     with calls, chainer.using_config('train', False), chainer.using_config('fast', False):
-        y = generator(z)
-    names = {z.node: 'latent', y.node: 'samples', **{p.node: path[1:] for path, p in generator.namedparams()}}
-    weights, nodes = {}, []
+        y = generator(x)
+    names = {x.node: 'latent', y.node: 'samples', **{p.node: path[1:] for path, p in generator.namedparams()}}
+    weights: dict[str, Any] = {}
+    nodes = []
 
     def name(node):
         return names.setdefault(node, f'{len(names)}')
@@ -106,14 +109,14 @@ def to_onnx(generator, z, about):
         operator, attributes, more = _OPERATORS[kind]
         inputs = [name(node) for node in function.inputs]
         weights |= {name(node): array for node, array in zip(function.inputs, arrays)
-                    if node.creator_node is None and node is not z.node}
+                    if node.creator_node is None and node is not x.node}
         result = name(function.outputs[0]())
         for i, array in enumerate(more(function) if more else []):
             inputs.append(f'{result}/{i}')
             weights[inputs[-1]] = array
         nodes.append(helper.make_node(operator, inputs, [result], **(attributes(function) if attributes else {})))
-    latent, samples = (helper.make_tensor_value_info(names[x.node], TensorProto.FLOAT, ['batch', *x.shape[1:]])
-                       for x in (z, y))
+    latent, samples = (helper.make_tensor_value_info(names[v.node], TensorProto.FLOAT, ['batch', *v.shape[1:]])
+                       for v in (x, y))
     graph = helper.make_graph(nodes, 'generator', [latent], [samples],
                               [numpy_helper.from_array(numpy.ascontiguousarray(array), key) for key, array in weights.items()])
     model = helper.make_model(graph, producer_name='lsgan', producer_version=lsgan.__version__, ir_version=IR_VERSION,

@@ -9,7 +9,8 @@ from lsgan.functions.cpu.jit import kernel
 
 
 @kernel
-def from_big(big, kh, kw, sy, sx, ph, pw, h, w, first, last, columns):
+def from_big(big: np.ndarray, kh: int, kw: int, sy: int, sx: int, ph: int, pw: int, h: int, w: int, first: int, last: int,
+             columns: np.ndarray) -> None:
     """Fill `columns` with the window of each of the h x w positions. Pixels outside the image are zero."""
     N, H, W, C = big.shape
     out = columns.reshape(columns.size)
@@ -34,7 +35,8 @@ def from_big(big, kh, kw, sy, sx, ph, pw, h, w, first, last, columns):
 
 
 @kernel
-def to_big(columns, bias, kh, kw, sy, sx, ph, pw, h, w, first, last, big):
+def to_big(columns: np.ndarray, bias: np.ndarray, kh: int, kw: int, sy: int, sx: int, ph: int, pw: int, h: int, w: int,
+           first: int, last: int, big: np.ndarray) -> None:
     """Fill `big` with the sum of all windows, each at the place that `from_big` takes it from, plus the bias."""
     N, H, W, C = big.shape
     source = columns.reshape(columns.size)
@@ -60,7 +62,7 @@ def to_big(columns, bias, kh, kw, sy, sx, ph, pw, h, w, first, last, big):
 
 
 @kernel
-def add_bias(rows, bias):
+def add_bias(rows: np.ndarray, bias: np.ndarray) -> None:
     """Add a bias (C,) to each of the rows (R, C), in place."""
     R, C = rows.shape
     for r in range(R):
@@ -70,7 +72,7 @@ def add_bias(rows, bias):
 
 
 @kernel
-def column_sums(rows, sums):
+def column_sums(rows: np.ndarray, sums: np.ndarray) -> None:
     """Fill `sums`, a float64 array (C,), with the sum of each column of the rows (R, C)."""
     R, C = rows.shape
     block = np.empty(C, rows.dtype)
@@ -86,7 +88,7 @@ def column_sums(rows, sums):
 
 
 @kernel
-def transpose(x, first, last, y):
+def transpose(x: np.ndarray, first: int, last: int, y: np.ndarray) -> None:
     """Fill y (N, Q, P) with x (N, P, Q), last two axes exchanged, in blocks that fit the cache."""
     N, P, Q = x.shape
     for n in range(first, last):

@@ -1,5 +1,7 @@
 """Decorators that compile the CPU kernels with Numba on first use, cache them on disk and tell the user once."""
 import sys
+from collections.abc import Callable
+from typing import Any
 
 try:
     import numba
@@ -10,7 +12,7 @@ except ImportError:         # Numba does not support every platform
 AVAILABLE = numba is not None
 
 
-def kernel(function):
+def kernel(function: Callable) -> Callable[..., Any]:
     """Decorate a function of arrays and numbers to run as machine code, on one thread, without Python's global lock.
 
     The first call with each combination of types compiles the code. Numba caches it beside this package or, if that folder
@@ -21,7 +23,7 @@ def kernel(function):
     return _compile(function, {'contract', 'reassoc', 'nsz'})
 
 
-def exact_kernel(function):
+def exact_kernel(function: Callable) -> Callable[..., Any]:
     """Decorate a function like `kernel`, with every operation rounded as NumPy rounds it."""
     return _compile(function, False)
 

@@ -5,7 +5,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3       # M_TRIM_THRESHOLD and M_MMAP_TH
 _LARGE = 1 << 30
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> bool:
     """Keep the memory of freed arrays in this process, up to 1 GiB, if the C library supports it (glibc's `mallopt`).
 
     Every update frees and allocates the same arrays. By default, glibc returns their memory to the system, which then has to
@@ -13,7 +13,7 @@ def keep_freed_memory():
     the whole process. Therefore the training scripts make it, and importing the package does not.
 
     Returns:
-        bool: whether the C library accepted the setting.
+        Whether the C library accepted the setting.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

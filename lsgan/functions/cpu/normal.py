@@ -47,17 +47,17 @@ def _fill_without_numba(words, out):
     out[:] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
 
 
-def normal(generator, n):
+def normal(generator: np.random.Generator, n: int) -> np.ndarray:
     """Return n standard normal numbers by the method of Box and Muller (1958).
 
     Each pair takes 64 random bits. 24 of them determine the radius, which is at most sqrt(48 log 2) = 5.8.
 
     Args:
-        generator (numpy.random.Generator): source of the bits.
-        n (int): how many numbers.
+        generator: source of the bits.
+        n: how many numbers.
 
     Returns:
-        numpy.ndarray: float32, of shape (n,).
+        float32 array of shape (n,).
     """
     words = generator.bit_generator.random_raw((n + 1) // 2).view(np.uint32)
     numbers = np.empty(words.size, _f)

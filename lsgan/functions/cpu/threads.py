@@ -1,11 +1,14 @@
 """Threads for the CPU kernels, each of which computes its own matrix products."""
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
 import itertools
 import math
 import os
 import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import chainer
 import numpy
@@ -22,7 +25,7 @@ def _controller():
     return threadpoolctl.ThreadpoolController()
 
 
-def single_threaded_blas():
+def single_threaded_blas() -> contextlib.AbstractContextManager:
     """Return a context in which each matrix product uses one thread, so that BLAS does not compete with our threads."""
     return _controller().limit(limits=1, user_api='blas')
 
@@ -50,12 +53,12 @@ if hasattr(os, 'register_at_fork'):     # a forked process has none of the threa
     os.register_at_fork(after_in_child=_pool.forget)
 
 
-def each(task, items):
+def each(task: Callable[[Any], Any], items: Sequence) -> None:
     """Call `task(item)` for each item, on `chainer.config.cpu_threads` threads and in any order.
 
     Args:
-        task (callable): takes an item. An exception that it raises reaches the caller of `each`.
-        items (sequence): what to work on.
+        task: takes an item. An exception that it raises reaches the caller of `each`.
+        items: what to work on.
     """
     others = min(chainer.config.cpu_threads, len(items)) - 1
     if others < 1:
@@ -80,16 +83,16 @@ def each(task, items):
         helper.result()
 
 
-def parts(n, most=None, least=1):
+def parts(n: int, most: int | None = None, least: int = 1) -> list[tuple[int, int]]:
     """Return a division of [0, n) into parts, the same number of parts for each thread if possible.
 
     Args:
-        n (int): number of items.
-        most (int): the most items in a part, or None for no limit. `least` takes precedence.
-        least (int): the fewest items in a part, if there are that many.
+        n: number of items.
+        most: the most items in a part, or None for no limit. `least` takes precedence.
+        least: the fewest items in a part, if there are that many.
 
     Returns:
-        list of tuple: (start, stop) of each part.
+        (start, stop) of each part.
     """
     threads = chainer.config.cpu_threads
     count = -(-n // max(1, most or n))
@@ -97,16 +100,16 @@ def parts(n, most=None, least=1):
     return [(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
-def total(term, n, most):
+def total(term: Callable[[tuple[int, int]], numpy.ndarray], n: int, most: int) -> numpy.ndarray:
     """Return the sum of `term(part)` over parts of [0, n). With the same number of threads, every call gives the same bits.
 
     Args:
-        term (callable): takes a part (start, stop); returns its contribution, an array.
-        n (int): number of items, at least 1.
-        most (int): the most items in a part.
+        term: takes a part (start, stop); returns its contribution, an array.
+        n: number of items, at least 1.
+        most: the most items in a part.
     """
     shares = parts(n, n)
-    sums = [None] * len(shares)
+    sums: list[Any] = [None] * len(shares)
 
     def work(i):
         start, stop = shares[i]
@@ -122,15 +125,15 @@ def total(term, n, most):
     return sums[0]
 
 
-def scratch(name, shape, dtype):
+def scratch(name: str, shape: tuple[int, ...], dtype: numpy.dtype) -> numpy.ndarray:
     """Return an uninitialised array that belongs to the calling thread.
 
     Calls with the same name and type reuse the same memory, so that it stays in the CPU's cache.
 
     Args:
-        name (str): what the array is for.
-        shape (tuple of int): its shape.
-        dtype (numpy.dtype): its type.
+        name: what the array is for.
+        shape: its shape.
+        dtype: its type.
     """
     arrays = _local.__dict__.setdefault('arrays', {})
     size = math.prod(shape)

@@ -23,7 +23,8 @@ from lsgan.functions.cpu.jit import kernel
 
 
 @kernel
-def from_big(big, stride, top, left, TY, TX, first, last, tiles):
+def from_big(big: np.ndarray, stride: int, top: int, left: int, TY: int, TX: int, first: int, last: int,
+             tiles: np.ndarray) -> None:
     """Compute tiles = B^T big B. Zeros pad the images by `top` and `left`, and at the other borders as far as tiles reach."""
     N, H, W, C = big.shape
     step = stride * C                                   # numbers in a group of pixels, one pixel of each phase
@@ -66,7 +67,7 @@ def from_big(big, stride, top, left, TY, TX, first, last, tiles):
 
 
 @kernel
-def from_small(small, TY, TX, first, last, tiles):
+def from_small(small: np.ndarray, TY: int, TX: int, first: int, last: int, tiles: np.ndarray) -> None:
     """Compute tiles = A small A^T."""
     N, h, w, F = small.shape
     rows = np.zeros((3, 2 * TX * F), small.dtype)
@@ -101,7 +102,7 @@ def from_small(small, TY, TX, first, last, tiles):
 
 
 @kernel
-def to_small(tiles, bias, TY, TX, first, last, small):
+def to_small(tiles: np.ndarray, bias: np.ndarray, TY: int, TX: int, first: int, last: int, small: np.ndarray) -> None:
     """Compute small = A^T tiles A + bias."""
     N, h, w, F = small.shape
     rows = np.empty((3, F), small.dtype)
@@ -133,7 +134,8 @@ def to_small(tiles, bias, TY, TX, first, last, small):
 
 
 @kernel
-def to_big(tiles, bias, stride, top, left, TY, TX, first, last, big):
+def to_big(tiles: np.ndarray, bias: np.ndarray, stride: int, top: int, left: int, TY: int, TX: int, first: int, last: int,
+           big: np.ndarray) -> None:
     """Compute big = B tiles B^T + bias, and leave out the padding."""
     N, H, W, C = big.shape
     step = stride * C
@@ -200,7 +202,7 @@ def to_big(tiles, bias, stride, top, left, TY, TX, first, last, big):
 
 
 @kernel
-def from_weights(W, stride, first, last, tiles):
+def from_weights(W: np.ndarray, stride: int, first: int, last: int, tiles: np.ndarray) -> None:
     """Compute tiles[:, first:last] = G W G^T, an array (9, F, s*s*C) from weights (F, C, 2s, 2s)."""
     F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
@@ -237,7 +239,7 @@ def from_weights(W, stride, first, last, tiles):
 
 
 @kernel
-def to_weights(tiles, stride, first, last, W):
+def to_weights(tiles: np.ndarray, stride: int, first: int, last: int, W: np.ndarray) -> None:
     """Compute W[first:last] = G^T tiles G, weights (F, C, 2s, 2s) from an array (9, F, s*s*C)."""
     F, C, K, _ = W.shape
     half = np.float32(0.5)     # exact in every type
