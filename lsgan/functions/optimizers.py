@@ -253,32 +253,33 @@ class _Fast:
             self.reallocate_cleared_grads()
         self.call_hooks('pre')
         self.t += 1
-        if self._flatten(params):
+        rules = [p.update_rule for p in params]
+        if self._fits_flat(params, rules):
             self._flat.fetch_gradients()
-            self._step([p.update_rule for p in params], self._flat.vectors)
+            self._step(rules, self._flat.vectors)
         else:
-            for p in params:
-                arrays = p.update_rule.arrays(p) if isinstance(p.update_rule, _OnePass) else None
-                if arrays is None:
+            arrays = [rule.arrays(p) if isinstance(rule, _OnePass) else None for p, rule in zip(params, rules)]
+            for p, rule, vectors in zip(params, rules, arrays):
+                if vectors is None:
                     p.update()
                 else:
-                    self._step([p.update_rule], arrays)
+                    self._step([rule], vectors)
+            self._flatten(params, rules, arrays)
         if any(p._grad is None for p in params):
             self.reallocate_cleared_grads()
         self.call_hooks('post')
 
-    def _flatten(self, params):
+    def _fits_flat(self, params, rules):
         """Return whether all parameters are in `self._flat`, and one kernel call can update them."""
-        rules = [p.update_rule for p in params]
-        if not (self._flat and self._flat.holds(params)):
-            if any(p.array is None for p in params) or sum(p.size for p in params) > _MOST:
-                return False
-            arrays = [rule.arrays(p) if isinstance(rule, _OnePass) else None for p, rule in zip(params, rules)]
-            if not arrays or not all(arrays) or len({a[0].dtype for a in arrays}) > 1 or len(set(rules)) < len(rules):
-                return False
-            self._flat = Flat(params, self.states)
-        return (all(rule.t == rules[0].t and rule.is_bare() and p._loss_scale is None for p, rule in zip(params, rules))
+        return (self._flat is not None and self._flat.holds(params)
+                and all(rule.t == rules[0].t and rule.is_bare() and p._loss_scale is None for p, rule in zip(params, rules))
                 and rules[0].is_plain())
+
+    def _flatten(self, params, rules, arrays):
+        """Move all parameters into `self._flat` for the next step, if `arrays` shows that the kernel fits each of them."""
+        if (arrays and all(arrays) and len({a[0].dtype for a in arrays}) == 1 and len(set(rules)) == len(rules)
+                and sum(a[0].size for a in arrays) <= _MOST and not (self._flat and self._flat.holds(params))):
+            self._flat = Flat(params, self.states)
 
     def _step(self, rules, arrays):
         """Take a step with arrays from `arrays`, to which all these rules apply."""
