@@ -4,11 +4,13 @@ import concurrent.futures
 import csv
 import fcntl
 import json
+import multiprocessing
 import pathlib
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from lsgan.errors import InputError
 from lsgan.training import flags, lock, snapshot
@@ -162,6 +164,41 @@ def main(doc: str | None, script: pathlib.Path, folder: pathlib.Path, groups: Ma
             failed += sweep(script, folder / f'{group}.csv', wanted, columns, args.jobs, args.list)
         return 1 if failed else 0
     return guarded(parser.prog, act)
+
+
+def print_tables(doc: str | None, groups: Collection[str], table: Callable[[str], Iterable[str]]) -> int:
+    """Run the command line of a table.py in results, which prints the tables of the groups that it is given.
+
+    Args:
+        doc: docstring of that script.
+        groups: names of the groups.
+        table: from a group to the lines of its table.
+
+    Returns:
+        The exit status, see `lsgan.training.run.guarded`.
+    """
+    parser = flags.OneLineParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('groups', nargs='+', choices=list(groups), metavar='GROUP', help=f'one or more of {", ".join(groups)}')
+
+    def act():
+        for group in parser.parse_args().groups:
+            print(*table(group), sep='\n')
+        return 0
+    return guarded(parser.prog, act)
+
+
+def computed(work: Callable[[Any], Any], tasks: Iterable, jobs: int) -> Iterator:
+    """Yield `work(task)` for each task, in their order, computed by `jobs` processes at a time.
+
+    Args:
+        work: a function of a module.
+        tasks: its arguments.
+        jobs: number of processes.
+    """
+    with multiprocessing.get_context('spawn').Pool(jobs) as pool:
+        yield from pool.imap(work, tasks)
+        pool.close()        # without this, the resources of its processes would be reported as leaked
+        pool.join()
 
 
 def _require_among(known, given):

@@ -4,15 +4,12 @@
 
 The spread, and the distance over its floor, are the smallest and the largest of all runs.
 """
-import argparse
 import statistics
 import sys
 
 from sweep import GROUPS, HERE
 
-from lsgan.training.flags import OneLineParser
-from lsgan.training.run import guarded
-from lsgan.training.sweep import rows
+from lsgan.training.sweep import print_tables, rows
 
 
 def meets_target(row):
@@ -63,16 +60,5 @@ def table(group):
                    f'| {extent(ratios, ratios)} | {mean(runs, "seconds", 0)} |')
 
 
-def main():
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'one or more of {", ".join(GROUPS)}')
-
-    def act():
-        for group in parser.parse_args().groups:
-            print(*table(group), sep='\n')
-        return 0
-    return guarded(parser.prog, act)
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(print_tables(__doc__, GROUPS, table))

@@ -16,7 +16,6 @@ loss and seed that have rows are not trained again, so do not continue RUN in be
 rows.
 """
 import itertools
-import multiprocessing
 import pathlib
 import sys
 
@@ -34,7 +33,7 @@ from lsgan.training import flags, report
 from lsgan.training.folder import RunFolder
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
-from lsgan.training.sweep import append, make_parser, rows
+from lsgan.training.sweep import append, computed, make_parser, rows
 from lsgan.training.updater import GANUpdater
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -200,12 +199,9 @@ def make(path, steps, jobs):
     print(f'G of {folder.newest[0]}')
     there = {(row['loss'], int(row['seed'])) for row in rows(path / TABLE)}
     missing = [(name, seed, path, steps) for seed in SEEDS for name in LOSSES if (name, seed) not in there]
-    with multiprocessing.get_context('spawn').Pool(jobs) as pool:
-        for made in pool.imap(follow, missing):
-            append(path / TABLE, made)
-            print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
-        pool.close()        # without this, the resources of its processes would be reported as leaked
-        pool.join()
+    for made in computed(follow, missing, jobs):
+        append(path / TABLE, made)
+        print(made[0]['loss'], made[0]['seed'], 'done', flush=True)
 
 
 def main():

@@ -5,15 +5,12 @@
 The column "learnt" counts the seeds that have learnt, see `sweep.learnt`. The brackets after the distance give the range over
 the seeds.
 """
-import argparse
 import statistics
 import sys
 
 from sweep import GROUPS, HERE, distance, learnt
 
-from lsgan.training.flags import OneLineParser
-from lsgan.training.run import guarded
-from lsgan.training.sweep import rows
+from lsgan.training.sweep import print_tables, rows
 
 MEDIANS = {'confident': 3, 'classes_fair': 0, 'saturated': 2, 'dis/real last': 2, 'dis/fake last': 2, 'gen/gradient last': 2,
            'iteration': 0, 'seconds': 0}
@@ -35,16 +32,5 @@ def table(group):
                 [f'{statistics.median(distances):.3g}{spread}', *medians]) + ' |'
 
 
-def main():
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('groups', nargs='+', choices=list(GROUPS), metavar='GROUP', help=f'one or more of {", ".join(GROUPS)}')
-
-    def act():
-        for group in parser.parse_args().groups:
-            print(*table(group), sep='\n')
-        return 0
-    return guarded(parser.prog, act)
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(print_tables(__doc__, GROUPS, table))

@@ -11,7 +11,6 @@ sorted by D's output and divided into ten groups. A row records D's median outpu
 the gradients there, and the gradient of G's parameters. The picture is vanishing.png beside the rows.
 """
 import itertools
-import multiprocessing
 import pathlib
 import sys
 
@@ -31,7 +30,7 @@ from lsgan.random import Latent, Stream
 from lsgan.training import report
 from lsgan.training.run import guarded
 from lsgan.training.surroundings import surroundings
-from lsgan.training.sweep import append, make_parser, rows
+from lsgan.training.sweep import append, computed, make_parser, rows
 from lsgan.training.updater import GANUpdater, frozen
 
 import chainer  # isort: skip (lsgan makes it importable)
@@ -158,12 +157,9 @@ def make(folder, jobs):
     folder.mkdir(parents=True, exist_ok=True)
     there = {(row['loss'], int(row['steps of D']), int(row['seed'])) for row in rows(folder / TABLE)}
     missing = [task for task in itertools.product(LOSSES, STEPS, SEEDS) if task not in there]
-    with multiprocessing.get_context('spawn').Pool(jobs) as pool:
-        for made in pool.imap(follow, missing):
-            append(folder / TABLE, made)
-            print(made[0]['loss'], made[0]['steps of D'], made[0]['seed'], 'done', flush=True)
-        pool.close()        # without this, the resources of its processes would be reported as leaked
-        pool.join()
+    for made in computed(follow, missing, jobs):
+        append(folder / TABLE, made)
+        print(made[0]['loss'], made[0]['steps of D'], made[0]['seed'], 'done', flush=True)
 
 
 def main():
